@@ -1,0 +1,180 @@
+"""The bundle's manifest: everything that a checkpoint decides, resolved once at export.
+
+This module is the one contract between the exporter, which writes manifests, and the runtime, which reads them. It
+imports the standard library only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from latelite.errors import BundleCorruptError, BundleNotFoundError, BundleVersionError
+
+FORMAT = "latelite-bundle"
+FORMAT_VERSION = 1
+MANIFEST_NAME = "manifest.json"
+TOKENIZER_NAME = "tokenizer.json"
+
+Precision = Literal["fp32", "int8"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """Size and checksum of one file of the bundle."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One ONNX file: int64 ids in, L2-normalised token vectors out."""
+
+    file: str
+    """File name inside the bundle."""
+    scheme: str
+    """How weights and activations are stored, e.g. ``"fp32"`` or ``"int8"``."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What the quantiser was told and which products it kept in fp32."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the reference resolves from configuration files. Names are those of PyLate."""
+
+    query_prefix: str
+    document_prefix: str
+    query_length: int
+    """Tokens of a query at most, special tokens and prefix included."""
+    document_length: int
+    """Tokens of a document at most, special tokens and prefix included."""
+    do_query_expansion: bool
+    attend_to_expansion_tokens: bool
+    do_lower_case: bool
+    skiplist_words: tuple[str, ...]
+    prompts: Mapping[str, str]
+    """Name -> text that is put in front of the input."""
+    default_prompt_name: str | None
+
+
+@dataclass(frozen=True)
+class TokenIds:
+    """Settings resolved to ids of this bundle's tokenizer."""
+
+    query_prefix: int | None
+    """Inserted at position 1 of a query; None when the prefix is the empty string."""
+    document_prefix: int | None
+    padding: int
+    """Fills an expanded query: the mask token, else eos, else pad."""
+    skiplist: tuple[int, ...]
+    """Document tokens with these ids are dropped after encoding."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The content of ``manifest.json``."""
+
+    checkpoint: Mapping[str, Any]
+    """``id``, ``revision``, ``layout``, ``architecture`` and ``weights_sha256`` of the source."""
+    dim: int
+    max_positions: int
+    """Longest sequence that the encoder accepts."""
+    settings: Settings
+    sources: Mapping[str, str]
+    """For each setting: the argument, file or default that it came from."""
+    token_ids: TokenIds
+    inputs: tuple[str, ...]
+    """Graph inputs in order: ``input_ids``, ``attention_mask`` and, where the backbone takes them, ``token_type_ids``;
+    all int64 of shape (texts, tokens)."""
+    output: str
+    """Graph output: float32 of shape (texts, tokens, dim)."""
+    opset: int
+    minimum_onnxruntime: str
+    graphs: Mapping[str, Graph]
+    """Precision -> graph."""
+    files: Mapping[str, FileEntry]
+    toolchain: Mapping[str, str]
+    """Package -> version that wrote the bundle."""
+    verification: Mapping[str, Any]
+    """The gate's report."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the vector space: weights, tokenizer and settings, but neither precision nor graph shape.
+
+        An index remembers it, so that vectors of another model are refused while an int8 and an fp32 session, or a
+        re-export of the same checkpoint with a faster graph, may share one index.
+        """
+        decisive = {
+            "weights": self.checkpoint["weights_sha256"],
+            "tokenizer": self.files[TOKENIZER_NAME].sha256,
+            "dim": self.dim,
+            "settings": asdict(self.settings),
+            "token_ids": asdict(self.token_ids),
+        }
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Stable JSON text: the same manifest always gives the same bytes."""
+        content = {"format": FORMAT, "format_version": FORMAT_VERSION, "fingerprint": self.fingerprint} | asdict(self)
+        return json.dumps(content, indent=2, ensure_ascii=False, sort_keys=False) + "\n"
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """Read ``folder/manifest.json``.
+
+        Raises:
+            BundleNotFoundError: there is no such folder or no manifest in it.
+            BundleVersionError: it was written in another format version.
+            BundleCorruptError: it is not a complete manifest.
+        """
+        path = folder / MANIFEST_NAME
+        if not path.is_file():
+            raise BundleNotFoundError(
+                f"{folder} is not a bundle: it has no {MANIFEST_NAME}. Make one with "
+                f"`latelite-export CHECKPOINT -o {folder}` or `make export`."
+            )
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise BundleCorruptError(f"{path} is not valid JSON ({error}); export the bundle again.") from error
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise BundleCorruptError(f"{path} is not the manifest of a {FORMAT}.")
+        if content.get("format_version") != FORMAT_VERSION:
+            raise BundleVersionError(
+                f"{path} has format version {content.get('format_version')!r}, this latelite reads {FORMAT_VERSION}; "
+                "export the checkpoint again with the installed version."
+            )
+        try:
+            manifest = cls._from_content(content)
+            claimed = content["fingerprint"]
+            actual = manifest.fingerprint
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BundleCorruptError(f"{path} is incomplete: {type(error).__name__}: {error}.") from error
+        if claimed != actual:
+            raise BundleCorruptError(f"{path} was altered: its fingerprint does not match its content.")
+        return manifest
+
+    @classmethod
+    def _from_content(cls, content: Mapping[str, Any]) -> Manifest:
+        plain = {f.name: content[f.name] for f in fields(cls)}
+        settings = dict(plain["settings"])
+        settings["skiplist_words"] = tuple(settings["skiplist_words"])
+        token_ids = dict(plain["token_ids"])
+        token_ids["skiplist"] = tuple(token_ids["skiplist"])
+        return cls(
+            **plain
+            | {
+                "settings": Settings(**settings),
+                "token_ids": TokenIds(**token_ids),
+                "inputs": tuple(plain["inputs"]),
+                "graphs": {name: Graph(**graph) for name, graph in plain["graphs"].items()},
+                "files": {name: FileEntry(**entry) for name, entry in plain["files"].items()},
+            }
+        )
