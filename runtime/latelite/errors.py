@@ -49,6 +49,10 @@ class IndexMismatchError(StoreError, ValueError):
     """Vectors, dimension or model do not belong to this index."""
 
 
+class IndexWriteError(StoreError, OSError):
+    """The index could not be written: disk full, no permission; what was published before is unchanged."""
+
+
 class DuplicateIdError(LateliteError, ValueError):
     """A document id occurs twice in one call, or is in the index already."""
 

@@ -1,0 +1,51 @@
+"""Retrieval sets in BEIR layout: ``corpus.jsonl``, ``queries.jsonl``, ``qrels.tsv`` in one folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+Qrels = dict[str, dict[str, int]]
+"""Query id -> document id -> relevance above 0."""
+
+
+@dataclass(frozen=True)
+class RetrievalSet:
+    """Documents, queries and which documents answer which query."""
+
+    name: str
+    documents: dict[str, str]
+    queries: dict[str, str]
+    qrels: Qrels
+
+
+def load(folder: Path, corpus: Path | None = None) -> RetrievalSet:
+    """Read a set; with ``corpus`` the queries of ``folder`` are asked of another folder's documents.
+
+    Titles are put in front of the text, as BEIR does. Queries without a relevant document in the corpus are left out.
+
+    Raises:
+        FileNotFoundError: a file of the set is missing.
+        ValueError: no query has a relevant document.
+    """
+    documents = {}
+    for fields in _lines((corpus or folder) / "corpus.jsonl"):
+        title = fields.get("title", "")
+        documents[fields["_id"]] = f"{title}\n{fields['text']}".strip() if title else fields["text"]
+    qrels: Qrels = {}
+    rows = (folder / "qrels.tsv").read_text(encoding="utf-8").splitlines()
+    for row in rows[1:]:
+        query, document, relevance = row.split("\t")
+        if int(relevance) > 0 and document in documents:
+            qrels.setdefault(query, {})[document] = int(relevance)
+    queries = {f["_id"]: f["text"] for f in _lines(folder / "queries.jsonl") if f["_id"] in qrels}
+    if not queries:
+        raise ValueError(f"{folder}: no query has a relevant document.")
+    name = folder.name if corpus is None else f"{folder.name} -> {corpus.name}"
+    return RetrievalSet(name, documents, queries, {query: qrels[query] for query in queries})
+
+
+def _lines(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines if line.strip()]

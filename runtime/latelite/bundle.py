@@ -1,0 +1,63 @@
+"""A bundle on disk: the manifest plus the files it names, checked before use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from latelite.errors import BundleCorruptError, BundleError, BundleNotFoundError
+from latelite.files import sha256
+from latelite.manifest import TOKENIZER_NAME, Graph, Manifest, Precision
+
+
+class Bundle:
+    """A folder written by ``latelite-export``.
+
+    Opening reads the manifest only. `graph_path` and `tokenizer_path` check size and SHA-256 of the file they return,
+    so a model that was truncated in a copy is refused before ONNX Runtime sees it.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.manifest = Manifest.read(self.folder)
+
+    def graph(self, precision: Precision) -> Graph:
+        """The graph of a precision. Raises BundleError when the bundle was exported without it."""
+        graphs = self.manifest.graphs
+        if precision not in graphs:
+            raise BundleError(
+                f"{self.folder} has no {precision} graph, only {', '.join(sorted(graphs))}; "
+                "name one of these as precision, or export the checkpoint again."
+            )
+        return graphs[precision]
+
+    def graph_path(self, precision: Precision) -> Path:
+        """Path of the checked ONNX file of a precision."""
+        return self._checked(self.graph(precision).file)
+
+    @property
+    def tokenizer_path(self) -> Path:
+        """Path of the checked ``tokenizer.json``."""
+        return self._checked(TOKENIZER_NAME)
+
+    def verify(self) -> list[Path]:
+        """Check every file that the manifest names; returns their paths.
+
+        Raises:
+            BundleNotFoundError: a file is missing.
+            BundleCorruptError: a file has another size or checksum.
+        """
+        return [self._checked(name) for name in self.manifest.files]
+
+    def _checked(self, name: str) -> Path:
+        entry = self.manifest.files.get(name)
+        if entry is None:
+            raise BundleCorruptError(f"the manifest of {self.folder} does not list {name}; export the bundle again.")
+        path = self.folder / name
+        if not path.is_file():
+            raise BundleNotFoundError(f"{path} is missing from the bundle; copy the whole folder.")
+        size = path.stat().st_size
+        if size != entry.bytes:
+            raise BundleCorruptError(f"{path} has {size:,} bytes instead of {entry.bytes:,}; copy the bundle again.")
+        if sha256(path) != entry.sha256:
+            raise BundleCorruptError(f"{path} does not match its checksum; copy the bundle again.")
+        return path

@@ -1,0 +1,125 @@
+"""Ask Python's standard library in seven languages: ``python -m latelite.demo --model models/default-onnx``.
+
+The documents are the docstrings of the running Python, so every machine has them. They are read with ``ast`` from the
+library's source files: nothing is imported and nothing is run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import inspect
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from latelite.collection import Collection
+
+QUESTIONS = (
+    ("en", "How do I delete a directory tree?"),
+    ("de", "Wie lege ich eine temporäre Datei an?"),
+    ("fr", "Comment calculer la médiane d'une liste ?"),
+    ("es", "¿Cómo puedo comprimir un archivo con gzip?"),
+    ("it", "Come posso leggere un file CSV riga per riga?"),
+    ("nl", "Hoe start ik een ander programma en lees ik de uitvoer?"),
+    ("pt", "Como sortear um elemento aleatório de uma lista?"),
+)
+# Folders of the library that hold applications, tests or vendored installers rather than the library itself.
+_LEFT_OUT = {
+    "test",
+    "tests",
+    "idlelib",
+    "lib2to3",
+    "turtledemo",
+    "ensurepip",
+    "site-packages",
+    "pydoc_data",
+    "encodings",
+}
+
+
+def docstrings() -> Iterator[tuple[str, str, str]]:
+    """Public modules, classes, functions and methods of the standard library: (name, kind, text), sorted by file.
+
+    The text is the name with its parameters, then the docstring.
+    """
+    library = Path(sysconfig.get_paths()["stdlib"])
+    for file in sorted(library.rglob("*.py")):
+        parts = file.relative_to(library).with_suffix("").parts
+        if parts[-1] == "__init__":
+            parts = parts[:-1]
+        if not parts or _LEFT_OUT & set(parts) or any(part.startswith("_") or "-" in part for part in parts):
+            continue
+        module = ".".join(parts)
+        tree = ast.parse(file.read_bytes())
+        yield from _documented(tree, module, "module")
+
+
+def _documented(node: ast.Module | ast.ClassDef, name: str, kind: str) -> Iterator[tuple[str, str, str]]:
+    if text := ast.get_docstring(node):
+        yield name, kind, f"{name}\n{text}"
+    for child in _statements(node.body):
+        if isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
+            yield from _documented(child, f"{name}.{child.name}", "class")
+        elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) and not child.name.startswith("_"):
+            text = ast.get_docstring(child)
+            if text:
+                signature = f"{name}.{child.name}({ast.unparse(child.args)})"
+                yield f"{name}.{child.name}", "method" if kind == "class" else "function", f"{signature}\n{text}"
+
+
+def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements of a body, those behind platform checks and import fallbacks included."""
+    for statement in body:
+        if isinstance(statement, ast.If | ast.Try):
+            yield from _statements(statement.body)
+            yield from _statements(statement.orelse)
+        else:
+            yield statement
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Index the docstrings and answer `QUESTIONS`; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m latelite.demo", description=inspect.getdoc(sys.modules[__name__]))
+    parser.add_argument("--model", default="models/default-onnx", help="bundle folder")
+    parser.add_argument("--collection", default="stdlib.lt", help="where to keep the indexed docstrings")
+    parser.add_argument("--threads", type=int)
+    options = parser.parse_args(arguments)
+    out = sys.stdout
+
+    documents: dict[str, tuple[str, str]] = {}
+    for name, kind, text in docstrings():
+        documents.setdefault(name, (kind, text))  # platform branches define some names twice
+    with Collection(options.collection, options.model, threads=options.threads) as collection:
+        new = [name for name in documents if name not in collection or collection.get(name).text != documents[name][1]]
+        out.write(f"{len(documents)} docstrings of Python {sys.version.split()[0]}, {len(new)} to index\n")
+        out.flush()
+        start = time.perf_counter()
+        collection.add(
+            new,
+            [documents[name][1] for name in new],
+            [{"kind": documents[name][0], "module": name.split(".")[0]} for name in new],
+        )
+        if new:
+            seconds = time.perf_counter() - start
+            out.write(f"indexed in {seconds:.1f} s, {len(new) / seconds:.0f} documents a second\n")
+        for language, question in QUESTIONS:
+            start = time.perf_counter()
+            hits = collection.search(question, k=3)
+            milliseconds = (time.perf_counter() - start) * 1000
+            out.write(f"\n[{language}] {question}  ({milliseconds:.0f} ms)\n")
+            for hit in hits:
+                summary = hit.text.split("\n", 1)[1].split("\n\n")[0]
+                out.write(f"  {hit.score:6.2f}  {hit.id:<36} {' '.join(summary.split())[:100]}\n")
+    out.write(
+        "\nSearch your own folder:\n"
+        f"  latelite index notes.lt FOLDER --model {options.model}\n"
+        '  latelite search notes.lt "your question, in any of the seven languages"\n'
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

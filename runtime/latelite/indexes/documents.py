@@ -1,0 +1,114 @@
+"""Documents and queries at the edge of an index: checked once, then trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latelite.errors import IndexMismatchError, InvalidVectorsError
+from latelite.indexes.identifiers import DocumentId
+
+Floats = NDArray[np.float32]
+
+
+class Documents:
+    """The documents of one call: their arrays as the caller holds them, converted to float32 a block at a time."""
+
+    def __init__(self, ids: Sequence[DocumentId], embeddings: Sequence[Any]) -> None:
+        """Check number, shapes and dtypes.
+
+        Raises:
+            ValueError: not as many embeddings as ids.
+            InvalidVectorsError: an array is not (tokens, dim) of numbers, or has no tokens.
+        """
+        if len(ids) != len(embeddings):
+            raise ValueError(f"{len(ids)} ids for {len(embeddings)} documents; each document needs one id.")
+        self.ids = ids
+        self.arrays = [vectors(array, f"Document {i!r}") for i, array in zip(ids, embeddings, strict=True)]
+        self.lengths = np.fromiter((len(array) for array in self.arrays), np.int64, len(self.arrays))
+
+    def check_dim(self, dim: int) -> None:
+        """Raise IndexMismatchError when a document has another dimension."""
+        for i, array in zip(self.ids, self.arrays, strict=True):
+            if array.shape[1] != dim:
+                raise IndexMismatchError(
+                    f"Document {i!r} has vectors of dimension {array.shape[1]}, the index has {dim}."
+                )
+
+    def blocks(self, tokens: int) -> Iterator[Floats]:
+        """Yield the token vectors of all documents as float32 blocks of about ``tokens`` rows.
+
+        Raises:
+            InvalidVectorsError: naming the first document with a value that is not finite.
+        """
+        start = 0
+        while start < len(self.arrays):
+            stop, rows = start, 0
+            while stop < len(self.arrays) and rows < tokens:
+                rows += int(self.lengths[stop])
+                stop += 1
+            with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite and is refused below
+                block = np.concatenate([array.astype(np.float32, copy=False) for array in self.arrays[start:stop]])
+            if not np.isfinite(block).all():
+                self._refuse(start, stop)
+            for position in range(0, rows, tokens):
+                yield block[position : position + tokens]
+            start = stop
+
+    def range(self, tokens: int) -> tuple[Floats, Floats]:
+        """Smallest and largest component per dimension, each (dim,); reads everything once."""
+        lows, highs = [], []
+        for block in self.blocks(tokens):
+            lows.append(block.min(axis=0))
+            highs.append(block.max(axis=0))
+        return np.minimum.reduce(lows), np.maximum.reduce(highs)
+
+    def _refuse(self, start: int, stop: int) -> None:
+        for number in range(start, stop):
+            with np.errstate(over="ignore"):
+                finite = np.isfinite(self.arrays[number].astype(np.float32)).all()
+            if not finite:
+                raise InvalidVectorsError(f"Document {self.ids[number]!r} holds values that are not finite.")
+
+
+def vectors(array: Any, name: str) -> NDArray[Any]:
+    """``array`` as (tokens, dim) of floating point numbers; ``name`` begins the error.
+
+    Raises:
+        InvalidVectorsError: wrong shape or dtype, or no tokens.
+    """
+    try:
+        checked = np.asarray(array)
+    except ValueError as error:
+        raise InvalidVectorsError(f"{name} is ragged; expected one array of shape (tokens, dim).") from error
+    if checked.dtype.kind not in "fiu":
+        raise InvalidVectorsError(f"{name} has dtype {checked.dtype}; expected floating point numbers.")
+    if checked.ndim != 2:
+        raise InvalidVectorsError(f"{name} has shape {checked.shape}; expected (tokens, dim).")
+    if 0 in checked.shape:
+        raise InvalidVectorsError(f"{name} has no token vectors (shape {checked.shape}).")
+    return checked
+
+
+def checked_queries(queries: Any, dim: int | None) -> list[Floats]:
+    """Queries as a list of (query tokens, dim) float32; one 2-D array is one query.
+
+    Raises:
+        InvalidVectorsError: wrong shape or dtype, or values that are not finite.
+        IndexMismatchError: another dimension than the index (``dim``; None while that is unknown).
+    """
+    if isinstance(queries, np.ndarray) and queries.ndim == 2:
+        queries = [queries]
+    checked = []
+    for number, query in enumerate(queries):
+        with np.errstate(over="ignore"):
+            array = vectors(query, f"Query {number}").astype(np.float32, copy=False)
+        if dim is not None and array.shape[1] != dim:
+            raise IndexMismatchError(f"Query {number} has dimension {array.shape[1]}, the index has {dim}.")
+        if not np.isfinite(array).all():
+            raise InvalidVectorsError(f"Query {number} holds values that are not finite.")
+        checked.append(array)
+    return checked

@@ -1,0 +1,86 @@
+"""When segments are merged, and how.
+
+Tiers, as in a log-structured merge tree: a segment of t tokens is in tier floor(log8 t); as soon as the newest
+segments number eight in one tier or below, they become one. A document is so rewritten once per tier, log8 of the
+number of adds at most, and an index has at most seven segments per tier. Segments are merged with their neighbours
+only, which keeps the order of insertion. The largest are left alone until `compact`, unless half of one is removed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latelite.indexes.generation import SegmentEntry
+from latelite.indexes.quantisation import Grid, choose_grid
+from latelite.indexes.segment import Segment, lengths_of, live_numbers, token_chunks, write_segment
+from latelite.indexes.snapshot import OpenSegment
+
+Ints = NDArray[np.int64]
+
+FANOUT = 8
+"""Segments of one tier that become one."""
+LARGEST = 1 << 22
+"""Tokens; a merge that would make a larger segment is left to `compact`."""
+
+
+def next_merge(segments: Sequence[SegmentEntry]) -> slice | None:
+    """The neighbouring segments to merge next; None when all is well."""
+    for position, segment in enumerate(segments):
+        if segment.live * 2 < segment.documents:
+            return slice(position, position + 1)
+    for tier in sorted({_tier(segment) for segment in segments}):
+        first = len(segments)
+        while first and _tier(segments[first - 1]) <= tier:
+            first -= 1
+        if len(segments) - first >= FANOUT and sum(segment.tokens for segment in segments[first:]) <= LARGEST:
+            return slice(first, len(segments))
+    return None
+
+
+def _tier(segment: SegmentEntry) -> int:
+    return int(math.log(segment.tokens, FANOUT))
+
+
+def merge_segments(folder: Path, parents: Sequence[OpenSegment], *, quantise: bool) -> SegmentEntry | None:
+    """Write the live documents of ``parents`` as one new segment into ``folder``; None when no document is live.
+
+    ``quantise`` is False for an index that stores float32.
+    """
+    chosen = [live_numbers(parent.files, parent.live) for parent in parents]
+    kept = [(parent.files, numbers) for parent, numbers in zip(parents, chosen, strict=True) if len(numbers)]
+    if not kept:
+        return None
+    grid = _grid(kept) if quantise else None
+    with_payloads = any(files.payloads is not None for files, _ in kept)
+    return write_segment(
+        folder,
+        ids=(files.ids.raw(number).rstrip(b"\n") for files, numbers in kept for number in numbers.tolist()),
+        payloads=(files.raw_payload(number) for files, numbers in kept for number in numbers.tolist())
+        if with_payloads
+        else None,
+        lengths=np.concatenate([lengths_of(files, numbers) for files, numbers in kept]),
+        tokens=chain.from_iterable(token_chunks(files, numbers, grid) for files, numbers in kept),
+        dim=kept[0][0].dim,
+        grid=grid,
+    )
+
+
+def _grid(kept: Sequence[tuple[Segment, Ints]]) -> Grid | None:
+    """The grid that the segments share already, else the best for the range of their vectors."""
+    largest = sorted((files for files, _ in kept), key=lambda files: -files.entry.tokens)
+    known = [files.grid for files in largest if files.grid is not None]
+    if len(known) == len(kept) and all(grid == known[0] for grid in known):
+        return known[0]
+    lows, highs, tokens = [], [], 0
+    for files, numbers in kept:
+        for chunk in token_chunks(files, numbers, None):
+            lows.append(chunk.min(axis=0))
+            highs.append(chunk.max(axis=0))
+            tokens += len(chunk)
+    return choose_grid(known, np.minimum.reduce(lows), np.maximum.reduce(highs), tokens)

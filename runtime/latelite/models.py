@@ -1,0 +1,207 @@
+"""The encoder as an object: texts in, token vectors out, with the names of PyLate and Sentence Transformers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latelite.bundle import Bundle
+from latelite.manifest import PRECISIONS, Manifest, Precision
+from latelite.maxsim import maxsim_documents
+from latelite.pooling import pool
+from latelite.progress import Progress
+from latelite.session import Session
+from latelite.tokenization import Tokenization
+
+Vectors = NDArray[np.float32]
+"""Token vectors of one text: (tokens, dim) float32."""
+
+
+def available_threads() -> int:
+    """CPUs that this process may use (respects taskset and container CPU sets where the system tells)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class ColBERT:
+    """A late-interaction encoder read from a bundle folder.
+
+    Args:
+        model_name_or_path: bundle folder written by ``latelite-export`` (called a name for PyLate's sake).
+        precision: which graph of the bundle to run.
+        threads: worker threads for encoding lists of texts, one text each at a time; default: all usable CPUs.
+
+    Raises:
+        BundleError: the folder is no bundle, is damaged, or lacks the precision.
+    """
+
+    def __init__(
+        self, model_name_or_path: str | Path, *, precision: Precision = "int8", threads: int | None = None
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}.")
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be at least 1, not {threads}.")
+        self.bundle = Bundle(model_name_or_path)
+        self.precision = precision
+        self.threads = threads or available_threads()
+        self._tokenization = Tokenization(self.bundle.tokenizer_path, self.manifest)
+        self._session = Session(self.bundle.graph_path(precision), self.manifest)
+
+    @property
+    def manifest(self) -> Manifest:
+        """Everything that the export resolved."""
+        return self.bundle.manifest
+
+    @property
+    def dim(self) -> int:
+        """Dimensions of a token vector."""
+        return self.manifest.dim
+
+    def encode(
+        self,
+        sentences: str | Sequence[str] | Sequence[Sequence[str]],
+        *,
+        is_query: bool = True,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        pool_factor: int = 1,
+        protected_tokens: int = 1,
+    ) -> Any:
+        """Encode texts as queries or documents.
+
+        Args:
+            sentences: one text, a list of texts, or a list of lists (as `rank.rerank` wants its candidates).
+            is_query: queries get the query prefix, length and expansion; documents the document prefix and length,
+                and lose the tokens of the skiplist.
+            prompt_name: name of a prompt in the bundle's settings; its text is put in front of every input. When
+                neither this nor ``prompt`` is given, the settings' default prompt applies, if there is one.
+            prompt: text to put in front of every input; wins over ``prompt_name``.
+            batch_size: taken for PyLate's sake and without effect: every text runs alone, see `Session`.
+            show_progress_bar: None shows it when standard error is a terminal.
+            pool_factor: documents only: keep about ``1 / pool_factor`` of the tokens by hierarchical pooling.
+            protected_tokens: leading tokens that pooling leaves alone.
+
+        Returns:
+            For one text an array (tokens, dim) float32, L2-normalised (pooled vectors are means and not normalised
+            again); for a list, a list of such arrays in the same order; for a list of lists, a list of lists.
+
+        Raises:
+            ValueError: unknown ``prompt_name``; ``batch_size`` or ``pool_factor`` below 1.
+            TypeError: a text is not a string.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
+        if pool_factor < 1 or protected_tokens < 0:
+            raise ValueError("pool_factor must be at least 1 and protected_tokens at least 0.")
+        prefix = self._prompt(prompt_name, prompt)
+        tokenize = self._tokenization.query if is_query else self._tokenization.document
+
+        def encode_one(text: str) -> Vectors:
+            vectors = self._session.run(tokenize(prefix + text if prefix else text))
+            if is_query or pool_factor == 1:
+                return vectors
+            return pool(vectors, pool_factor=pool_factor, protected_tokens=protected_tokens)
+
+        if isinstance(sentences, str):
+            return encode_one(sentences)
+        groups: list[Any] = [each if isinstance(each, list | tuple) else [each] for each in sentences]
+        texts: list[str] = [text for group in groups for text in group]
+        role = "queries" if is_query else "documents"
+        with Progress(f"encoding {role}", total=len(texts), enabled=show_progress_bar) as bar:
+            vectors = self._map(encode_one, texts, bar)
+        if not any(isinstance(each, list | tuple) for each in sentences):
+            return vectors
+        ends = np.cumsum([len(group) for group in groups])
+        return [vectors[end - len(group) : end] for group, end in zip(groups, ends, strict=True)]
+
+    def encode_query(
+        self, sentences: str | Sequence[str], *, prompt_name: str | None = None, show_progress_bar: bool | None = None
+    ) -> Any:
+        """`encode` for queries. A prompt named "query" applies by itself when the settings have one."""
+        name = prompt_name or self._first_prompt("query")
+        return self.encode(sentences, is_query=True, prompt_name=name, show_progress_bar=show_progress_bar)
+
+    def encode_document(
+        self,
+        sentences: str | Sequence[str],
+        *,
+        prompt_name: str | None = None,
+        show_progress_bar: bool | None = None,
+        pool_factor: int = 1,
+    ) -> Any:
+        """`encode` for documents. A prompt named "document", "passage" or "corpus" applies by itself."""
+        name = prompt_name or self._first_prompt("document", "passage", "corpus")
+        return self.encode(
+            sentences,
+            is_query=False,
+            prompt_name=name,
+            show_progress_bar=show_progress_bar,
+            pool_factor=pool_factor,
+        )
+
+    def similarity(
+        self, queries_embeddings: Vectors | Sequence[Vectors], documents_embeddings: Vectors | Sequence[Vectors]
+    ) -> NDArray[np.float32]:
+        """MaxSim of every query with every document.
+
+        Args:
+            queries_embeddings: one query (tokens, dim) or a list of them.
+            documents_embeddings: one document (tokens, dim) or a list of them.
+
+        Returns:
+            (queries, documents) float32.
+        """
+        documents = _as_list(documents_embeddings)
+        scores = [maxsim_documents(query, documents) for query in _as_list(queries_embeddings)]
+        return np.stack(scores) if scores else np.empty((0, len(documents)), dtype=np.float32)
+
+    def _prompt(self, name: str | None, prompt: str | None) -> str:
+        settings = self.manifest.settings
+        if prompt is not None:
+            return prompt
+        if name is None:
+            name = settings.default_prompt_name
+        if name is None:
+            return ""
+        if name not in settings.prompts:
+            known = ", ".join(map(repr, settings.prompts)) or "none"
+            raise ValueError(f"prompt {name!r} is not in this bundle's settings; known prompts: {known}.")
+        return settings.prompts[name]
+
+    def _first_prompt(self, *names: str) -> str | None:
+        return next((name for name in names if name in self.manifest.settings.prompts), None)
+
+    def _map(self, encode_one: Callable[[str], Vectors], texts: Sequence[str], bar: Progress) -> list[Vectors]:
+        """Encode all texts on ``self.threads`` workers, longest first so that the workers finish together."""
+        result: dict[int, Vectors] = {}
+        order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+        if self.threads == 1 or len(texts) < 2:
+            for i in order:
+                result[i] = encode_one(texts[i])
+                bar.advance()
+        else:
+            workers = ThreadPoolExecutor(min(self.threads, len(texts)), thread_name_prefix="latelite-encode")
+            try:
+                for i, vectors in zip(order, workers.map(encode_one, (texts[i] for i in order)), strict=True):
+                    result[i] = vectors
+                    bar.advance()
+            finally:
+                # On an error or Ctrl-C do not encode the rest of the list first.
+                workers.shutdown(cancel_futures=True)
+        return [result[i] for i in range(len(texts))]
+
+
+def _as_list(embeddings: Vectors | Sequence[Vectors]) -> list[Vectors]:
+    if isinstance(embeddings, np.ndarray) and embeddings.ndim == 2:
+        return [embeddings]
+    return list(embeddings)

@@ -1,0 +1,66 @@
+"""Reranking: order given candidates by MaxSim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latelite.maxsim import maxsim_documents
+
+Vectors = NDArray[np.float32]
+
+
+class RerankResult(TypedDict):
+    """One candidate with its score."""
+
+    id: int | str
+    score: float
+
+
+def rerank(
+    documents_ids: Sequence[Sequence[int | str]],
+    queries_embeddings: Sequence[Vectors] | Vectors,
+    documents_embeddings: Sequence[Sequence[Vectors]],
+    *,
+    pylate_compat: bool = False,
+) -> list[list[RerankResult]]:
+    """Order each query's candidates by MaxSim, best first; ties keep the given order.
+
+    Args:
+        documents_ids: for each query, the ids of its candidates.
+        queries_embeddings: for each query, (tokens, dim) float32; a single 2-D array is one query.
+        documents_embeddings: for each query, one (tokens, dim) float32 array per candidate.
+        pylate_compat: PyLate pads the candidates of a query to the longest with zero vectors and does not mask them,
+            so a negative maximum becomes 0 for all but the longest candidates. True reproduces these scores; the
+            default scores every document by its own tokens only.
+
+    Returns:
+        For each query, all its candidates with their scores.
+
+    Raises:
+        ValueError: the three arguments disagree in length.
+    """
+    if isinstance(queries_embeddings, np.ndarray) and queries_embeddings.ndim == 2:
+        queries_embeddings = [queries_embeddings]
+    if not len(documents_ids) == len(queries_embeddings) == len(documents_embeddings):
+        raise ValueError(
+            f"{len(queries_embeddings)} queries need as many lists of ids and of documents, "
+            f"not {len(documents_ids)} and {len(documents_embeddings)}."
+        )
+    results = []
+    for ids, query, documents in zip(documents_ids, queries_embeddings, documents_embeddings, strict=True):
+        if len(ids) != len(documents):
+            raise ValueError(f"a query has {len(ids)} candidate ids but {len(documents)} candidate documents.")
+        candidates = _padded(documents) if pylate_compat else documents
+        scores = maxsim_documents(query, candidates)
+        order = np.argsort(-scores, kind="stable")
+        results.append([RerankResult(id=ids[i], score=float(scores[i])) for i in order])
+    return results
+
+
+def _padded(documents: Sequence[Vectors]) -> list[Vectors]:
+    longest = max((len(document) for document in documents), default=0)
+    return [np.pad(document, ((0, longest - len(document)), (0, 0))) for document in documents]

@@ -1,0 +1,42 @@
+"""Retrieval: queries against an index, in PyLate's shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latelite.indexes.index import TokenIndex
+from latelite.rank import RerankResult
+
+Vectors = NDArray[np.float32]
+
+
+class ColBERT:
+    """Retrieves from any index of `latelite.indexes`.
+
+    Args:
+        index: finds candidates and scores them by MaxSim.
+    """
+
+    def __init__(self, index: TokenIndex) -> None:
+        self.index = index
+
+    def retrieve(
+        self,
+        queries_embeddings: Sequence[Vectors] | Vectors,
+        k: int = 10,
+        *,
+        subset: Sequence[int | str] | Sequence[Sequence[int | str]] | None = None,
+    ) -> list[list[RerankResult]]:
+        """The best ``k`` documents of each query, best first.
+
+        Args:
+            queries_embeddings: for each query, (tokens, dim) float32; a single 2-D array is one query.
+            k: results per query; fewer come back only when fewer documents exist.
+            subset: ids to search among: one list for all queries or one list per query. (PyLate ignores it for token
+                indexes; here it restricts candidates before they are scored.)
+        """
+        results = self.index(queries_embeddings, k=k, subset=subset)
+        return [[RerankResult(id=hit["id"], score=hit["score"]) for hit in hits] for hits in results]

@@ -1,0 +1,1 @@
+"""Tiny random checkpoints, awkward texts, and the golden vectors that the reference implementation made of them."""

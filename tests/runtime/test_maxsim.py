@@ -1,0 +1,128 @@
+"""MaxSim against its definition: ragged documents, block borders, int8 codes, candidates, ties."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from index_samples import documents, naive_maxsim
+from latelite.errors import InvalidVectorsError
+from latelite.maxsim import BLOCK_TOKENS, maxsim, maxsim_batch, maxsim_documents
+
+
+def flat(corpus: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    return np.concatenate(corpus), np.cumsum([0, *(len(document) for document in corpus)])
+
+
+@pytest.mark.parametrize("queries", [1, 2, 7, 8, 24, 32, 33, 300])
+@pytest.mark.parametrize("dim", [1, 3, 48, 128])
+def test_equals_the_definition_for_any_query_count_and_dimension(queries: int, dim: int) -> None:
+    corpus = documents(150, dim=dim, longest=60)
+    query = np.concatenate(documents(queries, seed=1, dim=dim))[:queries]
+    scores = maxsim(query, *flat(corpus))
+    assert scores.dtype == np.float32
+    # Scores add up to `queries` terms of at most 1: the bound is relative to that.
+    expected = [naive_maxsim(query, document) for document in corpus]
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-5 * max(queries / 32, 1))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.sampled_from([1, 2, 5, 1000, BLOCK_TOKENS - 1, BLOCK_TOKENS, BLOCK_TOKENS + 1, 9000]), max_size=6),
+    seed=st.integers(0, 9),
+)
+def test_documents_may_begin_end_and_stretch_across_blocks(lengths: list[int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    tokens = rng.standard_normal((sum(lengths), 4)).astype(np.float32)
+    offsets = np.cumsum([0, *lengths])
+    query = rng.standard_normal((3, 4)).astype(np.float32)
+    pieces = [tokens[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    scores = maxsim(query, tokens, offsets)
+    np.testing.assert_allclose(scores, [naive_maxsim(query, piece) for piece in pieces], atol=1e-5)
+    np.testing.assert_array_equal(maxsim_documents(query, pieces), scores)
+
+
+def test_codes_score_like_the_vectors_they_stand_for() -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.integers(-127, 128, (5000, 32)).astype(np.int8)
+    quantisation = np.stack([rng.standard_normal(32), rng.uniform(0.001, 0.01, 32)]).astype(np.float32)
+    vectors = quantisation[0] + quantisation[1] * codes
+    offsets = np.array([0, 1, 700, 5000])
+    query = rng.standard_normal((24, 32)).astype(np.float32)
+    query /= np.linalg.norm(query, axis=1, keepdims=True)
+    scores = maxsim(query, codes, offsets, quantisation=quantisation)
+    expected = [naive_maxsim(query, vectors[a:b]) for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    np.testing.assert_allclose(scores, expected, rtol=1e-6)
+
+
+def test_candidates_are_scored_in_the_order_asked_for_and_with_the_same_bits() -> None:
+    corpus = documents(400, dim=128, longest=80)
+    tokens, offsets = flat(corpus)
+    query = corpus[3][:5]
+    scores = maxsim(query, tokens, offsets)
+    for chosen in ([], [399], [0, 1, 2, 7, 8, 300], [5, 4, 4, 399, 0], list(range(400))):
+        numbers = np.array(chosen, np.int64)
+        np.testing.assert_array_equal(maxsim(query, tokens, offsets, documents=numbers), scores[numbers])
+
+
+@pytest.mark.parametrize("queries", [1, 5, 32])
+@pytest.mark.parametrize("dim", [16, 96, 128])
+def test_equal_documents_get_equal_bits_wherever_they_lie(queries: int, dim: int) -> None:
+    corpus = documents(600, dim=dim, longest=50)
+    twin = documents(1, seed=5, dim=dim)[0]
+    places = [0, 17, 18, 255, 400, 598, 599]
+    for place in places:
+        corpus[place] = twin
+    query = np.concatenate(documents(queries, seed=1, dim=dim))[:queries]
+    tokens, offsets = flat(corpus)
+    scores = maxsim(query, tokens, offsets)
+    assert len(set(scores[places].tolist())) == 1
+    alone = maxsim_documents(query, [twin])
+    assert alone[0] == scores[0]
+
+
+def test_a_batch_gives_each_query_the_bits_it_gets_alone() -> None:
+    tokens, offsets = flat(documents(300, longest=60))
+    queries = documents(9, seed=2, longest=40)
+    together = maxsim_batch(queries, tokens, offsets)
+    assert together.shape == (9, 300)
+    for query, row in zip(queries, together, strict=True):
+        np.testing.assert_array_equal(maxsim(query, tokens, offsets), row)
+
+
+def test_negative_maxima_count_and_nothing_is_padded_with_zero() -> None:
+    query = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
+    tokens = np.array([[-0.5, -0.25], [-1.0, -1.0]], np.float32)
+    np.testing.assert_allclose(maxsim(query, tokens, np.array([0, 1, 2])), [-0.75, -2.0])
+
+
+def test_reads_a_mapped_file(tmp_path) -> None:
+    tokens, offsets = flat(documents(500))
+    np.save(tmp_path / "tokens.npy", tokens)
+    mapped = np.load(tmp_path / "tokens.npy", mmap_mode="r")
+    np.testing.assert_array_equal(maxsim(tokens[:4], mapped, offsets), maxsim(tokens[:4], tokens, offsets))
+
+
+def test_no_documents_and_no_query_tokens() -> None:
+    tokens, offsets = flat(documents(3))
+    assert maxsim(tokens[:2], tokens, offsets[:1]).shape == (0,)
+    assert maxsim_documents(tokens[:2], []).shape == (0,)
+    assert maxsim(np.empty((0, tokens.shape[1]), np.float32), tokens, offsets).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_refuses_empty_documents_and_wrong_shapes() -> None:
+    tokens, offsets = flat(documents(3))
+    query = tokens[:2]
+    with pytest.raises(InvalidVectorsError, match="Document 1 has no tokens"):
+        maxsim(query, tokens, np.array([0, 2, 2, 3]))
+    with pytest.raises(InvalidVectorsError, match="offsets end"):
+        maxsim(query, tokens, offsets + 1)
+    with pytest.raises(InvalidVectorsError, match="expected \\(query tokens, 16\\)"):
+        maxsim(query[:, :-1], tokens, offsets)
+    with pytest.raises(InvalidVectorsError, match="expected \\(query tokens, 16\\)"):
+        maxsim(query[0], tokens, offsets)
+    with pytest.raises(InvalidVectorsError, match="Document 1"):
+        maxsim_documents(query, [tokens, tokens[:, :3]])
+    with pytest.raises(InvalidVectorsError, match="no tokens"):
+        maxsim_documents(query, [tokens, tokens[:0]])

@@ -1,0 +1,103 @@
+"""The code of a PyLate model card runs with only its import lines and the index class changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def name(bundle: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    monkeypatch.chdir(tmp_path)
+    return str(bundle("bert-expansion"))
+
+
+@pytest.mark.parametrize("kind", ["HNSW", "Exact"])
+def test_index_and_retrieve(name: str, kind: str) -> None:
+    from latelite import indexes, models, retrieve
+
+    # Step 1: load the model
+    model = models.ColBERT(
+        model_name_or_path=name,
+    )
+
+    # Step 2: initialise the index
+    index = getattr(indexes, kind)(
+        index_folder="pylate-index",
+        index_name="index",
+        override=True,  # replaces an existing index
+    )
+
+    # Step 3: encode the documents
+    documents_ids = ["1", "2", "3"]
+    documents = ["document 1 text", "document 2 text", "document 3 text"]
+    documents_embeddings = model.encode(
+        documents,
+        batch_size=32,
+        is_query=False,  # these are documents
+        show_progress_bar=True,
+    )
+
+    # Step 4: add document embeddings to the index with the corresponding ids
+    index.add_documents(
+        documents_ids=documents_ids,
+        documents_embeddings=documents_embeddings,
+    )
+
+    # Later: load the index from its folder
+    index = getattr(indexes, kind)(
+        index_folder="pylate-index",
+        index_name="index",
+    )
+
+    retriever = retrieve.ColBERT(index=index)
+    queries_embeddings = model.encode(
+        ["query for document 3", "query for document 1"],
+        batch_size=32,
+        is_query=True,  # these are queries
+        show_progress_bar=True,
+    )
+    scores = retriever.retrieve(
+        queries_embeddings=queries_embeddings,
+        k=10,
+    )
+    assert len(scores) == 2
+    for result in scores:
+        assert sorted(hit["id"] for hit in result) == documents_ids
+        assert [hit["score"] for hit in result] == sorted((hit["score"] for hit in result), reverse=True)
+
+
+def test_rerank(name: str) -> None:
+    from latelite import models, rank
+
+    queries = [
+        "query A",
+        "query B",
+    ]
+    documents = [
+        ["document A", "document B"],
+        ["document 1", "document C", "document B"],
+    ]
+    documents_ids = [
+        [1, 2],
+        [1, 3, 2],
+    ]
+    model = models.ColBERT(
+        model_name_or_path=name,
+    )
+    queries_embeddings = model.encode(
+        queries,
+        is_query=True,
+    )
+    documents_embeddings = model.encode(
+        documents,
+        is_query=False,
+    )
+    reranked_documents = rank.rerank(
+        documents_ids=documents_ids,
+        queries_embeddings=queries_embeddings,
+        documents_embeddings=documents_embeddings,
+    )
+    assert [sorted(r["id"] for r in ranked) for ranked in reranked_documents] == [[1, 2], [1, 2, 3]]
