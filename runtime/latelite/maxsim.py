@@ -6,11 +6,14 @@ Documents are ragged and lie one after another in a flat array ``tokens`` (all t
 ``tokens[offsets[i]:offsets[i + 1]]``. The flat array is read in blocks of `BLOCK_TOKENS` tokens, so only one block
 is ever float32: int8 codes and memory-mapped arrays stay what they are.
 
-**Same tokens, same bits.** Matrix products of BLAS may round a column differently when it falls into the remainder
-of a tile, which would order exact duplicates by where they happen to lie. Here every product has a query count that
-is a multiple of 8 and a width that is a multiple of 1,024 (zero padding makes up the rest), so all columns go through
-the same code; the sum over query tokens is taken in float64. Two documents with equal tokens therefore get equal
-scores wherever they lie, whichever other documents are scored, and their order is left to the caller's tie rule.
+**Same tokens, same bits.** Matrix products of BLAS may round a row differently when it falls into the remainder of a
+tile, which would order exact duplicates by where they happen to lie. Here every product has a multiple of 1,024 tokens
+and of 8 query tokens (zero padding makes up the rest), so all rows go through the same code; the sum over query tokens
+is taken in float64. Two documents with equal tokens therefore get equal scores wherever they lie and whichever other
+documents are scored, and their order is left to the caller's tie rule.
+
+Tokens come first in the product, ``block @ query.T``: OpenBLAS takes 0.6 of the time of ``query @ block.T`` for it
+(24 query tokens, 128 dimensions, AVX-512), which more than pays for the slower `np.maximum.reduceat` along axis 0.
 """
 
 from __future__ import annotations
@@ -26,8 +29,8 @@ from latelite.errors import InvalidVectorsError
 BLOCK_TOKENS = 4096
 """Tokens per product: at 128 dimensions a float32 block is 2 MiB, about a level 2 cache."""
 
-_ROWS = 8
-_COLUMNS = 1024
+_QUERY_TOKENS = 8
+_TOKENS = 1024
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -137,7 +140,7 @@ def _blocks(pieces: Iterable[NDArray[Any]], dim: int) -> Iterator[tuple[Floats, 
                 yield buffer, filled
                 filled = 0
     if filled:
-        padded = -(-filled // _COLUMNS) * _COLUMNS
+        padded = -(-filled // _TOKENS) * _TOKENS
         buffer[filled:padded] = 0
         yield buffer[:padded], filled
 
@@ -152,7 +155,7 @@ def _fold(query: NDArray[Any], dim: int, quantisation: Floats | None) -> tuple[F
         offset, scale = quantisation
         constant = float((query.astype(np.float64) @ offset.astype(np.float64)).sum())
         query = query * scale
-    folded = np.zeros((max(-(-len(query) // _ROWS), 1) * _ROWS, dim), np.float32)
+    folded = np.zeros((max(-(-len(query) // _QUERY_TOKENS), 1) * _QUERY_TOKENS, dim), np.float32)
     folded[: len(query)] = query
     return folded, constant
 
@@ -172,7 +175,7 @@ def _scores(
     ends = np.cumsum(lengths)
     starts = ends - lengths
     scores = np.empty((len(queries), len(lengths)), np.float32)
-    products = [np.empty((len(query), BLOCK_TOKENS), np.float32) for query, _ in folded]
+    products = [np.empty((BLOCK_TOKENS, len(query)), np.float32) for query, _ in folded]
     # Per query: the maxima so far (query tokens,) of the document that the previous block ended in.
     carried: list[Floats | None] = [None] * len(queries)
     position = 0
@@ -183,14 +186,14 @@ def _scores(
         whole = int(ends[last]) == position + filled
         complete = last + 1 - first if whole else last - first
         for number, (query, constant) in enumerate(folded):
-            product = products[number][:, : len(block)]
-            np.matmul(query, block.T, out=product)
-            best = np.maximum.reduceat(product[:, :filled], cuts, axis=1)  # (query tokens, documents of the block)
+            product = products[number][: len(block)]
+            np.matmul(block, query.T, out=product)
+            best = np.maximum.reduceat(product[:filled], cuts, axis=0)  # (documents of the block, query tokens)
             begun = carried[number]
             if begun is not None:
-                np.maximum(best[:, 0], begun, out=best[:, 0])
-            carried[number] = None if whole else best[:, -1].copy()
-            sums = best[:, :complete].sum(axis=0, dtype=np.float64)
+                np.maximum(best[0], begun, out=best[0])
+            carried[number] = None if whole else best[-1].copy()
+            sums = best[:complete].sum(axis=1, dtype=np.float64)
             scores[number, first : first + complete] = sums + constant
         position += filled
         first += complete

@@ -115,7 +115,10 @@ class ColBERT:
         if isinstance(sentences, str):
             return encode_one(sentences)
         groups: list[Any] = [each if isinstance(each, list | tuple) else [each] for each in sentences]
-        texts: list[str] = [text for group in groups for text in group]
+        texts = [text for group in groups for text in group]
+        for text in texts:
+            if not isinstance(text, str):
+                raise TypeError(f"texts must be str, not {type(text).__name__}.")
         role = "queries" if is_query else "documents"
         with Progress(f"encoding {role}", total=len(texts), enabled=show_progress_bar) as bar:
             vectors = self._map(encode_one, texts, bar)

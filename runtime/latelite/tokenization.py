@@ -73,8 +73,6 @@ def _well_formed(text: str) -> str:
     Python strings may hold surrogates (file names decoded with ``surrogateescape``, JSON cut in the middle of an
     emoji); the tokenizer takes UTF-8 only and would raise on them.
     """
-    if not isinstance(text, str):
-        raise TypeError(f"texts must be str, not {type(text).__name__}.")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from index_samples import DIM, documents, ids_of, naive_maxsim, naive_ranking, topical
 from latelite import indexes
 from latelite.errors import (
@@ -27,10 +29,17 @@ KINDS: dict[str, Callable[..., TokenIndex]] = {
     "Exact": indexes.Exact,
     "Exact-float32": lambda *a, **o: indexes.Exact(*a, store="float32", **o),
     "HNSW": lambda *a, **o: indexes.HNSW(*a, graph_threshold=1, k_token=600, **o),
+    "IVF": lambda *a, **o: indexes.IVF(*a, scan_threshold=1, n_centroids=32, n_probe=32, n_candidates=200, **o),
     "HNSW-scanned": lambda *a, **o: indexes.HNSW(*a, graph_threshold=10**9, **o),
 }
 
 Make = Callable[..., TokenIndex]
+
+
+@pytest.fixture(autouse=True)
+def _no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Durability is the business of tests/reliability; here it would be nine tenths of the time."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture(params=KINDS)
@@ -46,7 +55,7 @@ def fill(index: TokenIndex, count: int = 60, *, step: int = 20) -> list[np.ndarr
     return corpus
 
 
-# ------------------------------------------------------------------------------------------------------------- searching
+# ---------------------------------------------------------------------------------------------------------- searching
 
 
 def test_ranks_as_the_definition_over_its_own_vectors(make: Make) -> None:
@@ -170,11 +179,26 @@ def test_refuses_queries_that_are_not_vectors(make: Make, query: Any, message: s
             index(query)
 
 
-# --------------------------------------------------------------------------------------------------------------- writing
+# ------------------------------------------------------------------------------------------------------------ writing
 
 
 def test_ids_keep_their_type_and_any_text(make: Make) -> None:
-    ids = [1, "1", -5, 2**70, "", " ", "naïve", "日本", "🙂", "\ud800", "line\nbreak", '"quoted"', np.int64(77), np.str_("n")]
+    ids = [
+        1,
+        "1",
+        -5,
+        2**70,
+        "",
+        " ",
+        "naïve",
+        "日本",
+        "🙂",
+        "\ud800",
+        "line\nbreak",
+        '"quoted"',
+        np.int64(77),
+        np.str_("n"),
+    ]
     with make() as index:
         index.add_documents(ids, documents(len(ids)))
         assert index.ids == ids
@@ -352,13 +376,16 @@ def test_embeddings_by_id(make: Make) -> None:
     with make() as index:
         corpus = fill(index)
         nested = index.get_documents_embeddings([[3, 1], [2]])
-        assert [[len(document) for document in row] for row in nested] == [[len(corpus[3]), len(corpus[1])], [len(corpus[2])]]
+        assert [[len(document) for document in row] for row in nested] == [
+            [len(corpus[3]), len(corpus[1])],
+            [len(corpus[2])],
+        ]
         assert index.get_documents_embeddings([]) == []
         with pytest.raises(UnknownIdError, match="99999"):
             index.get_documents_embeddings([1, 99999])
 
 
-# ----------------------------------------------------------------------------------------------- many adds, several users
+# ------------------------------------------------------------------------------------------- many adds, several users
 
 
 def test_many_small_adds_end_in_few_segments_and_the_same_answers(make: Make) -> None:
@@ -433,7 +460,7 @@ def test_threads_may_read_while_one_writes(make: Make) -> None:
     assert problems == []
 
 
-# -------------------------------------------------------------------------------------------------------------- opening
+# ------------------------------------------------------------------------------------------------------------ opening
 
 
 def test_opens_what_is_there(make: Make) -> None:

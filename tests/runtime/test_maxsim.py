@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from index_samples import documents, naive_maxsim
 from latelite.errors import InvalidVectorsError
 from latelite.maxsim import BLOCK_TOKENS, maxsim, maxsim_batch, maxsim_documents
@@ -29,7 +32,9 @@ def test_equals_the_definition_for_any_query_count_and_dimension(queries: int, d
 
 @settings(max_examples=60, deadline=None)
 @given(
-    lengths=st.lists(st.sampled_from([1, 2, 5, 1000, BLOCK_TOKENS - 1, BLOCK_TOKENS, BLOCK_TOKENS + 1, 9000]), max_size=6),
+    lengths=st.lists(
+        st.sampled_from([1, 2, 5, 1000, BLOCK_TOKENS - 1, BLOCK_TOKENS, BLOCK_TOKENS + 1, 9000]), max_size=6
+    ),
     seed=st.integers(0, 9),
 )
 def test_documents_may_begin_end_and_stretch_across_blocks(lengths: list[int], seed: int) -> None:
@@ -37,7 +42,7 @@ def test_documents_may_begin_end_and_stretch_across_blocks(lengths: list[int], s
     tokens = rng.standard_normal((sum(lengths), 4)).astype(np.float32)
     offsets = np.cumsum([0, *lengths])
     query = rng.standard_normal((3, 4)).astype(np.float32)
-    pieces = [tokens[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    pieces = [tokens[a:b] for a, b in pairwise(offsets)]
     scores = maxsim(query, tokens, offsets)
     np.testing.assert_allclose(scores, [naive_maxsim(query, piece) for piece in pieces], atol=1e-5)
     np.testing.assert_array_equal(maxsim_documents(query, pieces), scores)
@@ -52,7 +57,7 @@ def test_codes_score_like_the_vectors_they_stand_for() -> None:
     query = rng.standard_normal((24, 32)).astype(np.float32)
     query /= np.linalg.norm(query, axis=1, keepdims=True)
     scores = maxsim(query, codes, offsets, quantisation=quantisation)
-    expected = [naive_maxsim(query, vectors[a:b]) for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    expected = [naive_maxsim(query, vectors[a:b]) for a, b in pairwise(offsets)]
     np.testing.assert_allclose(scores, expected, rtol=1e-6)
 
 

@@ -77,7 +77,7 @@ def test_surrogates_are_joined_or_replaced(model: ColBERT) -> None:
 
 @pytest.mark.parametrize("text", [None, 7, b"bytes", ["a", None]])
 def test_what_is_not_text_is_refused(model: ColBERT, text: object) -> None:
-    with pytest.raises(TypeError, match=r"str|iterable"):
+    with pytest.raises(TypeError, match="must be str"):
         model.encode(text if isinstance(text, list) else [text])
 
 

@@ -58,14 +58,6 @@ class Documents:
                 yield block[position : position + tokens]
             start = stop
 
-    def range(self, tokens: int) -> tuple[Floats, Floats]:
-        """Smallest and largest component per dimension, each (dim,); reads everything once."""
-        lows, highs = [], []
-        for block in self.blocks(tokens):
-            lows.append(block.min(axis=0))
-            highs.append(block.max(axis=0))
-        return np.minimum.reduce(lows), np.maximum.reduce(highs)
-
     def _refuse(self, start: int, stop: int) -> None:
         for number in range(start, stop):
             with np.errstate(over="ignore"):

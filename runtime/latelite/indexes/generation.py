@@ -111,9 +111,7 @@ def write_generation(folder: Path, generation: Generation) -> None:
     pointer = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "generation": generation.number,
         "file": name,
-        "bytes": len(text),
         "sha256": hashlib.sha256(text).hexdigest(),
     }
     with atomic_write(folder / POINTER_NAME) as file:
@@ -130,7 +128,7 @@ def read_pointer(folder: Path) -> Mapping[str, Any] | None:
     path = folder / POINTER_NAME
     try:
         content = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
         raise IndexCorruptError(f"{path} is not valid JSON ({error}).") from error
@@ -141,7 +139,7 @@ def read_pointer(folder: Path) -> Mapping[str, Any] | None:
             f"{path} has format version {content.get('format_version')!r}, this latelite reads {FORMAT_VERSION}; "
             "build the index again with override=True."
         )
-    for key in ("file", "sha256", "generation"):
+    for key in ("file", "sha256"):
         if key not in content:
             raise IndexCorruptError(f"{path} is incomplete: it has no {key!r}.")
     return content

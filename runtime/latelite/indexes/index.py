@@ -27,9 +27,9 @@ from latelite.errors import (
 from latelite.indexes.documents import Documents, checked_queries
 from latelite.indexes.generation import Generation, Removed, SegmentEntry
 from latelite.indexes.identifiers import DocumentId, checked_id, checked_ids, encoded_id
-from latelite.indexes.merging import merge_segments, next_merge
+from latelite.indexes.merging import largest_grid, merge_segments, next_merge
 from latelite.indexes.output import check_content, write_whole
-from latelite.indexes.quantisation import choose_grid
+from latelite.indexes.quantisation import Survey
 from latelite.indexes.segment import BLOCK_TOKENS, Segment, encoded_payload, write_segment
 from latelite.indexes.snapshot import Mask, OpenSegment, Snapshot
 from latelite.indexes.store import SEGMENTS, Signature, Store
@@ -123,8 +123,8 @@ class TokenIndex(ABC):
         """Load what `_extend` wrote for a segment."""
         return None
 
-    def _share(self, path: Path) -> Any:
-        """Load a shared file."""
+    def _share(self, path: Path, entry: FileEntry, dim: int) -> Any:
+        """Load a shared file of an index of dimension ``dim``."""
         return None
 
     def _shared_in_use(self, segments: Sequence[SegmentEntry], files: Mapping[str, FileEntry]) -> set[str]:
@@ -274,16 +274,14 @@ class TokenIndex(ABC):
             removed = self._existing(base, ids)
             if removed and not replacing:
                 position, numbers = next(iter(removed.items()))
-                known = base.segments[position].files.ids[int(numbers[0])]
-                raise DuplicateIdError(f"The id {known!r} is in the index already; update_documents replaces it.")
+                present = base.segments[position].files.ids[int(numbers[0])]
+                raise DuplicateIdError(f"The id {present!r} is in the index already; update_documents replaces it.")
             number = self._store.next_number()
             folder = self._store.new_segment(number)
-            low, high = documents.range(BLOCK_TOKENS)  # also finds values that are not finite, before any is written
-            grid = None
-            if self._store_type == "int8":
-                largest = sorted((segment.files for segment in base.segments), key=lambda files: -files.entry.tokens)
-                known = [files.grid for files in largest if files.grid is not None]
-                grid = choose_grid(known, low, high, int(documents.lengths.sum()))
+            survey = Survey(largest_grid(segment.files for segment in base.segments))
+            for block in documents.blocks(BLOCK_TOKENS):  # refuses what is not finite before anything is written
+                survey.add(block)
+            grid = survey.grid() if self._store_type == "int8" else None
             blocks = documents.blocks(BLOCK_TOKENS)
             entry = write_segment(
                 folder,

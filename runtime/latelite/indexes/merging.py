@@ -9,7 +9,7 @@ only, which keeps the order of insertion. The largest are left alone until `comp
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latelite.indexes.generation import SegmentEntry
-from latelite.indexes.quantisation import Grid, choose_grid
+from latelite.indexes.quantisation import Grid, Survey
 from latelite.indexes.segment import Segment, lengths_of, live_numbers, token_chunks, write_segment
 from latelite.indexes.snapshot import OpenSegment
 
@@ -72,15 +72,18 @@ def merge_segments(folder: Path, parents: Sequence[OpenSegment], *, quantise: bo
 
 
 def _grid(kept: Sequence[tuple[Segment, Ints]]) -> Grid | None:
-    """The grid that the segments share already, else the best for the range of their vectors."""
-    largest = sorted((files for files, _ in kept), key=lambda files: -files.entry.tokens)
-    known = [files.grid for files in largest if files.grid is not None]
-    if len(known) == len(kept) and all(grid == known[0] for grid in known):
-        return known[0]
-    lows, highs, tokens = [], [], 0
+    """The grid that the segments share already, else the best for their vectors."""
+    grids = [files.grid for files, _ in kept]
+    if grids[0] is not None and all(grid == grids[0] for grid in grids):
+        return grids[0]
+    survey = Survey(largest_grid(files for files, _ in kept))
     for files, numbers in kept:
         for chunk in token_chunks(files, numbers, None):
-            lows.append(chunk.min(axis=0))
-            highs.append(chunk.max(axis=0))
-            tokens += len(chunk)
-    return choose_grid(known, np.minimum.reduce(lows), np.maximum.reduce(highs), tokens)
+            survey.add(chunk)
+    return survey.grid()
+
+
+def largest_grid(segments: Iterable[Segment]) -> Grid | None:
+    """The grid of the largest segment that has one."""
+    coded = [segment for segment in segments if segment.grid is not None]
+    return max(coded, key=lambda segment: segment.entry.tokens).grid if coded else None

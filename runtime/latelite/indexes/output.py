@@ -100,7 +100,7 @@ def check_content(path: Path, entry: FileEntry) -> None:
 
 
 def open_array(path: Path, *, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Map a ``.npy`` file read-only and check that it is the array that the index says it is.
+    """Map a ``.npy`` file read-only and check that it is the array that the index says it is; -1 is any length.
 
     Raises:
         IndexNotFoundError: it is missing.
@@ -112,7 +112,8 @@ def open_array(path: Path, *, shape: tuple[int, ...], dtype: DTypeLike) -> NDArr
         raise IndexNotFoundError(f"{path} is missing from the index.") from error
     except (ValueError, EOFError, OSError) as error:
         raise IndexCorruptError(f"{path} is not a readable .npy file: {error}.") from error
-    if mapped.shape != shape or mapped.dtype != np.dtype(dtype):
+    fits = len(shape) == mapped.ndim and all(a in (b, -1) for a, b in zip(shape, mapped.shape, strict=True))
+    if not fits or mapped.dtype != np.dtype(dtype):
         raise IndexCorruptError(
             f"{path} holds {mapped.dtype} of shape {mapped.shape} instead of {np.dtype(dtype)} of shape {shape}."
         )

@@ -7,7 +7,6 @@ encoders are anisotropic: a few dimensions sit far from zero, and one scale for 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,9 +20,11 @@ FIT_TOKENS = 16_384
 segment, or stay float32 (8 MiB at most at 128 dimensions) until they are merged into one."""
 
 _LEVELS = 127
-_MAX_OVERSHOOT = 4.0
-"""Steps by which vectors may leave a grid and still be clipped to it: 1.6 % of the grid's range."""
-_MAX_COARSENING = 4.0
+_WORST_OVERSHOOT = 64.0
+"""Steps by which a component may leave a grid and still be clipped to it: a quarter of the grid's range ..."""
+_CLIPPING = 0.25
+"""... as long as clipping adds at most this share to the squared error that rounding makes anyway."""
+_COARSENING = 4.0
 """How much wider than needed the steps of a grid may be (root mean square) before it is not shared any more."""
 
 
@@ -53,14 +54,6 @@ class Grid:
         """(2, dim) float32, offset and scale."""
         return np.stack([self.offset, self.scale])
 
-    @property
-    def low(self) -> Floats:
-        return self.offset - _LEVELS * self.scale
-
-    @property
-    def high(self) -> Floats:
-        return self.offset + _LEVELS * self.scale
-
     def encode(self, vectors: Floats) -> Codes:
         """(tokens, dim) float32 to int8 codes, rounded to nearest, clipped at the ends of the grid."""
         steps = vectors - self.offset
@@ -76,14 +69,6 @@ class Grid:
         vectors += self.offset
         return vectors
 
-    def suits(self, low: Floats, high: Floats) -> bool:
-        """Whether vectors within ``low`` to ``high`` may use this grid instead of one of their own."""
-        overshoot = np.maximum((self.low - low) / self.scale, (high - self.high) / self.scale).max()
-        own = Grid.fit(low, high)
-        used = high > low
-        coarsening = float(np.sqrt((self.scale[used] ** 2).sum() / max(float((own.scale[used] ** 2).sum()), 1e-30)))
-        return bool(overshoot <= _MAX_OVERSHOOT) and (coarsening <= _MAX_COARSENING or not used.any())
-
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Grid):
             return NotImplemented
@@ -92,14 +77,50 @@ class Grid:
     __hash__ = None  # type: ignore[assignment]
 
 
-def choose_grid(known: Sequence[Grid], low: Floats, high: Floats, tokens: int) -> Grid | None:
-    """The grid for a new segment of ``tokens`` vectors within ``low`` to ``high``; None keeps it float32.
+class Survey:
+    """Looks at the vectors of a new segment, block by block, and decides on their grid.
 
-    The first of the ``known`` grids that suits, so that merging segments later copies their codes as they are; else a
-    grid of its own. A component is so rounded once when it is stored, and again, by at most half a step, only when
-    the corpus outgrows a grid that was fitted on `FIT_TOKENS` vectors or more: many merges do not add up.
+    The ``known`` grid, that of the largest segment, is kept as long as it fits, so that merging segments later copies
+    their codes as they are. A component is so rounded once when it is stored, and again, by at most half a step, only
+    when the corpus outgrows a grid that was fitted on `FIT_TOKENS` vectors or more: many merges do not add up.
     """
-    for grid in known:
-        if grid.suits(low, high):
-            return grid
-    return Grid.fit(low, high) if known or tokens >= FIT_TOKENS else None
+
+    def __init__(self, known: Grid | None) -> None:
+        self._known = known
+        self._low: Floats | None = None
+        self._high: Floats | None = None
+        self._tokens = 0
+        self._worst = 0.0
+        self._clipped = 0.0
+
+    def add(self, block: Floats) -> None:
+        """Take (tokens, dim) float32 into account."""
+        low, high = block.min(axis=0), block.max(axis=0)
+        self._low = low if self._low is None else np.minimum(self._low, low)
+        self._high = high if self._high is None else np.maximum(self._high, high)
+        self._tokens += len(block)
+        if self._known is None:
+            return
+        # Only dimensions in which some vector leaves the grid are looked at one by one.
+        out = np.maximum(high - self._known.offset, self._known.offset - low) > _LEVELS * self._known.scale
+        if out.any():
+            steps = np.abs(block[:, out] - self._known.offset[out]) / self._known.scale[out] - _LEVELS
+            np.maximum(steps, 0, out=steps)
+            self._worst = max(self._worst, float(steps.max()))
+            self._clipped += float(((steps * self._known.scale[out]) ** 2).sum(dtype=np.float64))
+
+    def grid(self) -> Grid | None:
+        """The known grid where it fits, else one of their own; None when they are too few for that: float32."""
+        if self._low is None or self._high is None:
+            return None
+        if self._known is not None and self._fits(self._known, self._low, self._high):
+            return self._known
+        return Grid.fit(self._low, self._high) if self._tokens >= FIT_TOKENS else None
+
+    def _fits(self, grid: Grid, low: Floats, high: Floats) -> bool:
+        rounding = self._tokens * float((grid.scale.astype(np.float64) ** 2).sum()) / 12
+        if self._worst > _WORST_OVERSHOOT or self._clipped > _CLIPPING * rounding:
+            return False
+        used = high > low
+        needed = float((Grid.fit(low, high).scale[used] ** 2).sum())
+        return not used.any() or float((grid.scale[used] ** 2).sum()) <= _COARSENING**2 * needed

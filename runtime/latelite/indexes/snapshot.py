@@ -14,6 +14,7 @@ from latelite.indexes.generation import Generation, SegmentEntry
 from latelite.indexes.identifiers import DocumentId, encoded_id, id_hashes
 from latelite.indexes.segment import Segment
 from latelite.indexes.store import SEGMENTS
+from latelite.manifest import FileEntry
 
 Mask = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -51,7 +52,7 @@ class Snapshot:
         *,
         previous: Snapshot,
         companion: Callable[[Segment, Mapping[str, Any]], Any],
-        share: Callable[[Path], Any],
+        share: Callable[[Path, FileEntry, int], Any],
     ) -> Snapshot:
         """Open ``generation``; segments and shared files that ``previous`` has open already are taken from there.
 
@@ -59,8 +60,8 @@ class Snapshot:
             IndexNotFoundError, IndexCorruptError: naming the file.
         """
         shared = {
-            name: previous.shared[name] if name in previous.shared else share(folder / name)
-            for name in generation.files
+            name: previous.shared[name] if name in previous.shared else share(folder / name, entry, generation.dim)
+            for name, entry in generation.files.items()
         }
         opened = {segment.files.name: segment for segment in previous.segments}
         segments = []

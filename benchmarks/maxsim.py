@@ -1,0 +1,123 @@
+"""How fast is MaxSim? One query against ragged documents, one thread, against the other ways to compute it.
+
+    python benchmarks/maxsim.py --output maxsim.json
+
+The vectors are synthetic (normalised Gaussian; the time does not depend on the values), the lengths uniform. PyLate's
+way, one padded einsum, is timed with torch as PyLate does it where torch is installed, and maxsim-cpu where that is.
+Padding is not counted: both get their padded array ready-made.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Before NumPy is loaded: afterwards BLAS has its threads.
+for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+import argparse
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latelite.indexes.quantisation import Grid
+from latelite.maxsim import maxsim
+
+
+def contenders(
+    query: np.ndarray, tokens: np.ndarray, offsets: np.ndarray, chosen: np.ndarray
+) -> dict[str, Callable[[], Any]]:
+    """Name -> a call that returns the scores of all documents (of ``chosen`` for the last)."""
+    grid = Grid.fit(tokens.min(axis=0), tokens.max(axis=0))
+    codes, quantisation = grid.encode(tokens), grid.to_array()
+    bounds = list(pairwise(offsets.tolist()))
+    found: dict[str, Callable[[], Any]] = {
+        "latelite float32": lambda: maxsim(query, tokens, offsets),
+        "latelite int8": lambda: maxsim(query, codes, offsets, quantisation=quantisation),
+        "loop over documents (NumPy)": lambda: [(query @ tokens[a:b].T).max(axis=1).sum() for a, b in bounds],
+    }
+    lengths = np.diff(offsets)
+    try:
+        import torch
+    except ImportError:
+        pass
+    else:
+        torch.set_num_threads(1)
+        padded = torch.zeros(len(lengths), int(lengths.max()), tokens.shape[1])
+        for number, (a, b) in enumerate(bounds):
+            padded[number, : b - a] = torch.from_numpy(tokens[a:b])
+        batch = torch.from_numpy(query)[None]
+        found["padded einsum (torch, as PyLate)"] = lambda: (
+            torch.einsum("ash,bth->abst", batch, padded).max(dim=-1).values.sum(dim=-1)
+        )
+    try:
+        import maxsim_cpu
+    except ImportError:
+        pass
+    else:
+        documents = [tokens[a:b] for a, b in bounds]
+        found["maxsim-cpu (ragged)"] = lambda: maxsim_cpu.maxsim_scores_variable(query, documents)
+    found[f"latelite int8, {len(chosen)} candidates"] = lambda: maxsim(
+        query, codes, offsets, documents=chosen, quantisation=quantisation
+    )
+    return found
+
+
+def measure(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+    """Median milliseconds of each, taken in turns so that a slow moment of the machine meets all of them."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for call in calls.values():
+        call()
+    for _ in range(repeats):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - start)
+    return {name: float(np.median(values) * 1000) for name, values in times.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--documents", type=int, default=1000)
+    parser.add_argument("--shortest", type=int, default=60)
+    parser.add_argument("--longest", type=int, default=256)
+    parser.add_argument("--query-tokens", type=int, default=32)
+    parser.add_argument("--dim", type=int, default=128)
+    parser.add_argument("--candidates", type=int, default=128)
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--output", type=Path, help="write the figures as JSON")
+    options = parser.parse_args()
+
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(options.shortest, options.longest + 1, options.documents)
+    offsets = np.cumsum([0, *lengths])
+    tokens = rng.standard_normal((int(offsets[-1]), options.dim)).astype(np.float32)
+    tokens /= np.linalg.norm(tokens, axis=1, keepdims=True)
+    query = tokens[rng.choice(len(tokens), options.query_tokens)].copy()
+    chosen = np.sort(rng.choice(options.documents, min(options.candidates, options.documents), replace=False))
+
+    milliseconds = measure(contenders(query, tokens, offsets, chosen), options.repeats)
+    reference = milliseconds["latelite float32"]
+    print(f"{options.documents} documents, {len(tokens)} tokens, {options.query_tokens} query tokens, 1 thread")
+    for name, value in milliseconds.items():
+        print(f"{name:36} {value:8.2f} ms  {value / reference:6.2f}x")
+    if options.output:
+        record = {
+            "settings": {k: v for k, v in vars(options).items() if k != "output"},
+            "tokens": len(tokens),
+            "milliseconds": milliseconds,
+            "machine": {"processor": platform.processor() or platform.machine(), "threads": 1},
+            "versions": {"python": sys.version.split()[0], "numpy": np.__version__},
+        }
+        options.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

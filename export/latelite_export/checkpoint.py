@@ -1,0 +1,170 @@
+"""What a checkpoint says about itself, whatever layout it was saved in."""
+
+from __future__ import annotations
+
+import json
+import string
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from latelite.manifest import Settings
+from latelite_export.errors import CheckpointNotFoundError, IncompleteCheckpointError, SettingError
+
+DEFAULT_QUERY_LENGTH = 32
+DEFAULT_DOCUMENT_LENGTH = 180
+SHORTEST = 4
+"""CLS, prefix, one token of text, SEP."""
+
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+
+SkipPolicy = Literal["unk", "drop"]
+"""What a skiplist word outside the vocabulary does: skip unknown tokens (PyLate), or nothing (Sentence Transformers)."""
+
+
+@dataclass(frozen=True)
+class DenseLayer:
+    """One linear layer of the projection: ``activation(x W^T + b)``, plus the residual where there is one."""
+
+    in_features: int
+    out_features: int
+    bias: bool
+    activation: str
+    """Import path of a ``torch.nn`` class, e.g. ``torch.nn.modules.linear.Identity``."""
+    residual: bool
+    """Add the input: as it is when the dimensions agree, through a bias-free linear layer otherwise."""
+    weights: Path
+    """File that holds ``linear.weight``, ``linear.bias`` and ``residual.weight``."""
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """Settings given by the user; None leaves them to the checkpoint."""
+
+    query_expansion: bool | None = None
+    query_length: int | None = None
+    document_length: int | None = None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Resolved settings of a checkpoint and where its weights are."""
+
+    id: str
+    """Hub id, or the folder's name."""
+    revision: str | None
+    layout: str
+    backbone: Path
+    """Folder with the encoder's ``config.json`` and weights."""
+    tokenizer: Path
+    """Folder with the tokenizer's files."""
+    head: tuple[DenseLayer, ...]
+    settings: Settings
+    sources: Mapping[str, str]
+    """For each setting: where its value came from."""
+    skip_policy: SkipPolicy
+    expansion_token: str | None = None
+    """Fills an expanded query; None means the mask token, else end-of-text, else padding."""
+
+
+class Resolution:
+    """Takes each setting from the first place that has it, and remembers which place that was."""
+
+    def __init__(self) -> None:
+        self.sources: dict[str, str] = {}
+
+    def take(self, name: str, *candidates: tuple[Any, str]) -> Any:
+        """First candidate ``(value, source)`` whose value is not None; the last one is the default."""
+        value, source = next((c for c in candidates if c[0] is not None), candidates[-1])
+        self.sources[name] = source
+        return value
+
+    def settings(
+        self,
+        config: Mapping[str, Any],
+        source: str,
+        transformer: Mapping[str, Any],
+        transformer_source: str,
+        overrides: Overrides,
+        *,
+        prefixes: tuple[str, str] = ("[Q] ", "[D] "),
+    ) -> Settings:
+        """Resolve every setting by PyLate's rules: argument, else configuration file, else default.
+
+        Args:
+            config: keys named as PyLate names them.
+            source: what to call ``config`` in ``sources``.
+            transformer: ``do_lower_case`` is taken from here.
+            transformer_source: what to call ``transformer`` in ``sources``.
+            overrides: the arguments.
+            prefixes: default query and document prefix; they differ between layouts.
+
+        Raises:
+            SettingError: a value has a wrong type or is out of range.
+        """
+
+        def setting(name: str, kind: type, default: Any, argument: Any = None) -> Any:
+            value = self.take(name, (argument, "argument"), (config.get(name), source), (default, "default"))
+            if not isinstance(value, kind) or (kind is int and (isinstance(value, bool) or value < SHORTEST)):
+                raise SettingError(f"{name} is {value!r} in {self.sources[name]}, which is not usable.")
+            return value
+
+        expansion = setting("do_query_expansion", bool, True, overrides.query_expansion)
+        attend = setting("attend_to_expansion_tokens", bool, False)
+        if attend and not expansion:
+            attend, self.sources["attend_to_expansion_tokens"] = False, "off, as query expansion is"
+        skiplist = setting("skiplist_words", list, list(string.punctuation))
+        prompts = setting("prompts", dict, {})
+        default_prompt = self.take(
+            "default_prompt_name", (config.get("default_prompt_name"), source), (None, "default")
+        )
+        if default_prompt is not None and default_prompt not in prompts:
+            raise SettingError(
+                f"default_prompt_name is {default_prompt!r} in {source}, which is not one of its prompts."
+            )
+        lower = self.take("do_lower_case", (transformer.get("do_lower_case"), transformer_source), (False, "default"))
+        return Settings(
+            query_prefix=setting("query_prefix", str, prefixes[0]),
+            document_prefix=setting("document_prefix", str, prefixes[1]),
+            query_length=setting("query_length", int, DEFAULT_QUERY_LENGTH, overrides.query_length),
+            document_length=setting("document_length", int, DEFAULT_DOCUMENT_LENGTH, overrides.document_length),
+            do_query_expansion=expansion,
+            attend_to_expansion_tokens=attend,
+            do_lower_case=bool(lower),
+            skiplist_words=tuple(str(word) for word in skiplist),
+            prompts={str(name): str(text) for name, text in prompts.items()},
+            default_prompt_name=default_prompt,
+        )
+
+
+def read_json(path: Path, *, required: bool = True) -> Any:
+    """Content of a JSON file; ``{}`` when it is missing and not required.
+
+    Raises:
+        CheckpointNotFoundError: it is missing and required.
+        IncompleteCheckpointError: it is not JSON.
+    """
+    if not path.is_file():
+        if required:
+            raise CheckpointNotFoundError(f"{path} is missing.")
+        return {}
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise IncompleteCheckpointError(f"{path} is not valid JSON ({error}).") from error
+
+
+def weights_file(folder: Path, names: Iterable[str] = WEIGHT_FILES) -> Path:
+    """The first of ``names`` that is in ``folder``.
+
+    Raises:
+        IncompleteCheckpointError: none is.
+    """
+    names = tuple(names)
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise IncompleteCheckpointError(
+        f"{folder} holds no weights (looked for {', '.join(names)}); download the whole checkpoint."
+    )

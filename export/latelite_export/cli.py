@@ -1,0 +1,202 @@
+"""``latelite-export``: the command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from latelite_export.checkpoint import Checkpoint
+
+_SCHEMES = ("int8", "int8-avx2", "fp32")  # those of `quantize`, which would import ONNX
+_INSTALL = 'the exporter needs more than the runtime: pip install "latelite[export]"'
+
+_DESCRIPTION = """\
+Export a late-interaction (ColBERT) checkpoint to a bundle: one folder that a small computer searches with, without
+PyTorch. The bundle is verified against the checkpoint before it is written."""
+
+_EPILOG = """\
+Verify a bundle, on any machine:
+
+  latelite-export verify BUNDLE              checksums, loading, the vectors stored in the bundle (no PyTorch needed)
+  latelite-export verify BUNDLE CHECKPOINT   the whole gate again, against the checkpoint
+
+Exit codes: 0 done, 1 failed (one sentence on standard error), 2 wrong usage."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if arguments[:1] == ["verify"]:
+            return _verify(_verify_parser().parse_args(arguments[1:]))
+        return _export(_export_parser().parse_args(arguments))
+    except KeyboardInterrupt:
+        print("\nlatelite-export: interrupted, nothing was written.", file=sys.stderr)
+        return 1
+
+
+def _export_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "latelite-export",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="folder, or id on the model hub")
+    parser.add_argument("-o", "--output", metavar="BUNDLE", required=True, help="folder to write")
+    parser.add_argument("--override", action="store_true", help="replace an existing bundle")
+    parser.add_argument(
+        "--scheme",
+        choices=_SCHEMES,
+        default="int8",
+        help="int8-avx2: 7-bit weights, for x86 CPUs without VNNI; fp32: no int8 graph (default: int8)",
+    )
+    parser.add_argument(
+        "--query-expansion",
+        choices=("on", "off"),
+        help="pad queries with mask tokens; the checkpoint decides if left out",
+    )
+    parser.add_argument("--query-length", type=int, metavar="N", help="tokens of a query at most")
+    parser.add_argument("--document-length", type=int, metavar="N", help="tokens of a document at most")
+    _add_shared(parser)
+    return parser
+
+
+def _verify_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("latelite-export verify", description="Verify a bundle on this machine.")
+    parser.add_argument("bundle", metavar="BUNDLE")
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", nargs="?", help="repeat the whole gate against it")
+    _add_shared(parser)
+    return parser
+
+
+def _add_shared(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--revision", metavar="REV", help="branch, tag or commit on the hub")
+    parser.add_argument("--token", metavar="TOKEN", help="access token for the hub")
+    parser.add_argument("--offline", action="store_true", help="do not ask the hub, use what was downloaded before")
+    parser.add_argument(
+        "--trust-remote-code", action="store_true", help="run Python code that comes with the checkpoint; read it first"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    def run(stage: Callable[[str], None]) -> int:
+        from latelite_export.pipeline import export
+
+        manifest = export(
+            arguments.checkpoint,
+            arguments.output,
+            revision=arguments.revision,
+            token=arguments.token,
+            offline=arguments.offline,
+            override=arguments.override,
+            query_expansion=None if arguments.query_expansion is None else arguments.query_expansion == "on",
+            query_length=arguments.query_length,
+            document_length=arguments.document_length,
+            scheme=arguments.scheme,
+            trust_remote_code=arguments.trust_remote_code,
+            on_stage=stage,
+            on_settings=_print_settings,
+        )
+        if arguments.json:
+            print(manifest.to_json(), end="")
+        else:
+            _print_report(manifest.verification)
+            size = sum(entry.bytes for entry in manifest.files.values())
+            print(f"{arguments.output}: {size / 1e6:.1f} MB, dim {manifest.dim}", file=sys.stderr)
+        return 0
+
+    return _guarded(run)
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    def run(stage: Callable[[str], None]) -> int:
+        report: dict[str, Any]
+        if arguments.checkpoint is None:
+            from pathlib import Path
+
+            from latelite_export.verify import check
+
+            report = check(Path(arguments.bundle))
+        else:
+            from latelite_export.pipeline import reverify
+
+            report = reverify(
+                arguments.bundle,
+                arguments.checkpoint,
+                revision=arguments.revision,
+                token=arguments.token,
+                offline=arguments.offline,
+                trust_remote_code=arguments.trust_remote_code,
+                on_stage=stage,
+            )
+        if arguments.json:
+            print(json.dumps(report, indent=2, ensure_ascii=False))
+        else:
+            _print_report(report)
+            print(f"{arguments.bundle}: verified", file=sys.stderr)
+        return 0
+
+    return _guarded(run)
+
+
+def _guarded(run: Callable[[Callable[[str], None]], int]) -> int:
+    """Turn errors that users can do something about into one sentence and exit code 1."""
+    from latelite.errors import LateliteError
+
+    try:
+        return run(_stage())
+    except ModuleNotFoundError as error:
+        print(f"latelite-export: {error.name} is not installed; {_INSTALL}", file=sys.stderr)
+    except (LateliteError, OSError) as error:
+        print(f"latelite-export: {error}", file=sys.stderr)
+    return 1
+
+
+def _stage() -> Callable[[str], None]:
+    """One line per stage with the time since the start; silent when standard error is not a terminal."""
+    start = time.monotonic()
+    visible = bool(sys.stderr and sys.stderr.isatty())
+
+    def show(text: str) -> None:
+        if visible:
+            print(f"[{time.monotonic() - start:6.1f} s] {text}", file=sys.stderr, flush=True)
+
+    return show
+
+
+def _print_settings(checkpoint: Checkpoint) -> None:
+    """The resolved table: setting, value, where it came from."""
+    rows = []
+    for name, value in asdict(checkpoint.settings).items():
+        shown = f"{len(value)} words" if name == "skiplist_words" else json.dumps(value, ensure_ascii=False)
+        rows.append((name, shown, checkpoint.sources.get(name, "")))
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    print(f"{checkpoint.id}: {checkpoint.layout} layout", file=sys.stderr)
+    for name, shown, source in rows:
+        print(f"  {name:<{widths[0]}}  {shown:<{widths[1]}}  {source}", file=sys.stderr)
+
+
+def _print_report(report: Any) -> None:
+    if "fp32" in report:
+        found = report["fp32"]
+        print(f"fp32: largest difference {found['max_abs_error']:.1e} ({found['worst']})", file=sys.stderr)
+    if "int8" in report:
+        found = report["int8"]
+        overlap = f", top-10 overlap {found['top10_overlap']:.3f}" if "top10_overlap" in found else ""
+        print(
+            f"int8: token cosine mean {found['cosine_mean']:.4f}, 1st percentile {found['cosine_p1']:.4f}{overlap} "
+            f"(worst: {found['worst']})",
+            file=sys.stderr,
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""Encoder, projection and normalisation as one torch module: ids in, token vectors out."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from latelite_export import weights
+from latelite_export.checkpoint import Checkpoint, DenseLayer
+from latelite_export.errors import IncompleteCheckpointError, SettingError, UnsupportedCheckpointError
+from latelite_export.local_attention import EmptyWindows, window_radius
+from latelite_export.tokenizer import CheckpointTokenizer
+
+EPSILON = 1e-12
+"""Smallest norm that normalisation divides by; torch's default, which the reference uses."""
+
+
+class Dense(nn.Module):
+    """One layer of the projection, see `DenseLayer`."""
+
+    def __init__(self, layer: DenseLayer) -> None:
+        super().__init__()
+        tensors = weights.load_dense(layer)
+        self.linear = nn.Linear(layer.in_features, layer.out_features, bias=layer.bias)
+        self.activation = _activation(layer.activation)
+        self.shortcut: nn.Module | None = None
+        state = {"linear.weight": tensors["weight"]}
+        if layer.bias:
+            state["linear.bias"] = tensors["bias"]
+        if layer.residual and "residual" in tensors:
+            self.shortcut = nn.Linear(layer.in_features, layer.out_features, bias=False)
+            state["shortcut.weight"] = tensors["residual"]
+        elif layer.residual:
+            self.shortcut = nn.Identity()
+        self.load_state_dict(state)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """(texts, tokens, in_features) -> (texts, tokens, out_features)."""
+        projected: torch.Tensor = self.activation(self.linear(hidden))
+        return projected if self.shortcut is None else projected + self.shortcut(hidden)
+
+
+class Encoder(nn.Module):
+    """The whole graph.
+
+    Args:
+        backbone: called with the inputs by name; its first output is the last hidden state.
+        head: the projection's layers in order.
+        inputs: names of the graph's inputs, in the order in which `forward` takes them.
+        empty_windows: for backbones with local layers, when queries may hold tokens that see nothing.
+    """
+
+    def __init__(
+        self,
+        backbone: PreTrainedModel,
+        head: list[Dense],
+        inputs: tuple[str, ...],
+        empty_windows: EmptyWindows | None = None,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = nn.Sequential(*head)
+        self.inputs = inputs
+        self.empty_windows = empty_windows
+        self.max_positions = weights.max_positions(backbone)
+
+    @property
+    def architecture(self) -> str:
+        """Class name of the backbone."""
+        return type(self.backbone).__name__
+
+    def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
+        """Token vectors (texts, tokens, dim) float32 of int64 ``inputs``, each (texts, tokens)."""
+        arguments = dict(zip(self.inputs, tensors, strict=True))
+        if self.empty_windows is not None:
+            self.empty_windows.measure(arguments["attention_mask"])
+        hidden = self.backbone(**arguments, return_dict=False)[0]
+        return nn.functional.normalize(self.head(hidden), p=2.0, dim=-1, eps=EPSILON)
+
+
+def build(checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, *, trust_remote_code: bool = False) -> Encoder:
+    """Load the weights and put the module together.
+
+    Raises:
+        IncompleteCheckpointError: weights are missing, or do not fit together or to the tokenizer.
+        SettingError: a length is beyond the encoder's positions.
+        UnsupportedCheckpointError: an activation or an architecture that cannot be exported.
+    """
+    backbone = weights.load_backbone(checkpoint, trust_remote_code=trust_remote_code)
+    # Type ids are given only where the tokenizer makes them and the encoder takes them: asked, not known by name.
+    takes_types = tokenizer.emits_token_type_ids and weights.accepts(backbone, "token_type_ids")
+    inputs = ("input_ids", "attention_mask") + (("token_type_ids",) if takes_types else ())
+    head = [Dense(layer) for layer in checkpoint.head]
+    hidden = int(backbone.config.hidden_size)
+    if head and checkpoint.head[0].in_features != hidden:
+        raise IncompleteCheckpointError(
+            f"the projection of {checkpoint.id} takes {checkpoint.head[0].in_features} dimensions, its encoder gives "
+            f"{hidden}."
+        )
+    rows = backbone.get_input_embeddings().num_embeddings
+    highest = max(tokenizer.reference.get_vocab().values())
+    if highest >= rows:
+        raise IncompleteCheckpointError(
+            f"the tokenizer of {checkpoint.id} knows ids up to {highest}, its encoder has embeddings for {rows}: the "
+            "others would be freshly initialised."
+        )
+    settings = checkpoint.settings
+    unattended = settings.do_query_expansion and not settings.attend_to_expansion_tokens
+    empty = unattended and 0 < window_radius(backbone) < settings.query_length
+    encoder = Encoder(backbone, head, inputs, EmptyWindows(backbone) if empty else None).eval()
+    for name in ("query_length", "document_length"):
+        length = getattr(settings, name)
+        if length > encoder.max_positions:
+            raise SettingError(
+                f"{name} is {length} (from {checkpoint.sources[name]}), but {checkpoint.id} has only "
+                f"{encoder.max_positions} positions; set --{name.replace('_', '-')}."
+            )
+    return encoder
+
+
+def _activation(path: str) -> nn.Module:
+    """The torch.nn class of that import path. Nothing else is ever imported."""
+    package, _, name = path.rpartition(".")
+    found = getattr(nn, name, None)
+    if package.startswith("torch.nn") and isinstance(found, type) and issubclass(found, nn.Module):
+        try:
+            module: nn.Module = found()
+        except TypeError:
+            pass
+        else:
+            return module
+    raise UnsupportedCheckpointError(f"the projection's activation {path!r} is not one of torch.nn's.")

@@ -1,0 +1,98 @@
+"""``modules.json``: the list of modules that PyLate and Sentence Transformers write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from latelite_export.checkpoint import DenseLayer, read_json, weights_file
+from latelite_export.errors import IncompleteCheckpointError, UnsupportedCheckpointError
+
+FILE = "modules.json"
+
+_TRANSFORMER_CONFIGS = (
+    "sentence_bert_config.json",
+    "sentence_roberta_config.json",
+    "sentence_distilbert_config.json",
+    "sentence_camembert_config.json",
+    "sentence_albert_config.json",
+    "sentence_xlm-roberta_config.json",
+    "sentence_xlnet_config.json",
+)
+
+
+@dataclass(frozen=True)
+class Module:
+    """One entry of ``modules.json``."""
+
+    kind: str
+    """Last part of the class path, e.g. ``Dense``."""
+    type: str
+    """The class path as written."""
+    folder: Path
+
+
+def read_modules(folder: Path) -> tuple[Module, ...]:
+    """The modules in the order in which they run."""
+    entries = read_json(folder / FILE)
+    try:
+        ordered = sorted(entries, key=lambda entry: int(entry["idx"]))
+        return tuple(
+            Module(str(entry["type"]).rsplit(".", 1)[-1], str(entry["type"]), folder / entry["path"])
+            for entry in ordered
+        )
+    except (TypeError, KeyError, ValueError) as error:
+        raise IncompleteCheckpointError(f"{folder / FILE} is not a list of modules.") from error
+
+
+def known_origin(module: Module, *packages: str) -> None:
+    """Refuse a module class that comes from anywhere but ``packages``.
+
+    Raises:
+        UnsupportedCheckpointError: it is a class of the checkpoint's own code, or of another package.
+    """
+    if module.type.split(".", 1)[0] not in packages:
+        raise UnsupportedCheckpointError(f"{FILE} names {module.type}, a module that the exporter does not know.")
+
+
+def transformer_config(folder: Path) -> Path:
+    """The file that holds ``do_lower_case`` and ``max_seq_length``; the first name when there is none."""
+    present = (folder / name for name in _TRANSFORMER_CONFIGS if (folder / name).is_file())
+    return next(present, folder / _TRANSFORMER_CONFIGS[0])
+
+
+def read_dense(folder: Path, *, default_activation: str) -> DenseLayer:
+    """One Dense module.
+
+    Args:
+        folder: holds ``config.json`` and the weights.
+        default_activation: import path that applies when the configuration names none.
+
+    Raises:
+        CheckpointNotFoundError: there is no configuration.
+        IncompleteCheckpointError: the configuration lacks a dimension, or there are no weights.
+    """
+    config = read_json(folder / "config.json")
+    try:
+        return DenseLayer(
+            in_features=int(config["in_features"]),
+            out_features=int(config["out_features"]),
+            bias=bool(config.get("bias", True)),
+            activation=str(config.get("activation_function") or default_activation),
+            residual=bool(config.get("use_residual", False)),
+            weights=weights_file(folder),
+        )
+    except (TypeError, KeyError, ValueError) as error:
+        if isinstance(error, IncompleteCheckpointError):
+            raise
+        raise IncompleteCheckpointError(f"{folder / 'config.json'} lacks in_features or out_features.") from error
+
+
+def check_chain(head: tuple[DenseLayer, ...], folder: Path) -> None:
+    """Refuse a stack whose layers do not fit together."""
+    for first, second in zip(head, head[1:], strict=False):
+        if first.out_features != second.in_features:
+            raise IncompleteCheckpointError(
+                f"{folder}: a Dense layer with {first.out_features} outputs is followed by one with "
+                f"{second.in_features} inputs."
+            )

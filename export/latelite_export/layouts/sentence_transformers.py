@@ -1,0 +1,157 @@
+"""Checkpoints saved by Sentence Transformers 6 as a MultiVectorEncoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from latelite_export.checkpoint import Checkpoint, DenseLayer, Overrides, Resolution, read_json
+from latelite_export.errors import IncompleteCheckpointError, SettingError, UnsupportedCheckpointError
+from latelite_export.layouts import modules
+
+CONFIG = "config_sentence_transformers.json"
+_MASK = "MultiVectorMask"
+_TOKENS = "token_embeddings"
+_TANH = "torch.nn.modules.activation.Tanh"
+_ROLES = {"query": "query_prefix", "document": "document_prefix"}
+
+
+class SentenceTransformers:
+    """Reader of Sentence Transformers 6's layout.
+
+    Prefixes are prompts there, put in front as text. Where the tokenizer makes one token of a prompt's beginning, that
+    token becomes PyLate's prefix: the ids come out the same, and the rest stays a prompt.
+    """
+
+    name = "sentence-transformers"
+    evidence = f"{modules.FILE} with a {_MASK}"
+
+    def matches(self, folder: Path) -> bool:
+        """Whether ``modules.json`` lists the module that only a MultiVectorEncoder has."""
+        if not (folder / modules.FILE).is_file():
+            return False
+        return any(module.kind == _MASK for module in modules.read_modules(folder))
+
+    def read(self, folder: Path, checkpoint_id: str, revision: str | None, overrides: Overrides) -> Checkpoint:
+        """Resolve the settings.
+
+        Raises:
+            UnsupportedCheckpointError: a module, or an option of one, that the runtime does not do.
+            IncompleteCheckpointError: weights of the projection are missing.
+        """
+        transformer, *rest = modules.read_modules(folder)
+        for module in (transformer, *rest):
+            modules.known_origin(module, "sentence_transformers", "pylate")
+        if transformer.kind != "Transformer":
+            raise UnsupportedCheckpointError(f"{modules.FILE} starts with {transformer.type}, not with a Transformer.")
+        head: list[DenseLayer] = []
+        mask: Mapping[str, Any] = {}
+        normalised = False
+        for module in rest:
+            config = read_json(module.folder / "config.json", required=False)
+            if module.kind == "Dense":
+                if config.get("module_input_name", _TOKENS) != _TOKENS or normalised:
+                    raise UnsupportedCheckpointError(f"{module.folder} is a Dense that does not project token vectors.")
+                head.append(modules.read_dense(module.folder, default_activation=_TANH))
+            elif module.kind == _MASK:
+                mask = config
+            elif module.kind == "Normalize" and config.get("module_input_name") == _TOKENS:
+                normalised = True
+            elif module.kind == "HierarchicalTokenPooling" and config.get("pool_factor", 1) <= 1:
+                pass
+            else:
+                raise UnsupportedCheckpointError(f"{modules.FILE} names {module.type}, which cannot be exported.")
+        if not normalised:
+            raise UnsupportedCheckpointError(f"{checkpoint_id} does not normalise its token vectors; latelite always does.")
+        modules.check_chain(tuple(head), folder)
+        _check_mask(mask)
+        knobs_path = modules.transformer_config(transformer.folder)
+        knobs = read_json(knobs_path, required=False)
+        expansion = knobs.get("query_expansion")
+        _check_expansion(expansion, knobs_path)
+        prompts = dict(read_json(folder / CONFIG, required=False).get("prompts") or {})
+        prefixes = _split_prompts(prompts, transformer.folder)
+        longest = _longest(transformer.folder)
+        resolution = Resolution()
+        settings = resolution.settings(
+            {
+                **prefixes,
+                "prompts": prompts,
+                "default_prompt_name": read_json(folder / CONFIG, required=False).get("default_prompt_name"),
+                "do_query_expansion": expansion is not None,
+                "attend_to_expansion_tokens": bool(expansion and expansion.get("attend")),
+                "query_length": expansion["length"] if expansion else knobs.get("query_length") or longest,
+                "document_length": knobs.get("document_length") or longest,
+                "skiplist_words": mask.get("skiplist_words") or [],
+            },
+            f"{CONFIG}, {knobs_path.name} and {_MASK}",
+            knobs,
+            knobs_path.name,
+            overrides,
+        )
+        return Checkpoint(
+            id=checkpoint_id,
+            revision=revision,
+            layout=self.name,
+            backbone=transformer.folder,
+            tokenizer=transformer.folder,
+            head=tuple(head),
+            settings=settings,
+            sources=resolution.sources,
+            skip_policy="drop",
+            expansion_token=expansion.get("token") if expansion else None,
+        )
+
+
+def _check_mask(mask: Mapping[str, Any]) -> None:
+    tasks = mask.get("skiplist_tasks") or ["document"]
+    if mask.get("skiplist_words") and tasks != ["document"]:
+        raise UnsupportedCheckpointError(f"its {_MASK} skips words of {tasks}; only documents can lose words.")
+    if mask.get("keep_only_token_ids"):
+        raise UnsupportedCheckpointError(f"its {_MASK} keeps only some token ids, which is for images.")
+
+
+def _check_expansion(expansion: Any, path: Path) -> None:
+    if expansion is None:
+        return
+    if not isinstance(expansion, Mapping) or not isinstance(expansion.get("length"), int):
+        raise SettingError(f"query_expansion is {expansion!r} in {path}, which is not usable.")
+    if expansion.get("strategy") != "fixed":
+        raise UnsupportedCheckpointError(
+            f"query_expansion in {path} has strategy {expansion.get('strategy')!r}; only 'fixed' can be exported."
+        )
+
+
+def _split_prompts(prompts: dict[str, str], folder: Path) -> dict[str, str]:
+    """Move a single token from the beginning of the query and document prompts to the prefixes."""
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise IncompleteCheckpointError(f"{path} is missing.")
+    tokenizer = Tokenizer.from_file(str(path))
+    prefixes = dict.fromkeys(_ROLES.values(), "")
+    added = sorted((token.content for token in tokenizer.get_added_tokens_decoder().values()), key=len, reverse=True)
+    for role, setting in _ROLES.items():
+        prompt = prompts.get(role) or ""
+        for token in added:
+            ids = tokenizer.encode(f"{token}a", add_special_tokens=False).ids
+            if token and prompt.startswith(token) and ids[:1] == [tokenizer.token_to_id(token)]:
+                prefixes[setting] = token
+                # Blanks between a marker and the text are no part of either to the tokenizers in use.
+                prompts[role] = prompt.removeprefix(token).lstrip()
+                if not prompts[role]:
+                    del prompts[role]
+                break
+    return prefixes
+
+
+def _longest(folder: Path) -> int | None:
+    """The length at which the tokenizer cuts when nothing else is said."""
+    limits = [
+        read_json(folder / "tokenizer_config.json", required=False).get("model_max_length"),
+        read_json(folder / "config.json").get("max_position_embeddings"),
+    ]
+    known = [int(limit) for limit in limits if limit and limit < 1 << 30]
+    return min(known) if known else None

@@ -1,0 +1,51 @@
+"""Tokens whose local window holds nothing that they may attend to.
+
+An unattended expansion token of a query further from the text than the window has no key at all. The reference
+(transformers 5, SDPA) gives it a context of zeros; transformers 4's eager attention adds the lowest float to every score
+and so spreads evenly over all tokens, attended or not. With the usual windows (64 tokens to each side) only long
+expanded queries have such tokens.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from latelite_export.errors import UnsupportedCheckpointError
+
+
+class EmptyWindows:
+    """Zeroes the context of tokens with an empty window, in the layers of a backbone that look at a window."""
+
+    def __init__(self, backbone: PreTrainedModel) -> None:
+        self._alive: torch.Tensor | None = None
+        self.radius = window_radius(backbone)
+        for layer in _local_layers(backbone):
+            layer.Wo.register_forward_pre_hook(self._zero)
+
+    def measure(self, attention_mask: torch.Tensor) -> None:
+        """Find the tokens whose window holds an attended token; int64 (texts, tokens)."""
+        attended = attention_mask.to(torch.float32).unsqueeze(1)
+        alive = nn.functional.max_pool1d(attended, 2 * self.radius + 1, stride=1, padding=self.radius)
+        self._alive = alive.transpose(1, 2)  # (texts, tokens, 1)
+
+    def _zero(self, _: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        assert self._alive is not None
+        return (inputs[0] * self._alive, *inputs[1:])
+
+
+def window_radius(backbone: PreTrainedModel) -> int:
+    """Tokens to each side that local layers see; 0 when no layer is local."""
+    return int(getattr(backbone.config, "local_attention", 0) or 0) // 2
+
+
+def _local_layers(backbone: PreTrainedModel) -> list[nn.Module]:
+    layers = [
+        module
+        for module in backbone.modules()
+        if getattr(module, "local_attention", (-1, -1)) != (-1, -1) and isinstance(getattr(module, "Wo", None), nn.Linear)
+    ]
+    if not layers:
+        raise UnsupportedCheckpointError(f"{type(backbone).__name__} has a local window in an unknown form.")
+    return layers

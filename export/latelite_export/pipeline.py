@@ -1,0 +1,203 @@
+"""The whole way from a checkpoint to a bundle."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from latelite.files import atomic_write
+from latelite.manifest import MANIFEST_NAME, TOKENIZER_NAME, Graph, Manifest
+
+from latelite_export import bundle, encoder, hub, layouts, quantize, texts, tokenizer, trace, verify, weights
+from latelite_export.checkpoint import Checkpoint, Overrides
+from latelite_export.errors import GateError
+from latelite_export.quantize import Scheme
+from latelite_export.reference import Reference, Sample
+from latelite_export.repair import Goal, Repair, repair
+
+logger = logging.getLogger(__name__)
+
+Stage = Callable[[str], None]
+
+_FP32_FILE = "model.onnx"
+_INT8_FILE = "model_int8.onnx"
+_TOOLCHAIN = ("latelite", "torch", "transformers", "optimum-onnx", "onnx", "onnxruntime", "tokenizers", "numpy")
+
+
+def export(
+    checkpoint: str | Path,
+    out: str | Path,
+    *,
+    revision: str | None = None,
+    token: str | None = None,
+    offline: bool = False,
+    override: bool = False,
+    query_expansion: bool | None = None,
+    query_length: int | None = None,
+    document_length: int | None = None,
+    scheme: Scheme = "int8",
+    trust_remote_code: bool = False,
+    on_stage: Stage = lambda _: None,
+    on_settings: Callable[[Checkpoint], None] = lambda _: None,
+) -> Manifest:
+    """Write the bundle of a late-interaction checkpoint.
+
+    Args:
+        checkpoint: folder, or id on the model hub.
+        out: folder to write.
+        revision: branch, tag or commit on the hub.
+        token: access token for the hub.
+        offline: do not ask the hub, use what was downloaded before.
+        override: replace the bundle at ``out``.
+        query_expansion: pad queries to their full length with mask tokens; None leaves it to the checkpoint.
+        query_length: tokens of a query at most; None leaves it to the checkpoint.
+        document_length: tokens of a document at most; None leaves it to the checkpoint.
+        scheme: ``int8``, ``int8-avx2`` (7-bit weights, for x86 without VNNI) or ``fp32`` (no int8 graph).
+        trust_remote_code: run Python code that comes with the checkpoint.
+        on_stage: told what is going on, one line each.
+        on_settings: told the resolved settings as soon as they are.
+
+    Returns:
+        The manifest that was written.
+
+    Raises:
+        ExportError: the checkpoint cannot be exported faithfully, or ``out`` is taken. Nothing is left at ``out``.
+    """
+    out = Path(os.path.abspath(out))  # noqa: PTH100 - resolve() would follow a link that should be replaced itself
+    bundle.check_output(out, override=override)
+    on_stage(f"reading {checkpoint}")
+    location = hub.locate(checkpoint, revision=revision, token=token, offline=offline)
+    overrides = Overrides(query_expansion, query_length, document_length)
+    resolved = layouts.read(location.folder, location.id, location.revision, overrides)
+    on_settings(resolved)
+    words = tokenizer.load(resolved, trust_remote_code=trust_remote_code)
+    module = encoder.build(resolved, words, trust_remote_code=trust_remote_code)
+    reference = Reference(module, words, resolved.settings)
+
+    on_stage("tracing the encoder")
+    graphs = {_FP32_FILE: trace.trace(module)}
+    described = {"fp32": Graph(_FP32_FILE, "fp32")}
+    if scheme != "fp32":
+        on_stage("quantising to int8")
+        fixed = _repair(graphs[_FP32_FILE], scheme, reference, on_stage)
+        graphs[_INT8_FILE] = quantize.quantize(graphs[_FP32_FILE], scheme, fixed.plan)
+        described["int8"] = Graph(_INT8_FILE, scheme, _details(scheme, fixed))
+
+    with bundle.staging(out, override=override) as folder:
+        for name, graph in graphs.items():
+            _write(folder / name, graph.SerializeToString(deterministic=True))
+        _write(folder / TOKENIZER_NAME, words.json.encode())
+        manifest = Manifest(
+            checkpoint={
+                "id": resolved.id,
+                "revision": resolved.revision,
+                "layout": resolved.layout,
+                "architecture": module.architecture,
+                "weights_sha256": weights.fingerprint(module),
+                "skip_policy": resolved.skip_policy,
+            },
+            dim=reference.dim,
+            max_positions=module.max_positions,
+            settings=resolved.settings,
+            sources=resolved.sources,
+            token_ids=words.ids,
+            inputs=module.inputs,
+            output=trace.OUTPUT,
+            opset=trace.opset(graphs[_FP32_FILE]),
+            minimum_onnxruntime=trace.MINIMUM_ONNXRUNTIME,
+            graphs=described,
+            files={name: bundle.entry(folder / name) for name in (*graphs, TOKENIZER_NAME)},
+            toolchain={name: version(name) for name in _TOOLCHAIN},
+            verification={},
+        )
+        _write(folder / MANIFEST_NAME, manifest.to_json().encode())
+        manifest = _verified(folder, manifest, reference, scheme, on_stage)
+        _write(folder / MANIFEST_NAME, manifest.to_json().encode())
+    on_stage(f"wrote {out}")
+    return manifest
+
+
+def reverify(
+    bundle_folder: str | Path,
+    checkpoint: str | Path,
+    *,
+    revision: str | None = None,
+    token: str | None = None,
+    offline: bool = False,
+    trust_remote_code: bool = False,
+    on_stage: Stage = lambda _: None,
+) -> dict[str, Any]:
+    """Run the gate again on a bundle, with the checkpoint that it was made from.
+
+    Raises:
+        GateError: the bundle was made from other weights, or does not reproduce them.
+    """
+    folder = Path(bundle_folder)
+    manifest = Manifest.read(folder)
+    location = hub.locate(checkpoint, revision=revision, token=token, offline=offline)
+    resolved = layouts.read(location.folder, location.id, location.revision, Overrides())
+    resolved = dataclasses.replace(resolved, settings=manifest.settings, sources=manifest.sources)
+    words = tokenizer.load(resolved, trust_remote_code=trust_remote_code)
+    module = encoder.build(resolved, words, trust_remote_code=trust_remote_code)
+    if weights.fingerprint(module) != manifest.checkpoint["weights_sha256"]:
+        raise GateError(f"{folder} was made from other weights than those of {checkpoint}.")
+    return verify.gate(folder, Reference(module, words, manifest.settings), stage=on_stage)
+
+
+def _repair(graph: onnx.ModelProto, scheme: Scheme, reference: Reference, on_stage: Stage) -> Repair:
+    limits = verify.LIMITS
+    # Evening out is nearly free, so it aims at half of the error that the gate allows.
+    goal = Goal(mean=(1 + limits.cosine_mean) / 2, percentile=(1 + limits.cosine_p1) / 2)
+    minimum = Goal(mean=limits.cosine_mean, percentile=limits.cosine_p1)
+    return repair(graph, scheme, _samples(reference), reference.encoder.inputs, goal, minimum, on_stage)
+
+
+def _samples(reference: Reference) -> list[Sample]:
+    return [
+        reference.sample(text, is_query=is_query)
+        for collection in texts.collections()
+        for is_query, batch in ((True, collection.queries), (False, collection.documents))
+        for text in batch
+    ]
+
+
+def _details(scheme: Scheme, fixed: Repair) -> Mapping[str, Any]:
+    settings = quantize.config(scheme)
+    return {
+        "weights": "int8 symmetric, a scale per output channel" + (", 7 bits" if settings.reduce_range else ""),
+        "activations": "uint8, a scale per tensor, dynamic",
+        "embedding": "int8, a scale per row",
+        **fixed.details,
+    }
+
+
+def _verified(folder: Path, manifest: Manifest, reference: Reference, scheme: Scheme, on_stage: Stage) -> Manifest:
+    """The manifest with the gate's report and the golden vectors."""
+    try:
+        report = verify.gate(folder, reference, stage=on_stage)
+    except GateError as error:
+        kept = manifest.graphs["int8"].details.get("fp32") if "int8" in manifest.graphs else None
+        advice = (
+            f" Scheme {scheme} cannot pass with this checkpoint; --scheme fp32 can."
+            if kept and "int8" in error.report
+            else ""
+        )
+        raise GateError(f"{error} Nothing was written.{advice}", error.report) from error
+    entries, vectors = verify.golden(folder)
+    with atomic_write(folder / verify.GOLDEN_FILE) as file:
+        np.save(file, vectors, allow_pickle=False)
+    report["golden"] = {"file": verify.GOLDEN_FILE, "texts": entries}
+    files = {**manifest.files, verify.GOLDEN_FILE: bundle.entry(folder / verify.GOLDEN_FILE)}
+    return dataclasses.replace(manifest, verification=report, files=files)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with atomic_write(path) as file:
+        file.write(content)

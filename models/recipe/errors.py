@@ -1,0 +1,17 @@
+"""What can go wrong in the recipe, each with one sentence for the person who ran it."""
+
+
+class RecipeError(RuntimeError):
+    """Base of the recipe's errors; the commands print the message and exit with 1."""
+
+
+class FetchError(RecipeError):
+    """A pinned file could not be downloaded."""
+
+
+class ChecksumError(RecipeError):
+    """A downloaded file is not the pinned one."""
+
+
+class FormatError(RecipeError, ValueError):
+    """A file does not have the format that its reader expects."""

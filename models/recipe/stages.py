@@ -1,0 +1,51 @@
+"""Stages with a memory: a stage runs again only when something that it depends on has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+
+logger = logging.getLogger(__name__)
+
+RECORD = "stage.json"
+
+
+def code_digest(*modules: ModuleType) -> str:
+    """Digest of the modules' source, so that an edited stage is run again."""
+    digest = hashlib.sha256()
+    for module in modules:
+        digest.update(Path(str(module.__file__)).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def run_stage(work: Path, name: str, inputs: Mapping[str, object], build: Callable[[Path], None]) -> Path:
+    """Folder of the stage's output; ``build`` fills a folder aside, which replaces the old one when it is complete.
+
+    ``inputs`` is everything that the output follows from. A folder whose record says the same is taken as it is.
+    """
+    folder = work / name
+    record = json.dumps(dict(inputs), indent=2, sort_keys=True) + "\n"
+    if (folder / RECORD).exists() and (folder / RECORD).read_text() == record:
+        logger.info("%s: as before", name)
+        return folder
+    started = time.monotonic()
+    aside = work / f"{name}.part"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    build(aside)
+    (aside / RECORD).write_text(record)
+    shutil.rmtree(folder, ignore_errors=True)
+    aside.rename(folder)
+    logger.info("%s: done in %.0f s", name, time.monotonic() - started)
+    return folder
+
+
+def stage_digest(folder: Path) -> str:
+    """Identity of a finished stage, for the inputs of the next one."""
+    return hashlib.sha256((folder / RECORD).read_bytes()).hexdigest()[:16]

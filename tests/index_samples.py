@@ -1,0 +1,52 @@
+"""Small corpora of token vectors and a naive oracle, for the tests of MaxSim and the indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+DIM = 16
+
+Floats = NDArray[np.float32]
+
+
+def documents(count: int, *, seed: int = 0, dim: int = DIM, longest: int = 30) -> list[Floats]:
+    """Ragged documents, (1 to longest tokens, dim) each, L2-normalised and anisotropic like those of an encoder."""
+    rng = np.random.default_rng(seed)
+    mean = np.random.default_rng(99).standard_normal(dim)
+    made = []
+    for length in rng.integers(1, longest + 1, count):
+        tokens = rng.standard_normal((length, dim)) + 0.5 * mean
+        tokens /= np.linalg.norm(tokens, axis=1, keepdims=True)
+        made.append(tokens.astype(np.float32))
+    return made
+
+
+def topical(count: int, *, seed: int = 0, dim: int = DIM, topics: int = 40, longest: int = 30) -> list[Floats]:
+    """Documents whose tokens gather around a few of many topics, as approximate search needs it."""
+    centres = np.random.default_rng(7).standard_normal((topics, dim))
+    rng = np.random.default_rng(seed)
+    made = []
+    for length in rng.integers(3, longest + 1, count):
+        tokens = centres[rng.choice(topics, 3)][rng.integers(0, 3, length)] + 0.4 * rng.standard_normal((length, dim))
+        tokens /= np.linalg.norm(tokens, axis=1, keepdims=True)
+        made.append(tokens.astype(np.float32))
+    return made
+
+
+def naive_maxsim(query: Floats, document: Floats) -> float:
+    """The definition, in float64."""
+    return float((query.astype(np.float64) @ document.astype(np.float64).T).max(axis=1).sum())
+
+
+def naive_ranking(query: Floats, ids: Sequence[Any], corpus: Sequence[Floats], k: int) -> list[Any]:
+    """Ids of the ``k`` best documents; equal scores in the given order."""
+    scores = np.array([naive_maxsim(query, document) for document in corpus])
+    return [ids[number] for number in np.argsort(-scores, kind="stable")[:k]]
+
+
+def ids_of(hits: Sequence[dict[str, Any]]) -> list[Any]:
+    return [hit["id"] for hit in hits]
