@@ -9,14 +9,9 @@ Padding is not counted: both get their padded array ready-made.
 
 from __future__ import annotations
 
-import os
-
-# Before NumPy is loaded: afterwards BLAS has its threads.
-for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
-    os.environ[variable] = "1"
-
 import argparse
 import json
+import os
 import platform
 import sys
 import time
@@ -25,10 +20,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+# Before NumPy is loaded: afterwards BLAS has its threads.
+for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
+    os.environ[variable] = "1"
 
-from latelite.indexes.quantisation import Grid
-from latelite.maxsim import maxsim
+import numpy as np  # noqa: E402
+
+from latelite.indexes.quantisation import Grid  # noqa: E402
+from latelite.maxsim import maxsim  # noqa: E402
 
 
 def contenders(

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from latelite.files import fsync_folder, sha256
 from latelite.manifest import MANIFEST_NAME, FileEntry
-
 from latelite_export.errors import OutputExistsError
 
 

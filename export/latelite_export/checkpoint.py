@@ -20,7 +20,7 @@ SHORTEST = 4
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 
 SkipPolicy = Literal["unk", "drop"]
-"""What a skiplist word outside the vocabulary does: skip unknown tokens (PyLate), or nothing (Sentence Transformers)."""
+"""A skiplist word outside the vocabulary skips unknown tokens (PyLate) or nothing (Sentence Transformers)."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,10 @@ class Resolution:
             SettingError: a value has a wrong type or is out of range.
         """
 
-        def setting(name: str, kind: type, default: Any, argument: Any = None) -> Any:
+        def setting(name: str, kind: type[Any], default: Any, argument: Any = None) -> Any:
             value = self.take(name, (argument, "argument"), (config.get(name), source), (default, "default"))
-            if not isinstance(value, kind) or (kind is int and (isinstance(value, bool) or value < SHORTEST)):
+            usable = isinstance(value, kind) and (kind is not int or (type(value) is int and value >= SHORTEST))
+            if not usable:
                 raise SettingError(f"{name} is {value!r} in {self.sources[name]}, which is not usable.")
             return value
 

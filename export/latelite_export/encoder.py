@@ -98,7 +98,9 @@ def build(checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, *, trust_remot
             f"the projection of {checkpoint.id} takes {checkpoint.head[0].in_features} dimensions, its encoder gives "
             f"{hidden}."
         )
-    rows = backbone.get_input_embeddings().num_embeddings
+    embeddings = backbone.get_input_embeddings()
+    assert isinstance(embeddings, nn.Embedding)
+    rows = embeddings.num_embeddings
     highest = max(tokenizer.reference.get_vocab().values())
     if highest >= rows:
         raise IncompleteCheckpointError(

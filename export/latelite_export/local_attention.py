@@ -1,8 +1,8 @@
 """Tokens whose local window holds nothing that they may attend to.
 
 An unattended expansion token of a query further from the text than the window has no key at all. The reference
-(transformers 5, SDPA) gives it a context of zeros; transformers 4's eager attention adds the lowest float to every score
-and so spreads evenly over all tokens, attended or not. With the usual windows (64 tokens to each side) only long
+(transformers 5, SDPA) gives it a context of zeros; transformers 4's eager attention adds the lowest float to every
+score and so spreads evenly over all tokens, attended or not. With the usual windows (64 tokens to each side) only long
 expanded queries have such tokens.
 """
 
@@ -22,7 +22,7 @@ class EmptyWindows:
         self._alive: torch.Tensor | None = None
         self.radius = window_radius(backbone)
         for layer in _local_layers(backbone):
-            layer.Wo.register_forward_pre_hook(self._zero)
+            layer.register_forward_pre_hook(self._zero)
 
     def measure(self, attention_mask: torch.Tensor) -> None:
         """Find the tokens whose window holds an attended token; int64 (texts, tokens)."""
@@ -40,12 +40,11 @@ def window_radius(backbone: PreTrainedModel) -> int:
     return int(getattr(backbone.config, "local_attention", 0) or 0) // 2
 
 
-def _local_layers(backbone: PreTrainedModel) -> list[nn.Module]:
-    layers = [
-        module
-        for module in backbone.modules()
-        if getattr(module, "local_attention", (-1, -1)) != (-1, -1) and isinstance(getattr(module, "Wo", None), nn.Linear)
-    ]
+def _local_layers(backbone: PreTrainedModel) -> list[nn.Linear]:
+    """The product behind the attention of each local layer."""
+    everywhere = (-1, -1)
+    local = [module for module in backbone.modules() if getattr(module, "local_attention", everywhere) != everywhere]
+    layers = [out for module in local if isinstance(out := getattr(module, "Wo", None), nn.Linear)]
     if not layers:
         raise UnsupportedCheckpointError(f"{type(backbone).__name__} has a local window in an unknown form.")
     return layers

@@ -43,9 +43,9 @@ def translate(config: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
 def _rotary(rope: Mapping[str, Any], known: Mapping[str, Any], where: Path) -> dict[str, Any]:
     per_kind = all(isinstance(entry, Mapping) for entry in rope.values())
     entries = rope if per_kind else {"": rope}
-    translated = {}
+    translated: dict[str, Any] = {}
     for kind, entry in entries.items():
-        key = _ROPE_BASES.get(kind) if per_kind else "rope_theta"
+        key = _ROPE_BASES.get(kind, "") if per_kind else "rope_theta"
         surplus = set(entry) - {"rope_type", "rope_theta"}
         if key not in known or entry.get("rope_type", "default") != "default" or surplus:
             raise UnsupportedCheckpointError(

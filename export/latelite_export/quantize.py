@@ -92,7 +92,8 @@ def quantize(
     (DynamicQuantizeLinear, MatMulInteger, Cast, Mul) is emitted here too, so ONNX Runtime fuses it the same way.
     """
     settings = config(scheme)
-    assert settings.weights_dtype == QuantType.QInt8 and settings.weights_symmetric and settings.per_channel
+    if settings.weights_dtype != QuantType.QInt8 or not (settings.weights_symmetric and settings.per_channel):
+        raise NotImplementedError("optimum's preset asks for weights that are not signed, symmetric and per channel.")
     limit = 63 if settings.reduce_range else 127
     return _Rewrite(model, plan or Plan(), limit, {} if cache is None else cache).run()
 
@@ -122,14 +123,13 @@ class _Rewrite:
         graph = self._model.graph
         used = {name for node in self._nodes for name in node.input}
         initializers = [tensor for tensor in graph.initializer if tensor.name in used] + list(self._new.values())
-        result = helper.make_model(
+        return helper.make_model(
             helper.make_graph(self._nodes, graph.name, graph.input, graph.output, initializers),
             opset_imports=self._model.opset_import,
             ir_version=self._model.ir_version,
             producer_name=self._model.producer_name,
             producer_version=self._model.producer_version,
         )
-        return result
 
     def _product(self, node: onnx.NodeProto, product: Product) -> None:
         factors = self._plan.factors.get(product.input)
@@ -161,10 +161,11 @@ class _Rewrite:
                 _tensor(f"{table}_scale", scale),
             )
         self._add(self._cache[table, None])
-        self._emit("Gather", [f"{table}_q", node.input[1]], [f"{out}_q"])
-        self._emit("Gather", [f"{table}_scale", node.input[1]], [f"{out}_scale"])
-        self._nodes.append(helper.make_node("Cast", [f"{out}_q"], [f"{out}_cast"], f"{out}_cast", to=TensorProto.FLOAT))
-        self._emit("Mul", [f"{out}_cast", f"{out}_scale"], [out])
+        codes = f"{out}_codes"
+        self._emit("Gather", [f"{table}_q", node.input[1]], [codes])
+        self._emit("Gather", [f"{table}_scale", node.input[1]], [f"{codes}_scale"])
+        self._nodes.append(helper.make_node("Cast", [codes], [f"{codes}_cast"], f"{codes}_cast", to=TensorProto.FLOAT))
+        self._emit("Mul", [f"{codes}_cast", f"{codes}_scale"], [out])
 
     def _weight(self, name: str, factors: Floats | None) -> tuple[str, str, str]:
         """Names of the int8 weights, their scales (outputs,) and their zero points."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from latelite.manifest import Settings
 from numpy.typing import NDArray
 
+from latelite.manifest import Settings
 from latelite_export.encoder import Encoder
 from latelite_export.tokenizer import CheckpointTokenizer
 
@@ -25,6 +25,7 @@ class Sample:
     """(tokens,)"""
     keep: NDArray[np.bool_]
     """(tokens,) which vectors count."""
+    is_query: bool
 
     def feed(self, inputs: tuple[str, ...]) -> dict[str, NDArray[np.int64]]:
         """The graph's inputs, each (1, tokens)."""
@@ -71,12 +72,14 @@ class Reference:
             np.array(tokens, dtype=np.int64),
             np.array(attention, dtype=np.int64),
             np.array([token not in skipped for token in tokens]),
+            is_query,
         )
 
     def encode(self, text: str, *, is_query: bool) -> Vectors:
         """Token vectors (tokens, dim) of one text."""
         sample = self.sample(text, is_query=is_query)
-        return self.run(sample.ids[None], sample.attention[None])[0][sample.keep]
+        vectors: Vectors = self.run(sample.ids[None], sample.attention[None])[0][sample.keep]
+        return vectors
 
     def run(self, ids: NDArray[np.int64], attention: NDArray[np.int64]) -> Vectors:
         """The bare module: (texts, tokens) int64 twice -> (texts, tokens, dim)."""
@@ -86,11 +89,10 @@ class Reference:
         torch.set_num_threads(1)
         try:
             with torch.inference_mode():
-                inputs = (torch.from_numpy(arrays[name]) for name in self.encoder.inputs)
-                output: Vectors = self.encoder(*inputs).numpy()
+                output: torch.Tensor = self.encoder(*(torch.from_numpy(arrays[name]) for name in self.encoder.inputs))
         finally:
             torch.set_num_threads(threads)
-        return output
+        return np.asarray(output.numpy(), dtype=np.float32)
 
     def _prompt(self, *, is_query: bool) -> str:
         """The prompt that applies without being named."""

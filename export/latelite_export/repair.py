@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from latelite_export.quantize import Cache, Plan, Product, Scheme, products, quantize
+from latelite_export.ranking import maxsim, overlap
 from latelite_export.reference import Sample
 
 logger = logging.getLogger(__name__)
@@ -34,33 +35,41 @@ Floats = NDArray[np.float32]
 
 _EXPONENTS = (0.5, 0.6, 0.7, 0.8, 0.9)
 _WORKERS = 2
-_PROBE_TOKENS = 2000  # enough text to rank products by; the decision itself is measured on all of it
+_PROBE_TOKENS = 1000  # enough text to compare products with each other; what they add up to is measured on all of it
 _WORTHWHILE = 0.9  # evening out must leave at most this share of a product's own error
 
 
 @dataclass(frozen=True)
 class Goal:
-    """Token cosine to fp32 that the int8 graph has to reach."""
+    """What the int8 graph has to reach, measured against fp32."""
 
     mean: float
+    """Token cosine."""
     percentile: float
-    """First percentile."""
+    """First percentile of it."""
+    overlap: float
+    """Share of each query's ten best documents in common."""
 
 
 @dataclass(frozen=True)
 class Quality:
-    """Token cosine to fp32."""
+    """What an int8 graph reaches; see `Goal`."""
 
     mean: float
     percentile: float
+    overlap: float
 
     def reaches(self, goal: Goal) -> bool:
-        """Whether both figures are at least the goal's."""
-        return self.mean >= goal.mean and self.percentile >= goal.percentile
+        """Whether all figures are at least the goal's."""
+        return self.mean >= goal.mean and self.percentile >= goal.percentile and self.overlap >= goal.overlap
 
     def as_dict(self) -> dict[str, float]:
         """Rounded, for the report."""
-        return {"cosine_mean": round(self.mean, 5), "cosine_p1": round(self.percentile, 5)}
+        return {
+            "cosine_mean": round(self.mean, 5),
+            "cosine_p1": round(self.percentile, 5),
+            "top10_overlap": round(self.overlap, 4),
+        }
 
 
 @dataclass(frozen=True)
@@ -115,12 +124,11 @@ def repair(
         f"plain int8 has token cosine {plain.mean:.4f} (1st percentile {plain.percentile:.4f}); looking for the cause"
     )
     groups = _groups(model)
-    contributions = bench.contributions(groups)
-    ranked = sorted(groups, key=lambda group: -contributions[group.input])
-    details["contributions"] = {
-        name: round(contributions[group.input], 6) for group in ranked[:8] for name in group.names
-    }
-    factors, exponents = _factors(model, bench, ranked)
+    errors = bench.errors(groups)
+    ranked = sorted(groups, key=lambda group: -errors[group.input].plain)
+    details["errors"] = {name: round(errors[group.input].plain, 6) for group in ranked[:8] for name in group.names}
+    factors = {name: error.factors for name, error in errors.items() if error.factors is not None}
+    exponents = {name: error.exponent for name, error in errors.items()}
     evenable = [group.input for group in ranked if group.input in factors]
 
     def evened(count: int) -> Plan:
@@ -131,7 +139,11 @@ def repair(
     plan = evened(count)
     if not quality.reaches(minimum):
         on_step(f"token cosine {quality.mean:.4f} (1st percentile {quality.percentile:.4f}); keeping products in fp32")
-        order = _by_benefit(groups, bench.contributions(groups, plan))
+        contributions = bench.contributions(groups, plan)
+        order = _by_benefit(groups, contributions)
+        details["contributions"] = {
+            name: round(contributions[group.input], 6) for group in order[:8] for name in group.names
+        }
 
         def kept(number: int) -> Plan:
             return Plan(fp32=frozenset(name for group in order[:number] for name in group.names), factors=plan.factors)
@@ -174,6 +186,16 @@ def _fewest(most: int, measure: Callable[[int], Quality], goal: Goal) -> tuple[i
     return best
 
 
+@dataclass(frozen=True)
+class _Error:
+    """Relative squared error of a group's products when quantised."""
+
+    plain: float
+    factors: Floats | None = None
+    """What evens the input out best; None where nothing helps."""
+    exponent: float = 0.0
+
+
 class _Bench:
     """Measures int8 variants of one graph against it, on the same texts."""
 
@@ -186,26 +208,47 @@ class _Bench:
         self._inputs = inputs
         self._cache: Cache = {}
         self._expected = _encode(model, samples, inputs)
+        self._scores = self._rank(self._expected)
         tokens = sum(len(sample.ids) for sample in samples)
         self._probe = slice(0, None, max(1, round(tokens / _PROBE_TOKENS)))
 
-    def quality(self, plan: Plan, part: slice = slice(None)) -> Quality:
-        """Token cosine of a plan."""
-        samples, expected = self._samples[part], self._expected[part]
-        actual = _encode(quantize(self._model, self._scheme, plan, cache=self._cache), samples, self._inputs)
-        cosines = np.concatenate([np.einsum("td,td->t", a, b) for a, b in zip(actual, expected, strict=True)])
-        return Quality(float(cosines.mean()), float(np.quantile(cosines, 0.01)))
+    def quality(self, plan: Plan) -> Quality:
+        """What a plan reaches on all texts."""
+        actual = self._encode(plan, self._samples)
+        cosines = _cosines(actual, self._expected)
+        shares = overlap(self._scores, self._rank(actual))
+        return Quality(float(cosines.mean()), float(np.quantile(cosines, 0.01)), float(np.mean(shares)))
 
-    def contributions(self, groups: Sequence[_Group], plan: Plan | None = None) -> dict[str, float]:
+    def contributions(self, groups: Sequence[_Group], plan: Plan) -> dict[str, float]:
         """How much of the mean cosine comes back when one group's products are in fp32, the others in int8."""
-        plan = plan or Plan()
-        base = self.quality(plan, self._probe).mean
-        return {
-            group.input: self.quality(Plan(plan.fp32.union(group.names), plan.factors), self._probe).mean - base
-            for group in groups
-        }
+        samples, expected = self._samples[self._probe], self._expected[self._probe]
 
-    def activations(self, names: Sequence[str]) -> dict[str, list[Floats]]:
+        def mean(variant: Plan) -> float:
+            return float(_cosines(self._encode(variant, samples), expected).mean())
+
+        base = mean(plan)
+        return {group.input: mean(Plan(plan.fp32.union(group.names), plan.factors)) - base for group in groups}
+
+    def errors(self, groups: Sequence[_Group]) -> dict[str, _Error]:
+        """For each group the error of its own products on the probe, and what evening out makes of it."""
+        tensors = {tensor.name: tensor for tensor in self._model.graph.initializer}
+        activations = self._activations([group.input for group in groups])
+        result = {}
+        for group in groups:
+            weights = np.concatenate([numpy_helper.to_array(tensors[p.weight]) for p in group.products], axis=1)
+            result[group.input] = _evened(activations[group.input], weights)
+        return result
+
+    def _encode(self, plan: Plan, samples: Sequence[Sample]) -> list[Floats]:
+        return _encode(quantize(self._model, self._scheme, plan, cache=self._cache), samples, self._inputs)
+
+    def _rank(self, vectors: Sequence[Floats]) -> Floats:
+        """Scores (queries, documents)."""
+        queries = [v for v, sample in zip(vectors, self._samples, strict=True) if sample.is_query]
+        documents = [v for v, sample in zip(vectors, self._samples, strict=True) if not sample.is_query]
+        return maxsim(queries, documents)
+
+    def _activations(self, names: Sequence[str]) -> dict[str, list[Floats]]:
         """For each tensor one array (tokens, channels) per text of the probe."""
         model = onnx.ModelProto()
         model.CopyFrom(self._model)
@@ -218,27 +261,32 @@ class _Bench:
         return result
 
 
-def _factors(
-    model: onnx.ModelProto, bench: _Bench, groups: Sequence[_Group]
-) -> tuple[dict[str, Floats], dict[str, float]]:
-    """For each group that gains by it: the factors and their exponent, chosen by the error of its own products."""
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    activations = bench.activations([group.input for group in groups])
-    factors: dict[str, Floats] = {}
-    exponents: dict[str, float] = {}
-    for group in groups:
-        texts = activations[group.input]
-        weights = np.concatenate([numpy_helper.to_array(tensors[p.weight]) for p in group.products], axis=1)
-        loudest = np.max([np.abs(text).max(axis=0) for text in texts], axis=0)
-        heaviest = np.abs(weights).max(axis=1)
-        plain = _error(texts, weights, np.ones_like(loudest))
-        best = plain * _WORTHWHILE
-        for exponent in _EXPONENTS:
-            candidate = _balance(loudest, heaviest, exponent)
-            error = _error(texts, weights, candidate)
-            if error < best:
-                best, factors[group.input], exponents[group.input] = error, candidate, exponent
-    return factors, exponents
+def _evened(texts: Sequence[Floats], weights: Floats) -> _Error:
+    """The error of a product as it is, and the exponent with the smallest, where that is worth the effort."""
+    # One large product per exponent: thousands of small ones would wait for BLAS threads on a busy machine.
+    tokens = np.concatenate(texts)
+    starts = np.cumsum([0, *(len(text) for text in texts[:-1])])
+    exact = tokens @ weights
+
+    def error(factors: Floats) -> float:
+        even = _round_activations(tokens * factors, starts)
+        return float(np.square(even @ _round_weights(weights / factors[:, None]) - exact).sum())
+
+    total = float(np.square(exact).sum()) or 1.0
+    loudest = np.abs(tokens).max(axis=0)
+    heaviest = np.abs(weights).max(axis=1)
+    plain = error(np.ones_like(loudest)) / total
+    best, found = plain * _WORTHWHILE, _Error(plain)
+    for exponent in _EXPONENTS:
+        factors = _balance(loudest, heaviest, exponent)
+        if (left := error(factors) / total) < best:
+            best, found = left, _Error(plain, factors, exponent)
+    return found
+
+
+def _cosines(first: Sequence[Floats], second: Sequence[Floats]) -> Floats:
+    """Of all tokens, (tokens,)."""
+    return np.concatenate([np.einsum("td,td->t", a, b) for a, b in zip(first, second, strict=True)])
 
 
 def _balance(loudest: Floats, heaviest: Floats, exponent: float) -> Floats:
@@ -248,21 +296,22 @@ def _balance(loudest: Floats, heaviest: Floats, exponent: float) -> Floats:
     return (safe_heavy ** (1 - exponent) / safe_loud**exponent).astype(np.float32)
 
 
-def _error(texts: Sequence[Floats], weights: Floats, factors: Floats) -> float:
-    """Relative squared error of the product when both sides are quantised after evening out."""
-    divided = weights / factors[:, None]
-    scale = np.abs(divided).max(axis=0, keepdims=True) / 127
+def _round_activations(tokens: Floats, starts: NDArray[np.int64]) -> Floats:
+    """(tokens, channels) as DynamicQuantizeLinear leaves them, each text from its start being a tensor of its own."""
+    low = np.minimum(np.minimum.reduceat(tokens.min(axis=1), starts), np.float32(0))
+    high = np.maximum(np.maximum.reduceat(tokens.max(axis=1), starts), np.float32(0))
+    step = (high - low) / np.float32(255)
+    step[step == 0] = 1
+    steps = np.repeat(step, np.diff([*starts, len(tokens)]))[:, None]
+    return (np.rint(tokens / steps) * steps).astype(np.float32, copy=False)
+
+
+def _round_weights(weights: Floats) -> Floats:
+    """(inputs, outputs) as `quantize` leaves them."""
+    scale = np.abs(weights).max(axis=0, keepdims=True) / np.float32(127)
     scale[scale == 0] = 1
-    rounded = np.rint(divided / scale) * scale
-    wrong = total = 0.0
-    for text in texts:
-        even = text * factors
-        low, high = min(float(even.min()), 0.0), max(float(even.max()), 0.0)
-        step = (high - low) / 255 or 1.0
-        exact = even @ divided
-        wrong += float(np.square(np.rint(even / step) * step @ rounded - exact).sum())
-        total += float(np.square(exact).sum())
-    return wrong / total if total else 0.0
+    rounded: Floats = (np.rint(weights / scale) * scale).astype(np.float32, copy=False)
+    return rounded
 
 
 def _encode(model: onnx.ModelProto, samples: Sequence[Sample], inputs: tuple[str, ...]) -> list[Floats]:

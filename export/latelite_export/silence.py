@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator
+from logging import ERROR
 
 from transformers.utils import logging
 
@@ -13,7 +14,7 @@ from transformers.utils import logging
 def silence() -> Iterator[None]:
     """No warnings and no log lines below errors from transformers and the tracer, inside the block only."""
     level = logging.get_verbosity()
-    logging.set_verbosity_error()
+    logging.set_verbosity(ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -75,7 +75,7 @@ def _reference(folder: Path, *, trust_remote_code: bool) -> PreTrainedTokenizerF
             if (folder / "tokenizer.json").is_file() and _is_generic(config):
                 tokenizer = _generic(folder, config)
             else:
-                tokenizer = AutoTokenizer.from_pretrained(
+                tokenizer = AutoTokenizer.from_pretrained(  # type: ignore[no-untyped-call]
                     folder, use_fast=True, local_files_only=True, trust_remote_code=trust_remote_code
                 )
     except (OSError, ValueError, ImportError, KeyError, AttributeError) as error:
@@ -108,15 +108,17 @@ def _generic(folder: Path, config: Mapping[str, Any]) -> PreTrainedTokenizerFast
         if (value := special.get(name)) is not None
     }
     more = {"model_input_names": config["model_input_names"]} if "model_input_names" in config else {}
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=Tokenizer.from_file(str(folder / "tokenizer.json")), **names, **more
     )
 
 
 def _register_prefixes(tokenizer: PreTrainedTokenizerFast, settings: Settings, checkpoint_id: str) -> None:
     """Add the prefixes as PyLate does: from then on, the same letters inside a text become the marker."""
+    # Adding a token again leaves its matching as it was but changes the flags that are written to tokenizer.json.
+    known = {token.content for token in tokenizer.added_tokens_decoder.values()}
     for prefix in (settings.query_prefix, settings.document_prefix):
-        if not prefix:
+        if not prefix or prefix in known:
             continue
         before = len(tokenizer)
         tokenizer.add_tokens([prefix])
@@ -141,7 +143,7 @@ def _padding(tokenizer: PreTrainedTokenizerFast, checkpoint: Checkpoint) -> int:
 
 
 def _token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int | None:
-    return int(tokenizer.convert_tokens_to_ids(token)) if token else None
+    return tokenizer.get_vocab()[token] if token else None
 
 
 def _skiplist(tokenizer: PreTrainedTokenizerFast, words: tuple[str, ...], policy: SkipPolicy) -> tuple[int, ...]:

@@ -37,7 +37,7 @@ def trace(encoder: Encoder) -> onnx.ModelProto:
         torch.onnx.export(
             encoder,
             _example(encoder.inputs),
-            buffer,
+            buffer,  # type: ignore[arg-type] # takes a file, documented and in use, only its annotation forgot
             input_names=list(encoder.inputs),
             output_names=[OUTPUT],
             dynamic_axes=dict.fromkeys((*encoder.inputs, OUTPUT), _AXES),
@@ -54,7 +54,7 @@ def trace(encoder: Encoder) -> onnx.ModelProto:
 
 def opset(model: onnx.ModelProto) -> int:
     """The version of ONNX's own operators that the model uses."""
-    return next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    return int(next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")))
 
 
 def _export_config(encoder: Encoder) -> OnnxConfig | None:

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from latelite.bundle import Bundle
-from latelite.manifest import Manifest, Precision
-from latelite.maxsim import maxsim_batch
-from latelite.models import ColBERT
 from numpy.typing import NDArray
 
+from latelite.bundle import Bundle
+from latelite.errors import BundleCorruptError
+from latelite.manifest import PRECISIONS, Manifest, Precision
+from latelite.maxsim import maxsim_batch
+from latelite.models import ColBERT
 from latelite_export import texts
 from latelite_export.errors import GateError
+from latelite_export.ranking import overlap
 
 if TYPE_CHECKING:
     from latelite_export.reference import Reference
@@ -30,10 +32,6 @@ Stage = Callable[[str], None]
 GOLDEN_FILE = "verification.npy"
 LONGEST = 2048
 """Lengths beyond are not compared: eager attention in PyTorch would take tens of gigabytes at 8192 tokens."""
-TOP = 10
-NEAR_TIE = 1e-3
-"""Documents whose exact scores differ by less than this share of the score may change places: at rank ten of a hundred
-documents there are many such pairs, and which of the two comes first is noise in the exact ranking too."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,8 @@ class Limits:
     cosine_p1: float = 0.98
     """Its first percentile."""
     top10_overlap: float = 0.95
-    """Share of each query's ten best documents by MaxSim that int8 and fp32 have in common, near ties apart."""
+    """Share of each query's ten best documents by MaxSim that int8 and fp32 have in common, near ties apart (see
+    `ranking`)."""
 
 
 LIMITS = Limits()
@@ -112,11 +111,12 @@ def check(bundle: Path, *, limits: Limits = LIMITS) -> dict[str, Any]:
     """
     opened = Bundle(bundle)
     names = [path.name for path in opened.verify()]
-    entries = opened.manifest.verification["golden"]["texts"]
-    expected = np.load(bundle / GOLDEN_FILE, allow_pickle=False)
+    entries, expected = _stored(opened)
     ends = np.cumsum([entry["tokens"] for entry in entries])
     report: dict[str, Any] = {"files": names, "limits": asdict(limits)}
-    for precision in opened.manifest.graphs:
+    for precision in PRECISIONS:
+        if precision not in opened.manifest.graphs:
+            continue
         model = ColBERT(bundle, precision=precision)
         actual = [_encode(model, [entry["text"]], entry["role"])[0] for entry in entries]
         for entry, vectors in zip(entries, actual, strict=True):
@@ -140,6 +140,19 @@ def check(bundle: Path, *, limits: Limits = LIMITS) -> dict[str, Any]:
             }
             _require_cosines(report, limits)
     return report
+
+
+def _stored(bundle: Bundle) -> tuple[list[dict[str, Any]], Vectors]:
+    """What `golden` gave at export."""
+    try:
+        entries = bundle.manifest.verification["golden"]["texts"]
+        vectors: Vectors = np.load(bundle.folder / GOLDEN_FILE, allow_pickle=False)
+        complete = vectors.shape == (sum(entry["tokens"] for entry in entries), bundle.manifest.dim)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleCorruptError(f"{bundle.folder} carries no golden vectors to verify with: {error!r}.") from error
+    if not complete:
+        raise BundleCorruptError(f"{bundle.folder / GOLDEN_FILE} does not hold what the manifest describes.")
+    return entries, vectors
 
 
 def _encode_device(bundle: Path, precision: Precision) -> list[_Encoded]:
@@ -180,7 +193,7 @@ def _compare_fp32(bundle: Path, exact: Sequence[_Encoded], reference: Reference)
                 expected = reference.encode(text, is_query=role == "query")
                 if actual.shape != expected.shape:
                     raise GateError(
-                        f"{place} gives {len(actual)} token vectors, in PyTorch {len(expected)}: it is tokenized differently."
+                        f"{place} gives {len(actual)} token vectors, in PyTorch {len(expected)}: the ids differ."
                     )
                 difference = float(np.abs(actual - expected).max(initial=0.0))
                 largest = max(largest, difference)
@@ -250,8 +263,8 @@ def _compare_int8(exact: Sequence[_Encoded], approximate: Sequence[_Encoded]) ->
         place = f"{collection.language} ({_excerpt(batch[lowest])})"
         worst = min(worst, (float(cosines[lowest].mean()), place))
         scores = _scores(fine.queries, documents), _scores(rough.queries, rough_documents)
-        shared = _overlap(*scores, NEAR_TIE)
-        strict += _overlap(*scores, 0.0)
+        shared = overlap(*scores)
+        strict += overlap(*scores, 0.0)
         languages[collection.language] = _cosines(np.concatenate(cosines)) | {
             "top10_overlap": round(float(np.mean(shared)), 4),
             "worst": _excerpt(batch[lowest]),
@@ -272,19 +285,6 @@ def _scores(queries: Sequence[Vectors], documents: Sequence[Vectors]) -> Vectors
     return maxsim_batch(queries, np.concatenate(documents), offsets)
 
 
-def _overlap(exact: Vectors, rough: Vectors, tolerance: float) -> list[float]:
-    """Per query (rows) the share of int8's best ten documents (columns) that are among the exact best ten.
-
-    A document whose exact score is within ``tolerance`` of the tenth counts as among them.
-    """
-    shares = []
-    for scores, rough_scores in zip(exact, rough, strict=True):
-        tenth = np.sort(scores)[-TOP]
-        best = np.argsort(-rough_scores, kind="stable")[:TOP]
-        shares.append(float(np.mean(scores[best] >= tenth - tolerance * abs(tenth))))
-    return shares
-
-
 def _cosines(cosines: NDArray[np.floating[Any]]) -> dict[str, float]:
     return {
         "cosine_mean": round(float(cosines.mean()), 5),
@@ -297,8 +297,8 @@ def _require_fp32(report: Mapping[str, Any], limits: Limits) -> None:
     found = report["fp32"]
     if not found["max_abs_error"] <= limits.fp32_max_abs:  # also catches NaN
         raise GateError(
-            f"the fp32 graph differs from PyTorch by {found['max_abs_error']:.1e}, more than {limits.fp32_max_abs:.0e}; "
-            f"worst in {found['worst']}.",
+            f"the fp32 graph differs from PyTorch by {found['max_abs_error']:.1e}, more than "
+            f"{limits.fp32_max_abs:.0e}; worst in {found['worst']}.",
             report,
         )
 

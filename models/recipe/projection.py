@@ -1,15 +1,17 @@
 """Stage *projection*: 384 -> 128 dimensions from the encoder's own token vectors, without training.
 
-The axes are the principal components of how token vectors differ *within* a passage: what tells one token of a text
-from the others is what MaxSim needs, while what all tokens of a passage share (its language, its genre) would only
-take up dimensions. The mean goes into the bias: it is common to all token vectors, carries nothing, and makes
-int8 storage worse.
+The axes are the principal components of token vectors from which their language's mean has been taken: what tells
+languages apart would only take up dimensions, and keep a question away from an answer in another language. Rare
+pieces count more than frequent ones, since function words decide few searches. The bias takes away most of the
+overall mean: it is common to all token vectors, carries nothing, and makes int8 storage worse.
 """
 
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -26,24 +28,20 @@ logger = logging.getLogger(__name__)
 DIM = 128
 MEAN = 0.8
 """Share of the mean that the bias removes."""
-PASSAGE_CHARACTERS = 400
-PASSAGES_PER_LANGUAGE = 60
+MESSAGES_PER_LANGUAGE = 110
+WORDS_PER_LANGUAGE = 30_000
+MIXTURES_PER_LANGUAGE = 60
+WORDS_PER_MIXTURE = 80
+CAPITALISED = 0.2
+"""Share of capitalised words in a mixture."""
+SEED = 0
 LONGEST = 256
+BATCH = 16
 THREADS = 2
 """Fixed, because the order of a sum depends on it: two builds on one machine give the same bytes."""
 
 Matrix = NDArray[np.float32]
-
-
-def passages(texts: Sequence[str], characters: int) -> list[str]:
-    """Neighbouring texts joined until each passage is at least that long; a shorter rest is dropped."""
-    found, current = [], ""
-    for text in texts:
-        current = f"{current} {text}".strip()
-        if len(current) >= characters:
-            found.append(current)
-            current = ""
-    return found
+Ids = NDArray[np.int64]
 
 
 def spread(items: Sequence[str], count: int) -> list[str]:
@@ -53,59 +51,83 @@ def spread(items: Sequence[str], count: int) -> list[str]:
     return [items[position * len(items) // count] for position in range(count)]
 
 
-def fit_projection(
-    vectors: Matrix, groups: NDArray[np.int64], weights: NDArray[np.float64], dim: int, mean: float = MEAN
-) -> tuple[Matrix, Matrix]:
-    """``(dim, hidden)`` weight and ``(dim,)`` bias of the projection, axes by falling variance.
+def mixtures(words: Sequence[tuple[str, float]], count: int, length: int, seed: int) -> list[str]:
+    """``count`` passages of ``length`` words drawn by the root of their frequency.
 
-    ``vectors`` is ``(tokens, hidden)``, ``groups`` the passage of each token, ``weights`` how much a token counts.
-    Signs are fixed by each axis' largest component, so that equal input gives equal output.
+    Translated messages are narrow; these passages have no grammar but the vocabulary's whole breadth, and the
+    projection that they give keeps more of the ranking than one from messages alone (see the model card).
+    """
+    draw = random.Random(seed)
+    forms = [word for word, _ in words]
+    weights = [frequency**0.5 for _, frequency in words]
+    found = []
+    for _ in range(count):
+        chosen = draw.choices(forms, weights, k=length)
+        found.append(" ".join(word.capitalize() if draw.random() < CAPITALISED else word for word in chosen))
+    return found
+
+
+def fit_projection(
+    vectors: Matrix, groups: Ids, weights: NDArray[np.float64], dim: int, mean: float = MEAN
+) -> tuple[Matrix, Matrix]:
+    """``(dim, hidden)`` weight and ``(dim,)`` bias of the projection, axes by falling variance within the groups.
+
+    ``vectors`` is ``(tokens, hidden)``, ``groups`` the language of each token, ``weights`` how much a token counts.
+    The sign of an axis is fixed by its largest component, so that equal input gives equal output.
     """
     vectors = vectors.astype(np.float64)
     weights = weights / weights.sum()
-    totals = np.zeros((groups.max() + 1, vectors.shape[1]))
-    np.add.at(totals, groups, vectors)
-    centres = totals / np.maximum(np.bincount(groups), 1)[:, None]
-    residual = vectors - centres[groups]
-    covariance = (residual * weights[:, None]).T @ residual
-    _, axes = np.linalg.eigh(covariance)
+    residual = vectors.copy()
+    for group in np.unique(groups):
+        rows = groups == group
+        residual[rows] -= np.average(vectors[rows], axis=0, weights=weights[rows])
+    _, axes = np.linalg.eigh((residual * weights[:, None]).T @ residual)
     weight = axes[:, ::-1][:, :dim].T
     weight = weight * np.sign(weight[np.arange(len(weight)), np.abs(weight).argmax(axis=1)])[:, None]
     bias = -mean * weight @ (weights @ vectors)
     return np.ascontiguousarray(weight, dtype=np.float32), bias.astype(np.float32)
 
 
-def rarity(ids: NDArray[np.int64]) -> NDArray[np.float64]:
+def rarity(ids: Ids) -> NDArray[np.float64]:
     """Weight of each token, one over the root of how often its piece occurs: content words before function words."""
     return 1 / np.sqrt(np.bincount(ids)[ids])
 
 
 @torch.inference_mode()
-def token_vectors(encoder: Path, texts: Sequence[str], prefix: str) -> tuple[Matrix, NDArray, NDArray]:
+def token_vectors(encoder: Path, texts: Sequence[str], prefix: str) -> tuple[Matrix, Ids, Ids]:
     """Normalised last hidden states ``(tokens, hidden)`` of the texts, with each token's id and text number."""
     torch.set_num_threads(THREADS)
     model = AutoModel.from_pretrained(encoder, add_pooling_layer=False).eval()
     tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
     tokenizer.enable_truncation(LONGEST - 1)
     role = tokenizer.token_to_id(prefix)
-    hidden, ids = [], []
-    for encoding in tokenizer.encode_batch(list(texts)):
-        text_ids = [encoding.ids[0], role, *encoding.ids[1:]]
-        state = model(input_ids=torch.tensor([text_ids])).last_hidden_state[0]
-        hidden.append(torch.nn.functional.normalize(state, dim=-1).numpy())
-        ids.append(np.array(text_ids))
-    groups = np.repeat(np.arange(len(ids)), [len(i) for i in ids])
-    return np.concatenate(hidden), np.concatenate(ids), groups
+    ids = [[e.ids[0], role, *e.ids[1:]] for e in tokenizer.encode_batch(list(texts))]
+    hidden: list[Matrix] = [np.empty(0, np.float32)] * len(ids)
+    by_length = sorted(range(len(ids)), key=lambda text: len(ids[text]))
+    for start in range(0, len(ids), BATCH):
+        chosen = by_length[start : start + BATCH]
+        rows = torch.nn.utils.rnn.pad_sequence([torch.tensor(ids[text]) for text in chosen], batch_first=True)
+        lengths = torch.tensor([len(ids[text]) for text in chosen])
+        mask = (torch.arange(rows.shape[1]) < lengths[:, None]).long()
+        states = torch.nn.functional.normalize(model(rows, attention_mask=mask).last_hidden_state, dim=-1).numpy()
+        for text, state in zip(chosen, states, strict=True):
+            hidden[text] = state[: len(ids[text])]
+    groups = np.repeat(np.arange(len(ids)), [len(text) for text in ids])
+    return np.concatenate(hidden), np.concatenate([np.array(text) for text in ids]), groups
 
 
-def build_projection(encoder: Path, messages: Path, prefix: str, folder: Path, dim: int = DIM) -> None:
+def build_projection(encoder: Path, words: Path, messages: Path, prefix: str, folder: Path, dim: int = DIM) -> None:
     """Write ``model.safetensors`` of the Dense layer to ``folder``."""
-    texts = []
-    for language, translated in sorted(corpus.messages(messages).items()):
-        chosen = spread(passages(translated, PASSAGE_CHARACTERS), PASSAGES_PER_LANGUAGE)
-        logger.info("projection: %d passages of %s", len(chosen), language)
+    texts: list[str] = []
+    languages: list[int] = []
+    for number, (language, translated) in enumerate(sorted(corpus.messages(messages).items())):
+        frequent = list(islice(corpus.word_frequencies(words, language), WORDS_PER_LANGUAGE))
+        chosen = spread(translated, MESSAGES_PER_LANGUAGE)
+        chosen += mixtures(frequent, MIXTURES_PER_LANGUAGE, WORDS_PER_MIXTURE, SEED)
         texts += chosen
-    vectors, ids, groups = token_vectors(encoder, texts, prefix)
-    weight, bias = fit_projection(vectors, groups, rarity(ids), dim)
+        languages += [number] * len(chosen)
+    logger.info("projection: encoding %d texts", len(texts))
+    vectors, ids, numbers = token_vectors(encoder, texts, prefix)
+    weight, bias = fit_projection(vectors, np.array(languages)[numbers], rarity(ids), dim)
     save_file({"linear.bias": bias, "linear.weight": weight}, folder / "model.safetensors", metadata={"format": "pt"})
     logger.info("projection: fitted on %d token vectors", len(vectors))

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from latelite import __version__
+
 # Releases of ONNX Runtime that fail on boards that latelite is for.
 _BAD_ONNXRUNTIME = {
     "1.21.0": "crashes on a Raspberry Pi 4",
@@ -35,7 +37,7 @@ def facts() -> dict[str, Any]:
     cpu = _cpuinfo()
     flags = set((cpu.get("flags") or cpu.get("Features") or "").split())
     return {
-        "latelite": _version("latelite"),
+        "latelite": __version__,
         "python": platform.python_version(),
         "system": platform.platform(),
         "machine": platform.machine(),

@@ -6,14 +6,12 @@ Documents are ragged and lie one after another in a flat array ``tokens`` (all t
 ``tokens[offsets[i]:offsets[i + 1]]``. The flat array is read in blocks of `BLOCK_TOKENS` tokens, so only one block
 is ever float32: int8 codes and memory-mapped arrays stay what they are.
 
-**Same tokens, same bits.** Matrix products of BLAS may round a row differently when it falls into the remainder of a
-tile, which would order exact duplicates by where they happen to lie. Here every product has a multiple of 1,024 tokens
-and of 8 query tokens (zero padding makes up the rest), so all rows go through the same code; the sum over query tokens
-is taken in float64. Two documents with equal tokens therefore get equal scores wherever they lie and whichever other
-documents are scored, and their order is left to the caller's tie rule.
+Tokens come first in the product, ``block @ query.T``: on AVX-512, OpenBLAS takes 0.6 of the time of ``query @ block.T``
+for it (24 query tokens, 128 dimensions), which more than pays for the slower `np.maximum.reduceat` along axis 0.
 
-Tokens come first in the product, ``block @ query.T``: OpenBLAS takes 0.6 of the time of ``query @ block.T`` for it
-(24 query tokens, 128 dimensions, AVX-512), which more than pays for the slower `np.maximum.reduceat` along axis 0.
+**Rounding.** BLAS may round a row of a product differently by where it falls in a tile, so two documents with equal
+tokens can differ in the last bits of their scores (about 1e-7 per query token). The same call gives the same bits
+every time; whoever ranks has to settle near-ties (`latelite.indexes.ranking` scores them one by one).
 """
 
 from __future__ import annotations
@@ -28,9 +26,6 @@ from latelite.errors import InvalidVectorsError
 
 BLOCK_TOKENS = 4096
 """Tokens per product: at 128 dimensions a float32 block is 2 MiB, about a level 2 cache."""
-
-_QUERY_TOKENS = 8
-_TOKENS = 1024
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -75,7 +70,7 @@ def maxsim_batch(
 ) -> Floats:
     """Score documents of a flat store against several queries while reading the store once.
 
-    As `maxsim`; returns (queries, documents) float32, each row with the bits that `maxsim` gives for that query.
+    As `maxsim`; returns (queries, documents) float32. A row has the bits that `maxsim` gives for that query alone.
     """
     if tokens.ndim != 2:
         raise InvalidVectorsError(f"tokens must have shape (tokens, dim), not {tokens.shape}.")
@@ -93,7 +88,7 @@ def maxsim_batch(
 def maxsim_documents(query: NDArray[Any], documents: Sequence[NDArray[Any]]) -> Floats:
     """Score a list of documents, each (its tokens, dim), against one query (query tokens, dim).
 
-    For vectors that are in memory anyway, as in reranking. Same bits as `maxsim` over the flat store.
+    For vectors that are in memory anyway, as in reranking.
 
     Raises:
         InvalidVectorsError: shapes do not fit, or a document has no tokens.
@@ -118,11 +113,8 @@ def _slices(tokens: NDArray[Any], offsets: Ints, documents: Ints) -> Iterator[ND
         yield tokens[start:stop]
 
 
-def _blocks(pieces: Iterable[NDArray[Any]], dim: int) -> Iterator[tuple[Floats, int]]:
-    """Yield (block, filled): float32 blocks of at most `BLOCK_TOKENS` rows, the rows after ``filled`` zero.
-
-    A block is valid until the next one is asked for.
-    """
+def _blocks(pieces: Iterable[NDArray[Any]], dim: int) -> Iterator[Floats]:
+    """Yield the rows of ``pieces`` as float32 blocks of `BLOCK_TOKENS`; each is valid until the next is asked for."""
     buffer: Floats = np.empty((BLOCK_TOKENS, dim), np.float32)
     filled = 0
     for piece in pieces:
@@ -132,21 +124,19 @@ def _blocks(pieces: Iterable[NDArray[Any]], dim: int) -> Iterator[tuple[Floats, 
             rows = piece[position : position + take]
             position += take
             if take == BLOCK_TOKENS and rows.dtype == np.float32 and rows.flags.c_contiguous:
-                yield rows, take  # a full block of a float32 store needs no copy
+                yield rows  # a full block of a float32 store needs no copy
                 continue
             buffer[filled : filled + take] = rows
             filled += take
             if filled == BLOCK_TOKENS:
-                yield buffer, filled
+                yield buffer
                 filled = 0
     if filled:
-        padded = -(-filled // _TOKENS) * _TOKENS
-        buffer[filled:padded] = 0
-        yield buffer[:padded], filled
+        yield buffer[:filled]
 
 
 def _fold(query: NDArray[Any], dim: int, quantisation: Floats | None) -> tuple[Floats, float]:
-    """Return the query for codes, padded to a multiple of 8 tokens, and the constant that the offsets add."""
+    """Return the query for codes, and the constant that the offsets add to every score."""
     query = np.asarray(query, np.float32)
     if query.ndim != 2 or query.shape[1] != dim:
         raise InvalidVectorsError(f"The query has shape {query.shape}; expected (query tokens, {dim}).")
@@ -155,9 +145,7 @@ def _fold(query: NDArray[Any], dim: int, quantisation: Floats | None) -> tuple[F
         offset, scale = quantisation
         constant = float((query.astype(np.float64) @ offset.astype(np.float64)).sum())
         query = query * scale
-    folded = np.zeros((max(-(-len(query) // _QUERY_TOKENS), 1) * _QUERY_TOKENS, dim), np.float32)
-    folded[: len(query)] = query
-    return folded, constant
+    return query, constant
 
 
 def _scores(
@@ -180,21 +168,21 @@ def _scores(
     carried: list[Floats | None] = [None] * len(queries)
     position = 0
     first = 0  # the document that the block begins in
-    for block, filled in _blocks(pieces, dim):
-        last = int(np.searchsorted(ends, position + filled, side="left"))  # ... and the one that it ends in
+    for block in _blocks(pieces, dim):
+        last = int(np.searchsorted(ends, position + len(block), side="left"))  # ... and the one that it ends in
         cuts = np.maximum(starts[first : last + 1] - position, 0)
-        whole = int(ends[last]) == position + filled
+        whole = int(ends[last]) == position + len(block)
         complete = last + 1 - first if whole else last - first
         for number, (query, constant) in enumerate(folded):
             product = products[number][: len(block)]
             np.matmul(block, query.T, out=product)
-            best = np.maximum.reduceat(product[:filled], cuts, axis=0)  # (documents of the block, query tokens)
+            best = np.maximum.reduceat(product, cuts, axis=0)  # (documents of the block, query tokens)
             begun = carried[number]
             if begun is not None:
                 np.maximum(best[0], begun, out=best[0])
             carried[number] = None if whole else best[-1].copy()
             sums = best[:complete].sum(axis=1, dtype=np.float64)
             scores[number, first : first + complete] = sums + constant
-        position += filled
+        position += len(block)
         first += complete
     return scores

@@ -20,7 +20,9 @@ class Embeddings(nn.Module):
         padding: where positions are counted behind a padding id, that id; None where they are counted from 0.
     """
 
-    def __init__(self, words: nn.Embedding, positions: torch.Tensor, norm: nn.Module, padding: int | None) -> None:
+    def __init__(
+        self, words: nn.Embedding, positions: torch.Tensor, norm: nn.Module, padding: int | None = None
+    ) -> None:
         super().__init__()
         self.word_embeddings = words
         self.positions = nn.Parameter(positions)
@@ -29,10 +31,15 @@ class Embeddings(nn.Module):
 
     def forward(self, input_ids: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
         """int64 (texts, tokens) -> (texts, tokens, hidden)."""
-        words = self.word_embeddings(input_ids)
         if self.padding is None:
-            return self.norm(words + LeadingRows.apply(self.positions, input_ids))  # type: ignore[no-any-return]
-        # RoBERTa's count: a padding token typed by a user has the padding's position and moves nobody.
-        counted = (input_ids != self.padding).to(torch.int64)
-        positions = torch.cumsum(counted, dim=1) * counted + self.padding
-        return self.norm(words + nn.functional.embedding(positions, self.positions))  # type: ignore[no-any-return]
+            positions = LeadingRows.run(self.positions, input_ids)
+        else:
+            positions = nn.functional.embedding(self._numbers(input_ids, self.padding), self.positions)
+        summed: torch.Tensor = self.norm(self.word_embeddings(input_ids) + positions)
+        return summed
+
+    @staticmethod
+    def _numbers(input_ids: torch.Tensor, padding: int) -> torch.Tensor:
+        # RoBERTa's count: a padding token that a user typed has the padding's position, and moves nobody.
+        counted = (input_ids != padding).to(torch.int64)
+        return torch.cumsum(counted, dim=1) * counted + padding

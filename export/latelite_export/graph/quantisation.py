@@ -28,11 +28,16 @@ def quantise(
 
     Args:
         model: what `trace` gave.
-        keep_fp32: names of product nodes that stay in fp32.
+        keep_fp32: names of products that stay in fp32, see `product_name`.
         limit: largest magnitude of a quantised weight.
         factors: activation -> (inputs,) factors that it is multiplied by while the weights behind it are divided.
     """
     return _Rewrite(model, frozenset(keep_fp32), limit, factors or {}).run()
+
+
+def product_name(node: onnx.NodeProto) -> str:
+    """Path of the torch module that a product comes from, e.g. ``backbone/encoder/layer.3/output/dense``."""
+    return str(node.name).strip("/").removesuffix("/MatMul")
 
 
 class _Rewrite:
@@ -76,7 +81,7 @@ class _Rewrite:
         )
 
     def _is_target(self, node: onnx.NodeProto) -> bool:
-        return node.op_type == "MatMul" and self._rank(node.input[1]) == 2 and node.name not in self._keep
+        return node.op_type == "MatMul" and self._rank(node.input[1]) == 2 and product_name(node) not in self._keep
 
     def _rank(self, name: str) -> int:
         tensor = self._tensors.get(name)

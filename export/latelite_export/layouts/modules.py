@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def read_dense(folder: Path, *, default_activation: str) -> DenseLayer:
 
 def check_chain(head: tuple[DenseLayer, ...], folder: Path) -> None:
     """Refuse a stack whose layers do not fit together."""
-    for first, second in zip(head, head[1:], strict=False):
+    for first, second in itertools.pairwise(head):
         if first.out_features != second.in_features:
             raise IncompleteCheckpointError(
                 f"{folder}: a Dense layer with {first.out_features} outputs is followed by one with "

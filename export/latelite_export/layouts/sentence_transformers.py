@@ -23,7 +23,9 @@ class SentenceTransformers:
     """Reader of Sentence Transformers 6's layout.
 
     Prefixes are prompts there, put in front as text. Where the tokenizer makes one token of a prompt's beginning, that
-    token becomes PyLate's prefix: the ids come out the same, and the rest stays a prompt.
+    token becomes PyLate's prefix: the ids come out the same, and the rest stays a prompt. One difference remains:
+    blanks around a text are stripped, as PyLate does and Sentence Transformers does not. It shows only with tokenizers
+    that give blanks tokens of their own, on texts that begin or end with several.
     """
 
     name = "sentence-transformers"
@@ -65,7 +67,9 @@ class SentenceTransformers:
             else:
                 raise UnsupportedCheckpointError(f"{modules.FILE} names {module.type}, which cannot be exported.")
         if not normalised:
-            raise UnsupportedCheckpointError(f"{checkpoint_id} does not normalise its token vectors; latelite always does.")
+            raise UnsupportedCheckpointError(
+                f"{checkpoint_id} does not normalise its token vectors; latelite always does."
+            )
         modules.check_chain(tuple(head), folder)
         _check_mask(mask)
         knobs_path = modules.transformer_config(transformer.folder)

@@ -1,4 +1,4 @@
-"""Checkpoints of Stanford's ColBERT: the projection lies beside the encoder's weights, settings in artifact.metadata."""
+"""Checkpoints of Stanford's ColBERT: the projection beside the encoder's weights, settings in artifact.metadata."""
 
 from __future__ import annotations
 
@@ -60,9 +60,7 @@ class Stanford:
             layout=self.name,
             backbone=folder,
             tokenizer=folder,
-            head=(
-                DenseLayer(inputs, outputs, False, "torch.nn.modules.linear.Identity", False, weights),
-            ),
+            head=(DenseLayer(inputs, outputs, False, "torch.nn.modules.linear.Identity", False, weights),),
             settings=settings,
             sources=resolution.sources,
             skip_policy="unk",

@@ -23,8 +23,9 @@ _GRAPH_FROM = 4096
 
 
 def centroid_count(tokens: int) -> int:
-    """The power of two nearest to 4 sqrt(tokens), so that probing and rerank grow alike; 4,096 for 1.2 million."""
-    return int(2 ** max(round(np.log2(4 * np.sqrt(tokens))), 3))
+    """The power of two nearest to 8 sqrt(tokens), 8,192 for 1.2 million, or fewer where k-means would lack tokens."""
+    wanted = min(8 * np.sqrt(tokens), tokens / _SAMPLE_PER_CENTROID)
+    return int(2 ** min(max(round(np.log2(wanted)), 3), 16))
 
 
 def sample_size(centroids: int) -> int:

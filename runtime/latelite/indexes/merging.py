@@ -1,9 +1,10 @@
 """When segments are merged, and how.
 
-Tiers, as in a log-structured merge tree: a segment of t tokens is in tier floor(log8 t); as soon as the newest
-segments number eight in one tier or below, they become one. A document is so rewritten once per tier, log8 of the
-number of adds at most, and an index has at most seven segments per tier. Segments are merged with their neighbours
-only, which keeps the order of insertion. The largest are left alone until `compact`, unless half of one is removed.
+Tiers, as in a log-structured merge tree: a segment of t tokens is in tier floor(log8 t); as soon as there are eight of
+one tier among the newest, these and whatever smaller ones lie between become one. A document is so rewritten once per
+tier, log8 of the number of adds at most, and an index has at most seven segments per tier. Segments are merged with
+their neighbours only, which keeps the order of insertion. The largest are left alone until `compact`, unless half of
+one is removed.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def next_merge(segments: Sequence[SegmentEntry]) -> slice | None:
         first = len(segments)
         while first and _tier(segments[first - 1]) <= tier:
             first -= 1
-        if len(segments) - first >= FANOUT and sum(segment.tokens for segment in segments[first:]) <= LARGEST:
+        full = sum(_tier(segment) == tier for segment in segments[first:]) >= FANOUT
+        if full and sum(segment.tokens for segment in segments[first:]) <= LARGEST:
             return slice(first, len(segments))
     return None
 

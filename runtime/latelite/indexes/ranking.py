@@ -1,0 +1,119 @@
+"""From candidates to results: which documents may be scored, their scores, and the order of the best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latelite.indexes.identifiers import checked_id
+from latelite.indexes.snapshot import Mask, Snapshot
+from latelite.maxsim import maxsim, maxsim_batch
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+_NEAR = 2e-6
+"""Scores that differ by less than this, relative to the larger (and to 1), may differ by rounding alone."""
+
+
+def allowed_documents(view: Snapshot, subset: Sequence[Any] | None, queries: int) -> list[list[Mask | None]]:
+    """Per query and segment the documents that may be scored; None where all may.
+
+    Raises:
+        ValueError: one subset per query was given, but not as many as queries.
+        TypeError: an id is neither a string nor an integer.
+    """
+    live = view.live_masks()
+    if subset is None:
+        return [live] * queries
+    if isinstance(subset, str | bytes):
+        raise TypeError("subset must be a list of ids, not one string.")
+    if len(subset) and all(isinstance(ids, list | tuple | set | frozenset) for ids in subset):
+        if len(subset) != queries:
+            raise ValueError(f"{len(subset)} subsets for {queries} queries; pass one list of ids, or one per query.")
+        return [list(view.masks([checked_id(i) for i in ids])) for ids in subset]
+    return [list(view.masks([checked_id(i) for i in subset]))] * queries
+
+
+def ranked(
+    view: Snapshot,
+    queries: Sequence[Floats],
+    k: int,
+    *,
+    allowed: Sequence[Sequence[Mask | None]],
+    chosen: Sequence[Sequence[Ints | None]],
+) -> list[list[dict[str, Any]]]:
+    """The ``k`` best documents of each query as ``{"id", "score"}``, best first, ties in the order of insertion.
+
+    Args:
+        allowed: per query and segment the documents that may be returned; None allows all.
+        chosen: per query and segment the documents to score, ascending; None scores all that are allowed.
+    """
+    numbers: list[list[Ints]] = [[] for _ in queries]
+    scores: list[list[Floats]] = [[] for _ in queries]
+    for position, (segment, first) in enumerate(zip(view.segments, view.starts, strict=True)):
+        files = segment.files
+        scanned = [number for number in range(len(queries)) if chosen[number][position] is None]
+        if scanned:  # one pass over the store for all of them
+            batch = [queries[number] for number in scanned]
+            rows = maxsim_batch(batch, files.tokens, files.offsets, quantisation=files.quantisation)
+            for number, row in zip(scanned, rows, strict=True):
+                mask = allowed[number][position]
+                kept = np.arange(len(files)) if mask is None else np.flatnonzero(mask)
+                numbers[number].append(kept + first)
+                scores[number].append(row if mask is None else row[kept])
+        for number, query in enumerate(queries):
+            documents = chosen[number][position]
+            if documents is None or not len(documents):
+                continue
+            numbers[number].append(documents + first)
+            scores[number].append(
+                maxsim(query, files.tokens, files.offsets, documents=documents, quantisation=files.quantisation)
+            )
+    return [_best(view, query, n, s, k) for query, n, s in zip(queries, numbers, scores, strict=True)]
+
+
+def _best(
+    view: Snapshot, query: Floats, numbers: Sequence[Ints], scores: Sequence[Floats], k: int
+) -> list[dict[str, Any]]:
+    if not numbers:
+        return []
+    number, score = np.concatenate(numbers), np.concatenate(scores)
+    if len(score) > k:
+        # Whatever may tie with the k-th stays in until ties have been put in order.
+        border = np.partition(score, len(score) - k)[len(score) - k]
+        kept = np.flatnonzero(score >= border - _tolerance(border))
+        number, score = number[kept], score[kept]
+    order = np.argsort(-score, kind="stable")
+    number, score = _settled(view, query, number[order], score[order])
+    hits = []
+    for n, s in zip(number[:k].tolist(), score[:k].tolist(), strict=True):
+        segment, document = view.locate(n)
+        hits.append({"id": segment.files.ids[document], "score": s})
+    return hits
+
+
+def _settled(view: Snapshot, query: Floats, number: Ints, score: Floats) -> tuple[Ints, Floats]:
+    """Put near-ties in order: by their scores when each document is scored alone, then by insertion.
+
+    A product rounds by where a row lies in it (see `latelite.maxsim`). Alone, every document lies in the same place,
+    so equal documents get equal bits.
+    """
+    near = score[:-1] - score[1:] <= _tolerance(score[:-1])
+    if not near.any():
+        return number, score
+    score = score.copy()
+    for place in np.flatnonzero(np.append(near, False) | np.append(False, near)).tolist():
+        segment, document = view.locate(int(number[place]))
+        files = segment.files
+        alone = np.array([document])
+        score[place] = maxsim(query, files.tokens, files.offsets, documents=alone, quantisation=files.quantisation)[0]
+    order = np.lexsort((number, -score))
+    return number[order], score[order]
+
+
+def _tolerance(score: Any) -> Any:
+    return _NEAR * np.maximum(np.abs(score), 1)

@@ -1,0 +1,156 @@
+"""What the fused graphs are made of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import numpy_helper
+
+from latelite_export import encoder, layouts, tokenizer
+from latelite_export.checkpoint import Overrides
+from latelite_export.encoder import Encoder
+from latelite_export.graph import quantise, trace
+from latelite_export.quantize import products
+
+LAYERS = 3
+"""Of the case `bert-pylate`."""
+
+
+@pytest.fixture(scope="module")
+def built(checkpoint: Callable[[str], Path]) -> Callable[[str], Encoder]:
+    """Name of a case -> its encoder."""
+
+    def build(name: str) -> Encoder:
+        resolved = layouts.read(checkpoint(name), name, None, Overrides())
+        return encoder.build(resolved, tokenizer.load(resolved))
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def bert(built: Callable[[str], Encoder]) -> onnx.ModelProto:
+    result = trace(built("bert-pylate"), masked=False)
+    assert result is not None
+    return result.model
+
+
+def kinds(model: onnx.ModelProto) -> Counter[str]:
+    return Counter(node.op_type for node in model.graph.node)
+
+
+def test_bert_is_the_fused_operators_and_nothing_else(bert: onnx.ModelProto) -> None:
+    assert kinds(bert) == {
+        # embeddings
+        "Gather": 1,
+        "Shape": 1,
+        "Slice": 1,
+        # each layer: 6 products with a bias, 2 residuals; one more addition and norm in the embeddings
+        "MatMul": 6 * LAYERS + 1,
+        "Add": 8 * LAYERS + 1,
+        "LayerNormalization": 2 * LAYERS + 1,
+        "MultiHeadAttention": LAYERS,
+        "Gelu": LAYERS,
+        # normalisation
+        "ReduceL2": 1,
+        "Clip": 1,
+        "Div": 1,
+    }
+
+
+def test_attention_has_no_mask(bert: onnx.ModelProto) -> None:
+    assert [entry.name for entry in bert.graph.input] == ["input_ids"]
+    assert all(len(node.input) == 3 for node in bert.graph.node if node.op_type == "MultiHeadAttention")
+
+
+def test_a_mask_is_an_input_where_one_is_needed(built: Callable[[str], Encoder]) -> None:
+    result = trace(built("bert-expansion"), masked=True)
+    assert result is not None
+    assert [entry.name for entry in result.model.graph.input] == ["input_ids", "attention_mask"]
+    assert all(len(node.input) == 3 for node in result.model.graph.node if node.op_type == "MultiHeadAttention")
+
+
+def test_local_attention_never_holds_all_pairs(built: Callable[[str], Encoder]) -> None:
+    result = trace(built("modernbert"), masked=False)
+    assert result is not None
+    biased = [n for n in result.model.graph.node if n.op_type == "MultiHeadAttention" and len(n.input) == 6]
+    assert len(biased) == 3  # layers 1, 2 and 4 of 5
+    assert not {"Where", "IsNaN", "Softmax"} & set(kinds(result.model))
+
+
+def test_int8_products_are_one_operator_each(bert: onnx.ModelProto) -> None:
+    model = quantise(bert)
+    found = kinds(model)
+    # Queries, keys and values share their quantised input.
+    assert found["DynamicQuantizeLinear"] == LAYERS
+    assert found["MatMulIntegerToFloat"] == 3 * LAYERS
+    assert found["DynamicQuantizeMatMul"] == 3 * LAYERS + 1
+    assert found["MatMul"] == 0
+    assert found["Add"] == 2 * LAYERS + 1  # every bias is inside its product
+    onnx.checker.check_model(model)
+
+
+def test_products_kept_in_fp32_are_untouched(bert: onnx.ModelProto) -> None:
+    names = [product.name for product in products(bert)]
+    assert "backbone/encoder/layer.1/output/dense" in names
+    kept = {"backbone/encoder/layer.1/output/dense", "backbone/encoder/layer.0/attention/self/projections/query"}
+    assert kept <= set(names)
+    model = quantise(bert, keep_fp32=kept)
+    assert {product.name for product in products(model)} == kept
+    assert kinds(model)["MatMulIntegerToFloat"] == 3 * LAYERS - 1
+
+
+def test_factors_change_nothing_but_rounding(bert: onnx.ModelProto) -> None:
+    product = next(product for product in products(bert) if product.name.endswith("layer.1/output/dense"))
+    stream = np.random.default_rng(0)
+    factors = {product.input: np.exp(stream.normal(size=64)).astype(np.float32)}
+    ids = stream.integers(5, 300, (1, 40))
+    run = [
+        onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(
+            None, {"input_ids": ids}
+        )[0]
+        for model in (bert, quantise(bert), quantise(bert, factors=factors))
+    ]
+    for vectors in run[1:]:
+        assert (run[0] * vectors).sum(-1).min() > 0.99
+
+
+def test_seven_bit_weights(bert: onnx.ModelProto) -> None:
+    for limit in (127, 63):
+        model = quantise(bert, limit=limit)
+        weights = [t for t in model.graph.initializer if t.name.endswith("weight_q") and "embeddings" not in t.name]
+        assert weights
+        assert max(int(np.abs(numpy_helper.to_array(t).astype(int)).max()) for t in weights) == limit
+
+
+def test_a_residual_is_not_fused_into_its_norm(bert: onnx.ModelProto, tmp_path: Path) -> None:
+    """ONNX Runtime's SkipLayerNormalization takes 6 to 8 times as long as Add and LayerNormalization."""
+    for model in (bert, quantise(bert)):
+        options = onnxruntime.SessionOptions()
+        options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+        options.log_severity_level = 3
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        assert "SkipLayerNormalization" not in kinds(onnx.load(tmp_path / "optimised.onnx"))
+
+
+def test_oldest_supported_formats(bert: onnx.ModelProto) -> None:
+    """ONNX Runtime 1.20 reads IR version 10 and opset 21."""
+    assert bert.ir_version <= 10
+    assert {entry.domain: entry.version for entry in bert.opset_import} == {"": 20, "com.microsoft": 1}
+
+
+def test_an_unknown_backbone_is_left_to_plain_tracing(built: Callable[[str], Encoder]) -> None:
+    other = built("bert-pylate")
+    other.backbone.config.model_type = "unheard-of"
+    assert trace(other, masked=False) is None
+
+
+def test_relative_keys_are_left_to_plain_tracing(built: Callable[[str], Encoder]) -> None:
+    other = built("bert-pylate")
+    other.backbone.config.position_embedding_type = "relative_key"
+    assert trace(other, masked=False) is None

