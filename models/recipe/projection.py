@@ -95,7 +95,7 @@ def rarity(ids: Ids) -> NDArray[np.float64]:
 
 @torch.inference_mode()
 def token_vectors(encoder: Path, texts: Sequence[str], prefix: str) -> tuple[Matrix, Ids, Ids]:
-    """Normalised last hidden states ``(tokens, hidden)`` of the texts, with each token's id and text number."""
+    """Last hidden states ``(tokens, hidden)`` of the texts, with each token's id and text number."""
     torch.set_num_threads(THREADS)
     model = AutoModel.from_pretrained(encoder, add_pooling_layer=False).eval()
     tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
@@ -109,7 +109,7 @@ def token_vectors(encoder: Path, texts: Sequence[str], prefix: str) -> tuple[Mat
         rows = torch.nn.utils.rnn.pad_sequence([torch.tensor(ids[text]) for text in chosen], batch_first=True)
         lengths = torch.tensor([len(ids[text]) for text in chosen])
         mask = (torch.arange(rows.shape[1]) < lengths[:, None]).long()
-        states = torch.nn.functional.normalize(model(rows, attention_mask=mask).last_hidden_state, dim=-1).numpy()
+        states = model(rows, attention_mask=mask).last_hidden_state.numpy()
         for text, state in zip(chosen, states, strict=True):
             hidden[text] = state[: len(ids[text])]
     groups = np.repeat(np.arange(len(ids)), [len(text) for text in ids])
