@@ -48,7 +48,7 @@ def exact_rankings(queries: dict[str, Any], documents: dict[str, Any]) -> Rankin
 
 def index_rankings(kind: str, queries: dict[str, Any], documents: dict[str, Any]) -> tuple[Rankings, float]:
     """The best `DEPTH` documents by an index of ``kind`` with default settings, and its median milliseconds a query."""
-    with tempfile.TemporaryDirectory() as folder, getattr(indexes, kind)(index_folder=folder) as index:
+    with tempfile.TemporaryDirectory() as folder, indexes.KINDS[kind](folder) as index:
         index.add_documents(list(documents), list(documents.values()))
         result, times = {}, []
         for name, vectors in queries.items():
@@ -116,7 +116,7 @@ def rows_of(data: beir.RetrievalSet, bundle: Path, rows: Sequence[str], threads:
     runners: dict[str, Callable[[], dict[str, Any]]] = {
         "fp32": lambda: metrics.evaluate(exact_rankings(*vectors("fp32")), data.qrels),
         "int8": lambda: metrics.evaluate(exact_rankings(*vectors("int8")), data.qrels),
-        **{f"int8 {kind}": (lambda kind=kind: indexed(kind)) for kind in indexes.__all__},  # type: ignore[misc]
+        **{f"int8 {kind}": (lambda kind=kind: indexed(kind)) for kind in indexes.KINDS},  # type: ignore[misc]
         "int8 pool 2": lambda: pooled(2),
         "int8 pool 3": lambda: pooled(3),
         "mean pool": lambda: metrics.evaluate(mean_pool_rankings(*vectors("int8")), data.qrels),

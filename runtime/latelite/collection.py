@@ -91,7 +91,7 @@ class Collection:
                 f"{self.folder} was made with the model {header['model']!r}, not with "
                 f"{self.model.manifest.checkpoint['id']!r}; open it without naming a model, or index the texts again."
             )
-        self.index: TokenIndex = getattr(indexes, header["index"])(
+        self.index: TokenIndex = indexes.KINDS[header["index"]](
             index_folder=self.folder,
             index_name=_INDEX,
             embedding_size=self.model.dim,
@@ -150,10 +150,9 @@ class Collection:
         Raises:
             ValueError: k is below 1.
         """
-        subset = None if where is None else self._matching(where)
-        vectors = self.model.encode_query(query)
-        (results,) = self.index([vectors], k=k, subset=subset)
-        return [_hit(result["id"], result["score"], self.index.payload(result["id"])) for result in results]
+        accepts = None if where is None else _accepting(where)
+        found = self.index.search(self.model.encode_query(query), k, where=accepts)
+        return [_hit(id_, score, payload) for id_, score, payload in found]
 
     def get(self, id: int | str) -> Hit:
         """The stored document with this id, with score 0. Raises UnknownIdError."""
@@ -207,10 +206,6 @@ class Collection:
             advance(len(batch))
         return vectors
 
-    def _matching(self, where: Where) -> list[int | str]:
-        accepts = where if callable(where) else _requires(where)
-        return [hit.id for hit in self if accepts(hit.metadata)]
-
 
 def _hit(id: int | str, score: float, payload: Mapping[str, Any] | None) -> Hit:
     if payload is None:
@@ -218,17 +213,25 @@ def _hit(id: int | str, score: float, payload: Mapping[str, Any] | None) -> Hit:
     return Hit(id=id, score=score, text=payload["text"], metadata=payload["metadata"])
 
 
-def _requires(where: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], bool]:
+def _accepting(where: Where) -> Callable[[Mapping[str, Any] | None], bool]:
+    """The condition on metadata as a condition on payloads."""
+    if callable(where):
+        return lambda payload: payload is not None and where(payload["metadata"])
     wanted = dict(where)
-    return lambda metadata: all(key in metadata and metadata[key] == value for key, value in wanted.items())
+
+    def has_all(payload: Mapping[str, Any] | None) -> bool:
+        metadata = {} if payload is None else payload["metadata"]
+        return all(key in metadata and metadata[key] == value for key, value in wanted.items())
+
+    return has_all
 
 
 def _create(folder: Path, model: str | Path | ColBERT | None, *, index: str, pool_factor: int) -> None:
     """Make an empty collection; the header is written last, so a folder without one is no collection yet."""
     if model is None:
         raise IndexNotFoundError(f"{folder} holds no collection; name a model to create one there.")
-    if index not in indexes.__all__:
-        raise ValueError(f"index must be one of {', '.join(indexes.__all__)}, not {index!r}.")
+    if index not in indexes.KINDS:
+        raise ValueError(f"index must be one of {', '.join(indexes.KINDS)}, not {index!r}.")
     if pool_factor < 1:
         raise ValueError(f"pool_factor must be at least 1, not {pool_factor}.")
     strangers = sorted(p.name for p in folder.iterdir() if p.name != _MODEL) if folder.exists() else []
@@ -274,6 +277,8 @@ def _read_header(folder: Path) -> dict[str, Any]:
             raise IndexVersionError(
                 f"{path} has format version {header['format_version']!r}, this latelite reads {FORMAT_VERSION}."
             )
+        if header["index"] not in indexes.KINDS:
+            raise IndexVersionError(f"{path} names an index that this latelite does not know: {header['index']!r}.")
         return {name: header[name] for name in ("model", "fingerprint", "index", "pool_factor")}
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, StoreError):

@@ -180,7 +180,7 @@ def test_unknown_index_kind(tmp_path: Path, model: ColBERT) -> None:
         Collection(tmp_path / "x.lt", model, index="Faiss")
 
 
-@pytest.mark.parametrize("kind", ["Exact", "HNSW"])
+@pytest.mark.parametrize("kind", ["Exact", "HNSW", "IVF"])
 def test_pooled_collections_of_every_kind(tmp_path: Path, model: ColBERT, kind: str) -> None:
     with Collection(tmp_path / "pooled.lt", model, index=kind, pool_factor=2) as pooled:
         pooled.add(list(TEXTS), list(TEXTS.values()))
@@ -193,6 +193,7 @@ def test_pooled_collections_of_every_kind(tmp_path: Path, model: ColBERT, kind: 
         ({"format_version": 2}, IndexVersionError),
         ({"format": "x"}, IndexCorruptError),
         ({"fingerprint": "0"}, IndexMismatchError),
+        ({"index": "Faiss"}, IndexVersionError),
     ],
 )
 def test_headers_that_do_not_fit_are_refused(notes: Collection, change: dict[str, Any], error: Any) -> None:

@@ -3,6 +3,10 @@
 from latelite.indexes.auto import auto
 from latelite.indexes.exact import Exact
 from latelite.indexes.hnsw import HNSW
+from latelite.indexes.index import TokenIndex
 from latelite.indexes.ivf import IVF
 
-__all__ = ["HNSW", "IVF", "Exact", "auto"]
+KINDS: dict[str, type[TokenIndex]] = {"Exact": Exact, "HNSW": HNSW, "IVF": IVF}
+"""The classes by name."""
+
+__all__ = ["HNSW", "IVF", "KINDS", "Exact", "TokenIndex", "auto"]

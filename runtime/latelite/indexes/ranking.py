@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,21 @@ from latelite.maxsim import maxsim, maxsim_batch
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+Payload = Mapping[str, Any] | None
 
 _NEAR = 2e-6
 """Scores that differ by less than this, relative to the larger (and to 1), may differ by rounding alone."""
+
+
+def accepted_documents(view: Snapshot, where: Callable[[Payload], bool]) -> list[Mask | None]:
+    """Per segment the live documents whose payload ``where`` accepts."""
+    masks: list[Mask | None] = []
+    for segment in view.segments:
+        mask = np.zeros(len(segment.files), np.bool_)
+        for number in range(len(mask)) if segment.live is None else np.flatnonzero(segment.live).tolist():
+            mask[number] = where(segment.files.payload(number))
+        masks.append(mask)
+    return masks
 
 
 def allowed_documents(view: Snapshot, subset: Sequence[Any] | None, queries: int) -> list[list[Mask | None]]:
@@ -45,8 +57,8 @@ def ranked(
     *,
     allowed: Sequence[Sequence[Mask | None]],
     chosen: Sequence[Sequence[Ints | None]],
-) -> list[list[dict[str, Any]]]:
-    """The ``k`` best documents of each query as ``{"id", "score"}``, best first, ties in the order of insertion.
+) -> list[tuple[Ints, Floats]]:
+    """Per query the index-wide numbers and scores of its ``k`` best documents, best first, ties as inserted.
 
     Args:
         allowed: per query and segment the documents that may be returned; None allows all.
@@ -78,9 +90,9 @@ def ranked(
 
 def _best(
     view: Snapshot, query: Floats, numbers: Sequence[Ints], scores: Sequence[Floats], k: int
-) -> list[dict[str, Any]]:
+) -> tuple[Ints, Floats]:
     if not numbers:
-        return []
+        return np.empty(0, np.int64), np.empty(0, np.float32)
     number, score = np.concatenate(numbers), np.concatenate(scores)
     if len(score) > k:
         # Whatever may tie with the k-th stays in until ties have been put in order.
@@ -89,11 +101,7 @@ def _best(
         number, score = number[kept], score[kept]
     order = np.argsort(-score, kind="stable")
     number, score = _settled(view, query, number[order], score[order])
-    hits = []
-    for n, s in zip(number[:k].tolist(), score[:k].tolist(), strict=True):
-        segment, document = view.locate(n)
-        hits.append({"id": segment.files.ids[document], "score": s})
-    return hits
+    return number[:k], score[:k]
 
 
 def _settled(view: Snapshot, query: Floats, number: Ints, score: Floats) -> tuple[Ints, Floats]:

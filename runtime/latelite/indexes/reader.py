@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import threading
 from abc import ABC
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self
@@ -24,7 +24,7 @@ from latelite.indexes.documents import checked_queries
 from latelite.indexes.generation import Generation
 from latelite.indexes.identifiers import DocumentId, checked_id, checked_ids
 from latelite.indexes.output import check_content
-from latelite.indexes.ranking import allowed_documents, ranked
+from latelite.indexes.ranking import Payload, accepted_documents, allowed_documents, ranked
 from latelite.indexes.segment import Segment
 from latelite.indexes.snapshot import Mask, OpenSegment, Snapshot
 from latelite.indexes.store import Signature, Store
@@ -122,16 +122,45 @@ class IndexReader(ABC):
             ValueError: ``k`` is below 1, or as many subsets as queries were expected.
             InvalidVectorsError, IndexMismatchError: a query is not (tokens, dim) of finite numbers.
         """
-        k = operator.index(k)
-        if k < 1:
+        view, queries = self._checked(queries_embeddings, k)
+        found = self._ranked(view, queries, k, allowed_documents(view, subset, len(queries)))
+        return [
+            [{"id": segment.files.ids[number], "score": score} for segment, number, score in _hits(view, *best)]
+            for best in found
+        ]
+
+    def search(
+        self, query_embeddings: Any, k: int = 10, *, where: Callable[[Payload], bool] | None = None
+    ) -> list[tuple[DocumentId, float, Payload]]:
+        """The ``k`` best documents of one query with their payloads, all of one published state.
+
+        Args:
+            query_embeddings: (query tokens, dim).
+            k: results; fewer come back only when fewer documents are accepted.
+            where: accepts or refuses a document by its payload, before scoring. It is asked for every document.
+
+        Returns:
+            Id, score and payload, in the order of `__call__`, which also says what is raised.
+        """
+        view, queries = self._checked([query_embeddings], k)
+        allowed = view.live_masks() if where is None else accepted_documents(view, where)
+        (best,) = self._ranked(view, queries, k, [allowed])
+        return [
+            (segment.files.ids[number], score, segment.files.payload(number))
+            for segment, number, score in _hits(view, *best)
+        ]
+
+    def _checked(self, queries_embeddings: Any, k: int) -> tuple[Snapshot, list[Floats]]:
+        if operator.index(k) < 1:
             raise ValueError(f"k must be at least 1, not {k}.")
         view = self._view()
         dim = view.generation.dim if view.generation else self._embedding_size
-        queries = checked_queries(queries_embeddings, dim)
-        if not len(view):
-            return [[] for _ in queries]
-        allowed = allowed_documents(view, subset, len(queries))
-        results: list[list[dict[str, Any]]] = []
+        return view, list(checked_queries(queries_embeddings, dim))
+
+    def _ranked(
+        self, view: Snapshot, queries: Sequence[Floats], k: int, allowed: Sequence[Sequence[Mask | None]]
+    ) -> list[tuple[Ints, Floats]]:
+        results: list[tuple[Ints, Floats]] = []
         for start in range(0, len(queries), _QUERIES_AT_ONCE):
             stop = min(start + _QUERIES_AT_ONCE, len(queries))
             batch, masks = queries[start:stop], allowed[start:stop]
@@ -282,6 +311,12 @@ class IndexReader(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self._store.folder)!r})"
+
+
+def _hits(view: Snapshot, numbers: Ints, scores: Floats) -> Iterator[tuple[OpenSegment, int, float]]:
+    """Segment, number in it and score of each ranked document."""
+    for number, score in zip(numbers.tolist(), scores.tolist(), strict=True):
+        yield (*view.locate(number), score)
 
 
 def _located(view: Snapshot, ids: Iterable[Any]) -> list[tuple[OpenSegment, int]]:
