@@ -14,8 +14,8 @@ import numpy as np
 import onnx
 
 from latelite.files import atomic_write
-from latelite.manifest import MANIFEST_NAME, TOKENIZER_NAME, Graph, Manifest
-from latelite_export import bundle, encoder, hub, layouts, quantize, texts, tokenizer, trace, verify, weights
+from latelite.manifest import MANIFEST_NAME, TOKENIZER_NAME, Graph, Manifest, Settings
+from latelite_export import bundle, encoder, graph, hub, layouts, quantize, texts, tokenizer, trace, verify, weights
 from latelite_export.checkpoint import Checkpoint, Overrides
 from latelite_export.errors import GateError
 from latelite_export.quantize import Scheme
@@ -82,17 +82,18 @@ def export(
     reference = Reference(module, words, resolved.settings)
 
     on_stage("tracing the encoder")
-    graphs = {_FP32_FILE: trace.trace(module)}
-    described = {"fp32": Graph(_FP32_FILE, "fp32")}
+    fp32, form = _trace(module, resolved.settings, on_stage)
+    models = {_FP32_FILE: fp32}
+    described = {"fp32": Graph(_FP32_FILE, "fp32", form)}
     if scheme != "fp32":
         on_stage("quantising to int8")
-        fixed = _repair(graphs[_FP32_FILE], scheme, reference, on_stage)
-        graphs[_INT8_FILE] = quantize.quantize(graphs[_FP32_FILE], scheme, fixed.plan)
-        described["int8"] = Graph(_INT8_FILE, scheme, _details(scheme, fixed))
+        fixed = _repair(fp32, scheme, reference, on_stage)
+        models[_INT8_FILE] = quantize.quantize(fp32, scheme, fixed.plan)
+        described["int8"] = Graph(_INT8_FILE, scheme, {**form, **_details(scheme, fixed)})
 
     with bundle.staging(out, override=override) as folder:
-        for name, graph in graphs.items():
-            _write(folder / name, graph.SerializeToString(deterministic=True))
+        for name, model in models.items():
+            _write(folder / name, model.SerializeToString(deterministic=True))
         _write(folder / TOKENIZER_NAME, words.json.encode())
         manifest = Manifest(
             checkpoint={
@@ -108,12 +109,12 @@ def export(
             settings=resolved.settings,
             sources=resolved.sources,
             token_ids=words.ids,
-            inputs=module.inputs,
+            inputs=trace.input_names(fp32),
             output=trace.OUTPUT,
-            opset=trace.opset(graphs[_FP32_FILE]),
+            opset=trace.opset(fp32),
             minimum_onnxruntime=trace.MINIMUM_ONNXRUNTIME,
             graphs=described,
-            files={name: bundle.entry(folder / name) for name in (*graphs, TOKENIZER_NAME)},
+            files={name: bundle.entry(folder / name) for name in (*models, TOKENIZER_NAME)},
             toolchain={name: version(name) for name in _TOOLCHAIN},
             verification={},
         )
@@ -151,12 +152,25 @@ def reverify(
     return verify.gate(folder, Reference(module, words, manifest.settings), stage=on_stage)
 
 
-def _repair(graph: onnx.ModelProto, scheme: Scheme, reference: Reference, on_stage: Stage) -> Repair:
+def _trace(module: encoder.Encoder, settings: Settings, on_stage: Stage) -> tuple[onnx.ModelProto, Mapping[str, Any]]:
+    """The fp32 graph and what the manifest says about its form.
+
+    A fused graph takes batches of equally many attended tokens only; the runtime runs each text alone.
+    """
+    fused = graph.trace(module, masked=settings.do_query_expansion and not settings.attend_to_expansion_tokens)
+    if fused is None:
+        on_stage(f"no fused operators are known for {module.architecture}; its graph stays as traced")
+        return trace.trace(module), {"graph": "as traced"}
+    on_stage(f"fused {len(fused.replaced)} modules of {module.architecture}")
+    return fused.model, {"graph": "fused", "replaced": list(fused.replaced)}
+
+
+def _repair(model: onnx.ModelProto, scheme: Scheme, reference: Reference, on_stage: Stage) -> Repair:
     limits = verify.LIMITS
     # Evening out is nearly free, so it aims at less than half of the error that the gate allows.
     goal = Goal(1 - 0.4 * (1 - limits.cosine_mean), 1 - 0.4 * (1 - limits.cosine_p1), (1 + limits.top10_overlap) / 2)
     minimum = Goal(limits.cosine_mean, limits.cosine_p1, limits.top10_overlap)
-    return repair(graph, scheme, _samples(reference), reference.encoder.inputs, goal, minimum, on_stage)
+    return repair(model, scheme, _samples(reference), goal, minimum, on_stage)
 
 
 def _samples(reference: Reference) -> list[Sample]:

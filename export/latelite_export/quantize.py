@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType
 from optimum.onnxruntime import AutoQuantizationConfig, QuantizationConfig
+
+from latelite_export.graph.quantisation import LIMIT, Cache, product_name, quantise
 
 Scheme = Literal["int8", "int8-avx2", "fp32"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
@@ -25,7 +26,6 @@ class Product:
 
     name: str
     """Readable: the path of the torch module, e.g. ``backbone/encoder/layer.3/output/dense``."""
-    node: str
     input: str
     """Name of the activation tensor, (texts, tokens, inputs)."""
     weight: str
@@ -65,8 +65,7 @@ def products(model: onnx.ModelProto) -> tuple[Product, ...]:
     weights = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     return tuple(
         Product(
-            name=node.name.strip("/").removesuffix("/MatMul"),
-            node=node.name,
+            name=product_name(node),
             input=node.input[0],
             weight=node.input[1],
             size=int(np.prod(weights[node.input[1]])),
@@ -76,126 +75,19 @@ def products(model: onnx.ModelProto) -> tuple[Product, ...]:
     )
 
 
-Cache = dict[tuple[str, int | None], Sequence[onnx.TensorProto]]
-"""What was quantised before: (initializer, identity of the factors) -> tensors."""
-
-
 def quantize(
     model: onnx.ModelProto, scheme: Scheme, plan: Plan | None = None, *, cache: Cache | None = None
 ) -> onnx.ModelProto:
-    """The int8 form of ``model``, which is left as it is.
+    """The int8 form of ``model``, fused or as traced, which is left as it is.
 
     ``cache`` may be shared by calls with the same model and scheme whose plans share their factors' arrays.
 
     The preset's quantiser is not used: it gives the embedding table one scale for all rows, cannot even out
-    activations, and takes seconds for each variant that `repair` tries. What it would emit for a product
-    (DynamicQuantizeLinear, MatMulInteger, Cast, Mul) is emitted here too, so ONNX Runtime fuses it the same way.
+    activations, and takes seconds for each variant that `repair` tries.
     """
     settings = config(scheme)
     if settings.weights_dtype != QuantType.QInt8 or not (settings.weights_symmetric and settings.per_channel):
         raise NotImplementedError("optimum's preset asks for weights that are not signed, symmetric and per channel.")
-    limit = 63 if settings.reduce_range else 127
-    return _Rewrite(model, plan or Plan(), limit, {} if cache is None else cache).run()
-
-
-class _Rewrite:
-    """One pass over the nodes; emits new ones in topological order."""
-
-    def __init__(self, model: onnx.ModelProto, plan: Plan, limit: int, cache: Cache) -> None:
-        self._model = model
-        self._plan = plan
-        self._limit = limit
-        self._cache = cache
-        self._tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-        self._targets = {product.node: product for product in products(model) if product.name not in plan.fp32}
-        self._nodes: list[onnx.NodeProto] = []
-        self._new: dict[str, onnx.TensorProto] = {}
-        self._quantized: set[str] = set()
-
-    def run(self) -> onnx.ModelProto:
-        for node in self._model.graph.node:
-            if node.name in self._targets:
-                self._product(node, self._targets[node.name])
-            elif node.op_type == "Gather" and node.input[0] in self._tensors and node.input[1] == "input_ids":
-                self._embedding(node)
-            else:
-                self._nodes.append(node)
-        graph = self._model.graph
-        used = {name for node in self._nodes for name in node.input}
-        initializers = [tensor for tensor in graph.initializer if tensor.name in used] + list(self._new.values())
-        return helper.make_model(
-            helper.make_graph(self._nodes, graph.name, graph.input, graph.output, initializers),
-            opset_imports=self._model.opset_import,
-            ir_version=self._model.ir_version,
-            producer_name=self._model.producer_name,
-            producer_version=self._model.producer_version,
-        )
-
-    def _product(self, node: onnx.NodeProto, product: Product) -> None:
-        factors = self._plan.factors.get(product.input)
-        activation = product.input
-        stem = activation if factors is None else f"{activation}_evened"
-        if stem not in self._quantized:
-            self._quantized.add(stem)
-            if factors is not None:
-                self._add([_tensor(f"{stem}_factors", factors)])
-                self._emit("Mul", [activation, f"{stem}_factors"], [stem])
-            self._emit("DynamicQuantizeLinear", [stem], [f"{stem}_q", f"{stem}_scale", f"{stem}_zero"])
-        weight, scale, zero = self._weight(product.weight, factors)
-        out = node.output[0]
-        self._emit("MatMulInteger", [f"{stem}_q", weight, f"{stem}_zero", zero], [f"{out}_int32"])
-        self._nodes.append(
-            helper.make_node("Cast", [f"{out}_int32"], [f"{out}_cast"], f"{out}_cast", to=TensorProto.FLOAT)
-        )
-        self._emit("Mul", [f"{stem}_scale", scale], [f"{out}_scale"])
-        self._emit("Mul", [f"{out}_cast", f"{out}_scale"], [out])
-
-    def _embedding(self, node: onnx.NodeProto) -> None:
-        """Rows as int8 with one scale per row."""
-        table, out = node.input[0], node.output[0]
-        if (table, None) not in self._cache:
-            rows = numpy_helper.to_array(self._tensors[table])
-            scale = _scales(rows, 127, axis=1)
-            self._cache[table, None] = (
-                _tensor(f"{table}_q", np.rint(rows / scale).astype(np.int8)),
-                _tensor(f"{table}_scale", scale),
-            )
-        self._add(self._cache[table, None])
-        codes = f"{out}_codes"
-        self._emit("Gather", [f"{table}_q", node.input[1]], [codes])
-        self._emit("Gather", [f"{table}_scale", node.input[1]], [f"{codes}_scale"])
-        self._nodes.append(helper.make_node("Cast", [codes], [f"{codes}_cast"], f"{codes}_cast", to=TensorProto.FLOAT))
-        self._emit("Mul", [f"{codes}_cast", f"{codes}_scale"], [out])
-
-    def _weight(self, name: str, factors: Floats | None) -> tuple[str, str, str]:
-        """Names of the int8 weights, their scales (outputs,) and their zero points."""
-        stem = name if factors is None else f"{name}_evened"
-        key = (name, None if factors is None else id(factors))
-        if key not in self._cache:
-            weights = numpy_helper.to_array(self._tensors[name])
-            if factors is not None:
-                weights = weights / factors[:, None]
-            scale = _scales(weights, self._limit, axis=0)
-            self._cache[key] = (
-                _tensor(f"{stem}_q", np.rint(weights / scale).astype(np.int8)),
-                _tensor(f"{stem}_scale", scale[0]),
-                _tensor(f"{stem}_zero", np.zeros(weights.shape[1], np.int8)),
-            )
-        self._add(self._cache[key])
-        return f"{stem}_q", f"{stem}_scale", f"{stem}_zero"
-
-    def _emit(self, kind: str, inputs: list[str], outputs: list[str]) -> None:
-        self._nodes.append(helper.make_node(kind, inputs, outputs, outputs[0]))
-
-    def _add(self, tensors: Sequence[onnx.TensorProto]) -> None:
-        self._new |= {tensor.name: tensor for tensor in tensors}
-
-
-def _tensor(name: str, value: NDArray[Any]) -> onnx.TensorProto:
-    return numpy_helper.from_array(np.ascontiguousarray(value), name)
-
-
-def _scales(values: Floats, limit: int, *, axis: int) -> Floats:
-    """Largest magnitude along ``axis`` over ``limit``, kept as an axis of one; 1 where everything is zero."""
-    scale = np.abs(values).max(axis=axis, keepdims=True) / np.float32(limit)
-    return np.where(scale == 0, np.float32(1), scale).astype(np.float32)
+    plan = plan or Plan()
+    limit = 63 if settings.reduce_range else LIMIT
+    return quantise(model, keep_fp32=plan.fp32, factors=plan.factors, limit=limit, cache=cache)

@@ -25,9 +25,11 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from latelite_export.quantize import Cache, Plan, Product, Scheme, products, quantize
+from latelite_export.graph.quantisation import Cache
+from latelite_export.quantize import Plan, Product, Scheme, products, quantize
 from latelite_export.ranking import maxsim, overlap
 from latelite_export.reference import Sample
+from latelite_export.trace import input_names
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +98,6 @@ def repair(
     model: onnx.ModelProto,
     scheme: Scheme,
     samples: Sequence[Sample],
-    inputs: tuple[str, ...],
     goal: Goal,
     minimum: Goal,
     on_step: Callable[[str], None] = lambda _: None,
@@ -107,7 +108,6 @@ def repair(
         model: the fp32 graph.
         scheme: an int8 scheme.
         samples: real texts to measure on.
-        inputs: the graph's inputs.
         goal: evening out, which costs next to nothing, goes on until this is reached.
         minimum: keeping products in fp32, which costs speed, goes on until this is reached.
         on_step: told what is going on.
@@ -115,7 +115,7 @@ def repair(
     Returns:
         The plan. It may miss ``minimum``; the gate has the last word.
     """
-    bench = _Bench(model, scheme, samples, inputs)
+    bench = _Bench(model, scheme, samples)
     plain = bench.quality(Plan())
     details: dict[str, Any] = {"plain": plain.as_dict()}
     if plain.reaches(goal):
@@ -199,15 +199,12 @@ class _Error:
 class _Bench:
     """Measures int8 variants of one graph against it, on the same texts."""
 
-    def __init__(
-        self, model: onnx.ModelProto, scheme: Scheme, samples: Sequence[Sample], inputs: tuple[str, ...]
-    ) -> None:
+    def __init__(self, model: onnx.ModelProto, scheme: Scheme, samples: Sequence[Sample]) -> None:
         self._model = model
         self._scheme = scheme
         self._samples = samples
-        self._inputs = inputs
         self._cache: Cache = {}
-        self._expected = _encode(model, samples, inputs)
+        self._expected = _encode(model, samples)
         self._scores = self._rank(self._expected)
         tokens = sum(len(sample.ids) for sample in samples)
         self._probe = slice(0, None, max(1, round(tokens / _PROBE_TOKENS)))
@@ -240,7 +237,7 @@ class _Bench:
         return result
 
     def _encode(self, plan: Plan, samples: Sequence[Sample]) -> list[Floats]:
-        return _encode(quantize(self._model, self._scheme, plan, cache=self._cache), samples, self._inputs)
+        return _encode(quantize(self._model, self._scheme, plan, cache=self._cache), samples)
 
     def _rank(self, vectors: Sequence[Floats]) -> Floats:
         """Scores (queries, documents)."""
@@ -256,7 +253,7 @@ class _Bench:
         session = _session(model)
         result: dict[str, list[Floats]] = {name: [] for name in names}
         for sample in self._samples[self._probe]:
-            for name, value in zip(names, session.run(list(names), sample.feed(self._inputs)), strict=True):
+            for name, value in zip(names, session.run(list(names), sample.feed(input_names(model))), strict=True):
                 result[name].append(value[0])
         return result
 
@@ -314,9 +311,9 @@ def _round_weights(weights: Floats) -> Floats:
     return rounded
 
 
-def _encode(model: onnx.ModelProto, samples: Sequence[Sample], inputs: tuple[str, ...]) -> list[Floats]:
+def _encode(model: onnx.ModelProto, samples: Sequence[Sample]) -> list[Floats]:
     """Kept token vectors of each text, every text alone on one thread: the same bytes on every run."""
-    session = _session(model)
+    session, inputs = _session(model), input_names(model)
     with ThreadPoolExecutor(_WORKERS) as workers:
         return list(workers.map(lambda s: session.run(None, s.feed(inputs))[0][0][s.keep], samples))
 

@@ -18,9 +18,10 @@ logger = logging.getLogger(__name__)
 
 OUTPUT = "token_vectors"
 MINIMUM_ONNXRUNTIME = "1.20"
-_IR_VERSION = 10  # the newest that ONNX Runtime 1.20 reads
+IR_VERSION = 10
+"""The newest that ONNX Runtime 1.20 reads."""
 _DEFAULT_OPSET = 18
-_AXES = {0: "texts", 1: "tokens"}
+AXES = {0: "texts", 1: "tokens"}
 
 
 def trace(encoder: Encoder) -> onnx.ModelProto:
@@ -40,14 +41,14 @@ def trace(encoder: Encoder) -> onnx.ModelProto:
             buffer,  # type: ignore[arg-type] # takes a file, documented and in use, only its annotation forgot
             input_names=list(encoder.inputs),
             output_names=[OUTPUT],
-            dynamic_axes=dict.fromkeys((*encoder.inputs, OUTPUT), _AXES),
+            dynamic_axes=dict.fromkeys((*encoder.inputs, OUTPUT), AXES),
             opset_version=config.DEFAULT_ONNX_OPSET if config else _DEFAULT_OPSET,
             # The torch.export route needs onnxscript and names its nodes by numbers that no fusion recognises.
             dynamo=False,
         )
     model = onnx.load_model_from_string(buffer.getvalue())
     _strip(model)
-    model.ir_version = min(model.ir_version, _IR_VERSION)
+    model.ir_version = min(model.ir_version, IR_VERSION)
     onnx.checker.check_model(model)
     return model
 
@@ -55,6 +56,11 @@ def trace(encoder: Encoder) -> onnx.ModelProto:
 def opset(model: onnx.ModelProto) -> int:
     """The version of ONNX's own operators that the model uses."""
     return int(next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")))
+
+
+def input_names(model: onnx.ModelProto) -> tuple[str, ...]:
+    """What the graph has to be fed, in order."""
+    return tuple(entry.name for entry in model.graph.input)
 
 
 def _export_config(encoder: Encoder) -> OnnxConfig | None:

@@ -105,13 +105,13 @@ def test_products_of_the_plan_stay_in_fp32() -> None:
 
 
 def test_a_healthy_graph_is_not_repaired() -> None:
-    found = repair(network(), "int8", samples(), INPUTS, GOAL, MINIMUM)
+    found = repair(network(), "int8", samples(), GOAL, MINIMUM)
     assert found.plan == Plan()
     assert found.details["plain"]["cosine_mean"] >= GOAL.mean
 
 
 def test_a_loud_channel_is_evened_out_and_named() -> None:
-    found = repair(network(loud=300), "int8", samples(), INPUTS, GOAL, MINIMUM)
+    found = repair(network(loud=300), "int8", samples(), GOAL, MINIMUM)
     assert found.details["plain"]["cosine_mean"] < MINIMUM.mean
     assert found.details["repaired"]["cosine_mean"] >= GOAL.mean
     assert list(found.details["evened"]) == ["a"]
@@ -120,14 +120,14 @@ def test_a_loud_channel_is_evened_out_and_named() -> None:
 
 
 def test_what_evening_out_cannot_help_stays_in_fp32_and_nothing_else_does() -> None:
-    found = repair(network(loud=300, hopeless=True), "int8", samples(), INPUTS, GOAL, MINIMUM)
+    found = repair(network(loud=300, hopeless=True), "int8", samples(), GOAL, MINIMUM)
     assert found.details["plain"]["cosine_mean"] < MINIMUM.mean
     assert found.details["fp32"] == ["a"]
     assert found.details["repaired"]["cosine_mean"] >= MINIMUM.mean
 
 
 def test_a_repair_is_the_same_every_time() -> None:
-    first, second = (repair(network(loud=300), "int8", samples(), INPUTS, GOAL, MINIMUM) for _ in range(2))
+    first, second = (repair(network(loud=300), "int8", samples(), GOAL, MINIMUM) for _ in range(2))
     assert first.details == second.details
     graphs = [
         quantize(network(loud=300), "int8", found.plan).SerializeToString(deterministic=True)

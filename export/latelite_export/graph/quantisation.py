@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -17,22 +17,29 @@ LIMIT = 127
 """Largest quantised weight; 63 leaves 7 bits, with which CPUs that have AVX2 but no VNNI cannot saturate."""
 
 
+Cache = dict[tuple[str, int | None], Sequence[onnx.TensorProto]]
+"""What was quantised before: (initializer, identity of the factors) -> codes and scales."""
+
+
 def quantise(
     model: onnx.ModelProto,
     *,
     keep_fp32: Collection[str] = (),
     limit: int = LIMIT,
     factors: Mapping[str, Floats] | None = None,
+    cache: Cache | None = None,
 ) -> onnx.ModelProto:
     """The int8 form of a graph, which is left as it is.
 
     Args:
-        model: what `trace` gave.
+        model: fused, or as traced; products and embeddings look the same in both.
         keep_fp32: names of products that stay in fp32, see `product_name`.
         limit: largest magnitude of a quantised weight.
         factors: activation -> (inputs,) factors that it is multiplied by while the weights behind it are divided.
+        cache: shared by calls with the same model and limit whose factors are the same arrays; it spares them from
+            rounding the same weights again.
     """
-    return _Rewrite(model, frozenset(keep_fp32), limit, factors or {}).run()
+    return _Rewrite(model, frozenset(keep_fp32), limit, factors or {}, {} if cache is None else cache).run()
 
 
 def product_name(node: onnx.NodeProto) -> str:
@@ -43,11 +50,19 @@ def product_name(node: onnx.NodeProto) -> str:
 class _Rewrite:
     """One pass over the nodes; they stay in topological order."""
 
-    def __init__(self, model: onnx.ModelProto, keep: frozenset[str], limit: int, factors: Mapping[str, Floats]) -> None:
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        keep: frozenset[str],
+        limit: int,
+        factors: Mapping[str, Floats],
+        cache: Cache,
+    ) -> None:
         self._model = model
         self._keep = keep
         self._limit = limit
         self._factors = factors
+        self._cache = cache
         self._tensors = {tensor.name: tensor for tensor in model.graph.initializer}
         self._consumers: dict[str, list[onnx.NodeProto]] = {}
         for node in model.graph.node:
@@ -91,20 +106,15 @@ class _Rewrite:
         """Quantising, the product, scaling and the bias are one kernel, the output is written once."""
         activation, weight = node.input
         stem = weight
-        weights = numpy_helper.to_array(self._tensors[weight])
         factors = self._factors.get(activation)
         if factors is not None:
-            weights = weights / factors[:, None]
             stem = f"{weight}_evened"
-            self._constant(f"{activation}_factors", factors)
+            self._add([_tensor(f"{activation}_factors", factors)])
             if f"{activation}_evened" not in self._done:
                 self._done.add(f"{activation}_evened")
                 self._emit("Mul", [activation, f"{activation}_factors"], f"{activation}_evened")
             activation = f"{activation}_evened"
-        if f"{stem}_q" not in self._new:
-            scale = _scales(weights, self._limit, axis=0)
-            self._constant(f"{stem}_q", np.rint(weights / scale).astype(np.int8))
-            self._constant(f"{stem}_scale", scale[0])
+        self._weights(weight, stem, factors)
         bias, output = self._bias(node)
         if self._shared(node.input[0]):
             if f"{activation}_q" not in self._done:
@@ -119,12 +129,25 @@ class _Rewrite:
             inputs += ["", bias]
         self._nodes.append(helper.make_node(kind, inputs, [output], node.name, domain=DOMAIN))
 
+    def _weights(self, name: str, stem: str, factors: Floats | None) -> None:
+        """Provide the initializers ``<stem>_q`` (inputs, outputs) and ``<stem>_scale`` (outputs,)."""
+        key = (name, None if factors is None else id(factors))
+        if key not in self._cache:
+            weights = numpy_helper.to_array(self._tensors[name])
+            if factors is not None:
+                weights = weights / factors[:, None]
+            scale = _scales(weights, self._limit, axis=0)
+            codes = np.rint(weights / scale).astype(np.int8)
+            self._cache[key] = _tensor(f"{stem}_q", codes), _tensor(f"{stem}_scale", scale[0])
+        self._add(self._cache[key])
+
     def _bias(self, node: onnx.NodeProto) -> tuple[str, str]:
         """Name of the bias that is added to a product, "" if none is, and of the tensor that comes out."""
         consumers = self._consumers.get(node.output[0], [])
         if len(consumers) == 1 and consumers[0].op_type == "Add":
+            outputs = self._tensors[node.input[1]].dims[1]
             for name in consumers[0].input:
-                if self._rank(name) == 1:
+                if self._rank(name) == 1 and self._tensors[name].dims[0] == outputs:
                     self._done.add(consumers[0].output[0])
                     return name, consumers[0].output[0]
         return "", node.output[0]
@@ -137,10 +160,12 @@ class _Rewrite:
     def _embedding(self, node: onnx.NodeProto) -> None:
         """Rows as int8 with one scale per row: a row's size is its own, so one scale for all would cost rare words."""
         table, out = node.input[0], node.output[0]
-        rows = numpy_helper.to_array(self._tensors[table])
-        scale = _scales(rows, LIMIT, axis=1)
-        self._constant(f"{table}_q", np.rint(rows / scale).astype(np.int8))
-        self._constant(f"{table}_scale", scale)
+        if (table, None) not in self._cache:
+            rows = numpy_helper.to_array(self._tensors[table])
+            scale = _scales(rows, LIMIT, axis=1)
+            codes = np.rint(rows / scale).astype(np.int8)
+            self._cache[table, None] = _tensor(f"{table}_q", codes), _tensor(f"{table}_scale", scale)
+        self._add(self._cache[table, None])
         self._emit("Gather", [f"{table}_q", node.input[1]], f"{out}_q")
         self._emit("Gather", [f"{table}_scale", node.input[1]], f"{out}_scale")
         self._nodes.append(helper.make_node("Cast", [f"{out}_q"], [f"{out}_cast"], f"{out}_cast", to=TensorProto.FLOAT))
@@ -149,8 +174,12 @@ class _Rewrite:
     def _emit(self, kind: str, inputs: list[str], output: str) -> None:
         self._nodes.append(helper.make_node(kind, inputs, [output], output))
 
-    def _constant(self, name: str, value: NDArray[np.generic]) -> None:
-        self._new[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
+    def _add(self, tensors: Sequence[onnx.TensorProto]) -> None:
+        self._new |= {tensor.name: tensor for tensor in tensors}
+
+
+def _tensor(name: str, value: NDArray[np.generic]) -> onnx.TensorProto:
+    return numpy_helper.from_array(np.ascontiguousarray(value), name)
 
 
 def _scales(values: Floats, limit: int, *, axis: int) -> Floats:

@@ -15,15 +15,12 @@ from latelite_export.encoder import Encoder
 from latelite_export.graph.backbones import Fused, fuse
 from latelite_export.graph.cleanup import tidy
 from latelite_export.graph.operators import DOMAIN, Normalise
+from latelite_export.trace import AXES, IR_VERSION, OUTPUT
 
 logger = logging.getLogger(__name__)
 
 OPSET = 20
 """The first with Gelu, and the last that torch's tracing exporter knows; ONNX Runtime 1.20 reads up to 21."""
-IR_VERSION = 10
-"""The newest that ONNX Runtime 1.20 reads."""
-OUTPUT = "token_vectors"
-_AXES = {0: "texts", 1: "tokens"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ def trace(encoder: Encoder, *, masked: bool) -> Trace | None:
             buffer,  # type: ignore[arg-type]  # a stream is fine here, the annotation knows paths only
             input_names=names,
             output_names=[OUTPUT],
-            dynamic_axes=dict.fromkeys((*names, OUTPUT), _AXES),
+            dynamic_axes=dict.fromkeys((*names, OUTPUT), AXES),
             opset_version=OPSET,
             custom_opsets={DOMAIN: 1},
             # The newer exporter knows no symbolic functions of autograd's and names nodes by numbers.
