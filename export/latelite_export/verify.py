@@ -213,7 +213,7 @@ def _compare_fp32(bundle: Path, exact: Sequence[_Encoded], reference: Reference)
 
 
 def _compare_lengths(bundle: Path, reference: Reference) -> dict[str, float]:
-    """The bare fp32 graph on sequences of many lengths, up to the longest, and with unattended tokens if it knows any."""
+    """The bare fp32 graph on sequences of many lengths, up to the longest, and with a mask if it takes one."""
     from onnxruntime import InferenceSession, SessionOptions
 
     opened = Bundle(bundle)

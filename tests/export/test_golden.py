@@ -65,12 +65,12 @@ def test_what_cannot_be_reproduced_is_refused(name: str, checkpoint: Callable[[s
     assert list(tmp_path.iterdir()) == []
 
 
-def test_token_type_ids_are_inputs_only_where_tokenizer_and_encoder_have_them(
-    fp32_bundle: Callable[[str], Path],
-) -> None:
-    assert "token_type_ids" in Manifest.read(fp32_bundle("bert-pylate")).inputs
-    assert "token_type_ids" not in Manifest.read(fp32_bundle("distilbert-256")).inputs
-    assert "token_type_ids" not in Manifest.read(fp32_bundle("xlm-roberta")).inputs
+@pytest.mark.parametrize("name", EXPORTED)
+def test_a_mask_is_an_input_only_where_tokens_may_be_unattended(name: str, fp32_bundle: Callable[[str], Path]) -> None:
+    manifest = Manifest.read(fp32_bundle(name))
+    settings = manifest.settings
+    unattended = settings.do_query_expansion and not settings.attend_to_expansion_tokens
+    assert manifest.inputs == (("input_ids", "attention_mask") if unattended else ("input_ids",))
 
 
 def test_positions_behind_the_padding_id_are_not_counted_as_positions(fp32_bundle: Callable[[str], Path]) -> None:
