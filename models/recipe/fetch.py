@@ -9,6 +9,8 @@ import importlib.util
 import json
 import logging
 import shutil
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Literal
 
@@ -61,17 +63,29 @@ def from_hub(folder: Path) -> dict[str, str]:
     """The original at its pinned revision; ``HF_HUB_OFFLINE`` and the hub's own cache are honoured by its client."""
     if importlib.util.find_spec("huggingface_hub") is None:
         raise FetchError("the hub needs huggingface-hub (pip install huggingface-hub)")
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import constants, hf_hub_download
 
+    cache_only = constants.HF_HUB_OFFLINE or not is_reachable(constants.ENDPOINT)
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
         try:
-            cached = hf_hub_download(pins.HUB_ID, name, revision=pins.HUB_REVISION, etag_timeout=HUB_TIMEOUT)
-        except Exception as error:
+            cached = hf_hub_download(pins.HUB_ID, name, revision=pins.HUB_REVISION, local_files_only=cache_only)
+        except Exception as error:  # the client raises its own, its HTTP library's and OSError
             raise FetchError(f"the model hub did not give {pins.HUB_ID} ({type(error).__name__})") from error
         if name in pins.HUB_SHA256:
             check(Path(cached), pins.HUB_SHA256[name])
         shutil.copyfile(cached, folder / name)
     return {"kind": "hub", "id": pins.HUB_ID, "revision": pins.HUB_REVISION, "precision": "float32"}
+
+
+def is_reachable(url: str) -> bool:
+    """Whether a server answers there. The hub's client would try for half a minute before it gives up."""
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=HUB_TIMEOUT).close()
+    except urllib.error.HTTPError:
+        return True  # an answer all the same
+    except OSError:
+        return False
+    return True
 
 
 def from_wheels(folder: Path, wheels: Path) -> dict[str, str]:

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from latelite.bundle import Bundle
 from latelite.manifest import MANIFEST_NAME, Manifest
 from latelite_export import bundle as bundles
-from latelite_export import export
+from latelite_export import export, pipeline
 from latelite_export.errors import OutputExistsError
 
 
@@ -58,6 +59,20 @@ def test_another_checkpoint_is_another_vector_space_and_another_scheme_is_not(
     ours = Manifest.read(bundle("bert-pylate")).fingerprint
     assert Manifest.read(fp32_bundle("bert-pylate")).fingerprint == ours
     assert Manifest.read(fp32_bundle("bert-attend")).fingerprint != ours
+
+
+def test_a_checkpoint_without_a_pooler_is_the_same_vector_space_every_time(
+    copy: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Nobody uses the pooler, so transformers makes one up, at random."""
+    folder = copy("bert-pylate")
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: value for name, value in weights.items() if not name.startswith("pooler.")}
+    save_file(kept, folder / "model.safetensors")
+    assert len(kept) < len(weights)
+    first, second = (export(folder, tmp_path / name, scheme="fp32") for name in ("first", "second"))
+    assert first.fingerprint == second.fingerprint
+    pipeline.reverify(tmp_path / "first", folder)
 
 
 def test_an_existing_bundle_is_replaced_only_when_asked(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:
