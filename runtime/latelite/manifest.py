@@ -90,7 +90,7 @@ class Manifest:
     """For each setting: the argument, file or default that it came from."""
     token_ids: TokenIds
     inputs: tuple[str, ...]
-    """Graph inputs in order: ``input_ids``, ``attention_mask`` and, where the backbone takes them, ``token_type_ids``;
+    """Graph inputs in order: ``input_ids``, then ``attention_mask`` and ``token_type_ids`` where the graph needs them;
     all int64 of shape (texts, tokens)."""
     output: str
     """Graph output: float32 of shape (texts, tokens, dim)."""

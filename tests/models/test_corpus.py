@@ -1,40 +1,13 @@
 """Word lists and messages out of wheels."""
 
 import gzip
-import struct
 import zipfile
 from pathlib import Path
 
+import msgpack
 import pytest
-from recipe.corpus import message_pack, messages, word_frequencies
+from recipe.corpus import messages, word_frequencies
 from recipe.errors import FormatError
-
-
-def pack(value: object) -> bytes:
-    """MessagePack of a value, in the widest form that the reader knows for arrays of 16 and more."""
-    if isinstance(value, int):
-        return bytes([value])
-    if isinstance(value, str):
-        raw = value.encode()
-        return (bytes([0xA0 | len(raw)]) if len(raw) < 32 else struct.pack(">BB", 0xD9, len(raw))) + raw
-    if isinstance(value, dict):
-        return bytes([0x80 | len(value)]) + b"".join(pack(k) + pack(v) for k, v in value.items())
-    assert isinstance(value, list)
-    head = bytes([0x90 | len(value)]) if len(value) < 16 else struct.pack(">BH", 0xDC, len(value))
-    return head + b"".join(map(pack, value))
-
-
-@pytest.mark.parametrize(
-    "value", [[], [{"format": "cB", "version": 1}, ["wörter", "x" * 40], []], [[] for _ in range(40)]]
-)
-def test_message_pack_reads_what_word_lists_use(value: object) -> None:
-    assert message_pack(pack(value)) == value
-
-
-@pytest.mark.parametrize("raw", [b"\x92\x01", b"\xc0", b"\xa5abc", b"\xdc\x00", b"\x01\x01"])
-def test_message_pack_refuses_what_it_does_not_know(raw: bytes) -> None:
-    with pytest.raises(FormatError, match="MessagePack"):
-        message_pack(raw)
 
 
 def wheel(path: Path, files: dict[str, bytes]) -> Path:
@@ -45,7 +18,7 @@ def wheel(path: Path, files: dict[str, bytes]) -> Path:
 
 
 def word_wheel(path: Path, content: object) -> Path:
-    return wheel(path, {"wordfreq/data/large_de.msgpack.gz": gzip.compress(pack(content))})
+    return wheel(path, {"wordfreq/data/large_de.msgpack.gz": gzip.compress(msgpack.packb(content))})
 
 
 def test_frequency_falls_by_a_hundredth_of_a_decade_per_bin(tmp_path: Path) -> None:
