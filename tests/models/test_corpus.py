@@ -1,6 +1,7 @@
 """Word lists and messages out of wheels."""
 
 import gzip
+import struct
 import zipfile
 from pathlib import Path
 
