@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +101,7 @@ class _Cursor:
     def __init__(self, raw: bytes, at: int) -> None:
         self.raw, self.at = raw, at
 
-    def take(self, layout: str) -> tuple:
+    def take(self, layout: str) -> tuple[Any, ...]:
         values = struct.unpack_from(layout, self.raw, self.at)
         self.at += struct.calcsize(layout)
         return values
