@@ -89,6 +89,7 @@ class Resolution:
         overrides: Overrides,
         *,
         prefixes: tuple[str, str] = ("[Q] ", "[D] "),
+        strip: bool = True,
     ) -> Settings:
         """Resolve every setting by PyLate's rules: argument, else configuration file, else default.
 
@@ -99,6 +100,7 @@ class Resolution:
             transformer_source: what to call ``transformer`` in ``sources``.
             overrides: the arguments.
             prefixes: default query and document prefix; they differ between layouts.
+            strip: whether the library of this layout removes white space around a text.
 
         Raises:
             SettingError: a value has a wrong type or is out of range.
@@ -124,6 +126,7 @@ class Resolution:
             raise SettingError(
                 f"default_prompt_name is {default_prompt!r} in {source}, which is not one of its prompts."
             )
+        self.sources["strip"] = "layout"
         lower = self.take("do_lower_case", (transformer.get("do_lower_case"), transformer_source), (False, "default"))
         return Settings(
             query_prefix=setting("query_prefix", str, prefixes[0]),
@@ -132,6 +135,7 @@ class Resolution:
             document_length=setting("document_length", int, DEFAULT_DOCUMENT_LENGTH, overrides.document_length),
             do_query_expansion=expansion,
             attend_to_expansion_tokens=attend,
+            strip=strip,
             do_lower_case=bool(lower),
             skiplist_words=tuple(str(word) for word in skiplist),
             prompts={str(name): str(text) for name, text in prompts.items()},

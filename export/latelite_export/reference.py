@@ -53,7 +53,9 @@ class Reference:
     def sample(self, text: str, *, is_query: bool) -> Sample:
         """A text as PyLate feeds it."""
         settings, ids = self._settings, self._tokenizer.ids
-        text = (self._prompt(is_query=is_query) + text).strip()
+        text = self._prompt(is_query=is_query) + text
+        if settings.strip:
+            text = text.strip()
         if settings.do_lower_case:
             text = text.lower()
         prefix = ids.query_prefix if is_query else ids.document_prefix

@@ -56,6 +56,8 @@ class Settings:
     """Tokens of a document at most, special tokens and prefix included."""
     do_query_expansion: bool
     attend_to_expansion_tokens: bool
+    strip: bool
+    """Whether white space around a text is removed before it is tokenized: PyLate does, Sentence Transformers 6 not."""
     do_lower_case: bool
     skiplist_words: tuple[str, ...]
     prompts: Mapping[str, str]

@@ -56,7 +56,9 @@ class Tokenization:
         return Tokens(ids, np.ones(len(ids), dtype=np.int64), ~np.isin(ids, self._skiplist))
 
     def _encode(self, text: str, length: int, prefix: int | None) -> NDArray[np.int64]:
-        text = _well_formed(text).strip()
+        text = _well_formed(text)
+        if self._settings.strip:
+            text = text.strip()
         if self._settings.do_lower_case:
             text = text.lower()
         # Cut before the special tokens are added, so that the closing one survives.

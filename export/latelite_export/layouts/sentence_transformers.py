@@ -23,9 +23,7 @@ class SentenceTransformers:
     """Reader of Sentence Transformers 6's layout.
 
     Prefixes are prompts there, put in front as text. Where the tokenizer makes one token of a prompt's beginning, that
-    token becomes PyLate's prefix: the ids come out the same, and the rest stays a prompt. One difference remains:
-    blanks around a text are stripped, as PyLate does and Sentence Transformers does not. It shows only with tokenizers
-    that give blanks tokens of their own, on texts that begin or end with several.
+    token becomes PyLate's prefix: the ids come out the same, and the rest stays a prompt.
     """
 
     name = "sentence-transformers"
@@ -95,6 +93,7 @@ class SentenceTransformers:
             knobs,
             knobs_path.name,
             overrides,
+            strip=False,
         )
         return Checkpoint(
             id=checkpoint_id,
