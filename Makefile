@@ -43,7 +43,8 @@ lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev $(DEFAULT_BUNDLE)/manifest.json  ## benchmarks of this machine
+bench: $(VENV)/.dev  ## speed of encoder and MaxSim on this machine, beside PyTorch and plain ONNX Runtime
+	$(BIN)/python benchmarks/encode.py --models bert --lengths 32 180 512 --threads 1
 	$(BIN)/python benchmarks/maxsim.py
 
 clean:  ## remove the environment and all build output

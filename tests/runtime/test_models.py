@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from latelite import session
 from latelite.errors import BundleCorruptError, BundleError, BundleNotFoundError, BundleVersionError
 from latelite.models import ColBERT
 
@@ -122,6 +123,12 @@ def test_prompts(bundle: Callable[[str], Path]) -> None:
     assert not same_bytes([named], [model.encode("text", prompt="")])
     with pytest.raises(ValueError, match="nothing"):
         model.encode("text", prompt_name="nothing")
+
+
+def test_giving_memory_back_after_long_texts_changes_no_byte(model: ColBERT, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = model.encode(TEXTS, is_query=False)
+    monkeypatch.setattr(session, "_LONG", 8)
+    assert same_bytes(expected, model.encode(TEXTS, is_query=False))
 
 
 def test_threads_may_share_a_model(model: ColBERT) -> None:
