@@ -87,7 +87,7 @@ def quantize(
     """
     settings = config(scheme)
     if settings.weights_dtype != QuantType.QInt8 or not (settings.weights_symmetric and settings.per_channel):
-        raise NotImplementedError("optimum's preset asks for weights that are not signed, symmetric and per channel.")
+        raise RuntimeError("optimum's preset asks for weights that are not signed, symmetric and per channel.")
     plan = plan or Plan()
     limit = 63 if settings.reduce_range else LIMIT
     return quantise(model, keep_fp32=plan.fp32, factors=plan.factors, limit=limit, cache=cache)
