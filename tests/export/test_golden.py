@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from latelite.manifest import Manifest
+from latelite.maxsim import maxsim_documents
 from latelite.models import ColBERT
+from latelite.rank import rerank
 from latelite_export import export
 from latelite_export.errors import UnsupportedCheckpointError
 from reference import checkpoints, golden
@@ -35,6 +37,56 @@ def test_vectors_equal_those_of_the_reference(name: str, fp32_bundle: Callable[[
         actual, vectors = role(texts), side.vectors
         assert [len(one) for one in actual] == [len(one) for one in vectors]
         assert max(float(np.abs(a - e).max()) for a, e in zip(actual, vectors, strict=True)) <= TOLERANCE
+
+
+@pytest.mark.parametrize("name", EXPORTED)
+def test_pooled_documents_equal_those_of_the_reference(name: str, fp32_bundle: Callable[[str], Path]) -> None:
+    expected = golden.load(name)
+    model = ColBERT(fp32_bundle(name), precision="fp32", threads=1)
+    six = checkpoints.case(name).layout == "sentence-transformers-6"
+    encode = model.encode if not six else partial(model.encode, prompt_name=_document_prompt(model))
+    assert expected.pooled
+    for pooled in expected.pooled:
+        actual = encode(
+            [TEXTS[key] for key in pooled.names],
+            is_query=False,
+            pool_factor=pooled.pool_factor,
+            protected_tokens=pooled.protected_tokens,
+        )
+        assert [len(one) for one in actual] == [len(one) for one in pooled.vectors]
+        assert max(float(np.abs(a - e).max()) for a, e in zip(actual, pooled.vectors, strict=True)) <= TOLERANCE
+
+
+@pytest.mark.parametrize(("prefix", "sign"), [("", 1), ("negated_", -1)])
+def test_scores_and_reranking_equal_those_of_the_reference(prefix: str, sign: int) -> None:
+    expected = golden.load("bert-pylate")
+    arrays = expected.arrays
+    queries = [sign * vectors for vectors in expected.queries.vectors]
+    documents = expected.documents.vectors
+    scores = np.stack([maxsim_documents(query, documents) for query in queries])
+    np.testing.assert_allclose(scores, arrays[f"{prefix}scores"], atol=TOLERANCE)
+    numbers = list(range(len(documents)))
+    ranked = rerank([numbers] * len(queries), queries, [documents] * len(queries), pylate_compat=True)
+    theirs = zip(arrays[f"{prefix}rerank_ids"], arrays[f"{prefix}rerank_scores"], strict=True)
+    for ours, (ids, best) in zip(ranked, theirs, strict=True):
+        by_id = dict(zip(ids.tolist(), best.tolist(), strict=True))
+        assert {hit["id"]: hit["score"] for hit in ours} == pytest.approx(by_id, abs=TOLERANCE)
+        np.testing.assert_allclose([hit["score"] for hit in ours], best, atol=TOLERANCE)
+
+
+def test_named_prompts_equal_those_of_the_reference(fp32_bundle: Callable[[str], Path]) -> None:
+    expected = golden.load("bert-prompts")
+    model = ColBERT(fp32_bundle("bert-prompts"), precision="fp32", threads=1)
+    for name in expected.settings["prompts"]:
+        vectors = expected.arrays[f"prompt_{name}_vectors"]
+        tokens = expected.arrays[f"prompt_{name}_tokens"]
+        actual = model.encode([TEXTS[key] for key in expected.names], prompt_name=name)
+        assert [len(one) for one in actual] == tokens.tolist()
+        np.testing.assert_allclose(np.concatenate(actual), vectors, atol=TOLERANCE)
+
+
+def _document_prompt(model: ColBERT) -> str | None:
+    return "document" if "document" in model.manifest.settings.prompts else None
 
 
 @pytest.mark.parametrize("name", EXPORTED)
