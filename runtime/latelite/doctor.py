@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from latelite import __version__
+from latelite.cpus import usable_cpus
 
 # Releases of ONNX Runtime that fail on boards that latelite is for.
 _BAD_ONNXRUNTIME = {
@@ -45,7 +46,7 @@ def facts() -> dict[str, Any]:
         "board": _first_line("/proc/device-tree/model"),
         "cpu": cpu.get("model name") or cpu.get("Model") or platform.processor() or None,
         "cores": os.cpu_count(),
-        "usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "usable_cores": usable_cpus(),
         "int8_flags": [flag for flag in _INT8_FLAGS if flag in flags],
         "other_flags": [flag for flag in _OTHER_FLAGS if flag in flags],
         "flags_known": bool(flags),

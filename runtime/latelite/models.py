@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latelite.bundle import Bundle
+from latelite.cpus import usable_cpus
 from latelite.manifest import PRECISIONS, Manifest, Precision
 from latelite.maxsim import maxsim_documents
 from latelite.pooling import pool
@@ -21,13 +21,6 @@ from latelite.tokenization import Tokenization
 
 Vectors = NDArray[np.float32]
 """Token vectors of one text: (tokens, dim) float32."""
-
-
-def available_threads() -> int:
-    """CPUs that this process may use (respects taskset and container CPU sets where the system tells)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class ColBERT:
@@ -51,7 +44,7 @@ class ColBERT:
             raise ValueError(f"threads must be at least 1, not {threads}.")
         self.bundle = Bundle(model_name_or_path)
         self.precision = precision
-        self.threads = threads or available_threads()
+        self.threads = threads or usable_cpus()
         self._tokenization = Tokenization(self.bundle.tokenizer_path, self.manifest)
         self._session = Session(self.bundle.graph_path(precision), self.manifest)
 
