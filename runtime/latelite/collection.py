@@ -54,9 +54,12 @@ class Collection:
         folder: opened when it holds a collection, created when it does not exist.
         model: bundle folder or loaded `ColBERT`. Needed to create a collection; when opening one it must be the model
             that the collection was made with, and may be left out.
-        precision: which graph of the bundle encodes; int8 and fp32 may share a collection.
+        precision: which graph of the bundle encodes, None for the one that suits this CPU; int8 and fp32 may share a
+            collection.
         threads: CPU threads for encoding; default: all usable.
-        index: name of the index class for a new collection, see `latelite.indexes`.
+        index: name of the index class for a new collection, see `latelite.indexes`. None takes `indexes.suited`'s
+            answer for a size that is not known: ``"IVF"``, which scans everything while that is fast, and begins to
+            look at likely documents only as it grows. ``"Exact"`` always scans everything.
         pool_factor: token pooling of documents in a new collection; 2 halves its size.
 
     Raises:
@@ -69,14 +72,14 @@ class Collection:
         folder: str | Path,
         model: str | Path | ColBERT | None = None,
         *,
-        precision: Precision = "int8",
+        precision: Precision | None = None,
         threads: int | None = None,
         index: str | None = None,
         pool_factor: int | None = None,
     ) -> None:
         self.folder = Path(folder)
         if not (self.folder / HEADER_NAME).exists():
-            _create(self.folder, model, index=index or "Exact", pool_factor=pool_factor or 1)
+            _create(self.folder, model, index=index or indexes.suited(None).__name__, pool_factor=pool_factor or 1)
         header = _read_header(self.folder)
         for name, asked in (("index", index), ("pool_factor", pool_factor)):
             if asked is not None and asked != header[name]:

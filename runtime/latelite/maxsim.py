@@ -3,29 +3,44 @@
     score(Q, D) = sum_i max_j <q_i, d_j>        (Khattab and Zaharia, ColBERT, SIGIR 2020, equation 3)
 
 Documents are ragged and lie one after another in a flat array ``tokens`` (all tokens, dim); document ``i`` is
-``tokens[offsets[i]:offsets[i + 1]]``. The flat array is read in blocks of `BLOCK_TOKENS` tokens, so only one block
-is ever float32: int8 codes and memory-mapped arrays stay what they are.
+``tokens[offsets[i]:offsets[i + 1]]``. The flat array is read in blocks of whole documents, about `BLOCK_TOKENS` tokens,
+so int8 codes and memory-mapped arrays stay what they are.
 
-Tokens come first in the product, ``block @ query.T``: on AVX-512, OpenBLAS takes 0.6 of the time of ``query @ block.T``
-for it (24 query tokens, 128 dimensions), which more than pays for the slower `np.maximum.reduceat` along axis 0.
+A block is multiplied by the query, and the maxima of every eight neighbouring tokens are taken, in one run of ONNX
+Runtime (`latelite.maxsim_graphs`), on the calling thread. A document's maximum is that of the eights that lie within it
+and of the tokens at its two ends, which `np.maximum.reduceat` finds.
 
-**Rounding.** BLAS may round a row of a product differently by where it falls in a tile, so two documents with equal
+**Rounding.** float32 products may be rounded differently by where a row falls in a block, so two documents with equal
 tokens can differ in the last bits of their scores (about 1e-7 per query token). The same call gives the same bits
 every time; whoever ranks has to settle near-ties (`latelite.indexes.ranking` scores them one by one).
+
+**int8 codes** are multiplied as integers. The query is rounded to 14 bits per query token for that, or to 7 where
+``rough`` is asked for: on real encoders an error of about 1e-6 or 2e-4 of the score, where rounding the documents to
+int8 made one of 1e-4 to 1e-3. The parts have 7 bits since two products of 8 bits with 8 overflow the 16-bit sums of
+AVX2 (onnxruntime.ai, "Quantize ONNX models: when and why do I need to try U8U8"); 8 with 7 cannot.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latelite.errors import InvalidVectorsError
+from latelite.maxsim_graphs import GROUP, Kind, feeds, session
 
 BLOCK_TOKENS = 4096
-"""Tokens per product: at 128 dimensions a float32 block is 2 MiB, about a level 2 cache."""
+"""Tokens per product, about; the products of 32 query tokens with them fill half a MiB."""
+
+_DOCUMENTS_AT_ONCE = 1024
+"""Documents whose maxima are held at once, a bound on memory."""
+_STEPS = 63
+"""A 7-bit part of a query component lies between -_STEPS - 1 and _STEPS."""
+_HIGH = 128
+"""Weight of the high part in 14 bits."""
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -38,6 +53,7 @@ def maxsim(
     *,
     documents: Ints | None = None,
     quantisation: Floats | None = None,
+    rough: bool = False,
 ) -> Floats:
     """Score documents of a flat store against one query.
 
@@ -49,6 +65,7 @@ def maxsim(
             numbers are fastest.
         quantisation: (2, dim) float32, the offset and the scale of each dimension: a token is ``offset + scale *
             code``. Both fold into the query, because <q, o + s*c> = <q, o> + <q*s, c>; no code is ever rescaled.
+        rough: round the query to 7 bits, which halves the time for int8 codes; float32 tokens are not affected.
 
     Returns:
         (documents,) float32 scores, in the order of ``documents``. A query without tokens scores 0 everywhere.
@@ -56,7 +73,9 @@ def maxsim(
     Raises:
         InvalidVectorsError: shapes do not fit, or a document has no tokens (its maximum is undefined).
     """
-    scores: Floats = maxsim_batch([query], tokens, offsets, documents=documents, quantisation=quantisation)[0]
+    scores: Floats = maxsim_batch(
+        [query], tokens, offsets, documents=documents, quantisation=quantisation, rough=rough
+    )[0]
     return scores
 
 
@@ -67,6 +86,7 @@ def maxsim_batch(
     *,
     documents: Ints | None = None,
     quantisation: Floats | None = None,
+    rough: bool = False,
 ) -> Floats:
     """Score documents of a flat store against several queries while reading the store once.
 
@@ -82,7 +102,8 @@ def maxsim_batch(
     else:
         lengths = offsets[documents + 1] - offsets[documents]
         pieces = _slices(tokens, offsets, documents)
-    return _scores(queries, pieces, lengths, dim=tokens.shape[1], quantisation=quantisation)
+    dim = tokens.shape[1]
+    return _scores([_fold(query, dim, quantisation, rough) for query in queries], pieces, lengths, dim)
 
 
 def maxsim_documents(query: NDArray[Any], documents: Sequence[NDArray[Any]]) -> Floats:
@@ -98,8 +119,16 @@ def maxsim_documents(query: NDArray[Any], documents: Sequence[NDArray[Any]]) -> 
         if document.ndim != 2 or document.shape[1] != dim:
             raise InvalidVectorsError(f"Document {number} has shape {document.shape}; expected (tokens, {dim}).")
     lengths = np.fromiter((len(document) for document in documents), np.int64, len(documents))
-    scores: Floats = _scores([query], documents, lengths, dim=dim, quantisation=None)[0]
+    scores: Floats = _scores([_fold(query, dim, None, rough=False)], documents, lengths, dim)[0]
     return scores
+
+
+def ranges(starts: Ints, lengths: Ints) -> Ints:
+    """The numbers ``start, start + 1, ...`` of every range, ``length`` of them, one range after another."""
+    ends = np.cumsum(lengths)
+    steps = np.arange(int(ends[-1]) if len(ends) else 0)
+    result: Ints = steps + np.repeat(starts - (ends - lengths), lengths)
+    return result
 
 
 def _slices(tokens: NDArray[Any], offsets: Ints, documents: Ints) -> Iterator[NDArray[Any]]:
@@ -113,76 +142,182 @@ def _slices(tokens: NDArray[Any], offsets: Ints, documents: Ints) -> Iterator[ND
         yield tokens[start:stop]
 
 
-def _blocks(pieces: Iterable[NDArray[Any]], dim: int) -> Iterator[Floats]:
-    """Yield the rows of ``pieces`` as float32 blocks of `BLOCK_TOKENS`; each is valid until the next is asked for."""
-    buffer: Floats = np.empty((BLOCK_TOKENS, dim), np.float32)
-    filled = 0
-    for piece in pieces:
-        position = 0
-        while position < len(piece):
-            take = min(BLOCK_TOKENS - filled, len(piece) - position)
-            rows = piece[position : position + take]
-            position += take
-            if take == BLOCK_TOKENS and rows.dtype == np.float32 and rows.flags.c_contiguous:
-                yield rows  # a full block of a float32 store needs no copy
-                continue
-            buffer[filled : filled + take] = rows
-            filled += take
-            if filled == BLOCK_TOKENS:
-                yield buffer
-                filled = 0
-    if filled:
-        yield buffer[:filled]
+@dataclass(frozen=True)
+class _Query:
+    """A query, ready to be multiplied by the rows of a store."""
+
+    kind: Kind
+    parts: tuple[NDArray[Any], ...]
+    """(dim, query tokens) float32, or int8: the high and, for int14, the low part."""
+    steps: NDArray[np.float64] | None
+    """(query tokens,) what an integer product counts; None for float32."""
+    constant: float
+    """Added to every score."""
+
+    @property
+    def tokens(self) -> int:
+        return int(self.parts[0].shape[1])
+
+    def maxima(self, rows: NDArray[Any], edges: Ints) -> NDArray[Any]:
+        """The output of `latelite.maxsim_graphs.graph`."""
+        groups = np.array([-1, GROUP, self.tokens])
+        (maxima,) = session(self.kind).run(None, feeds(self.kind, rows, self.parts, edges, groups))
+        found: NDArray[Any] = maxima
+        return found
+
+    def total(self, best: NDArray[Any]) -> NDArray[np.float64]:
+        """(documents, query tokens) maxima to (documents,) scores."""
+        # einsum and not a BLAS product, whose threads would wake up.
+        sums = best.sum(axis=1, dtype=np.float64) if self.steps is None else np.einsum("dt,t->d", best, self.steps)
+        total: NDArray[np.float64] = sums + self.constant
+        return total
 
 
-def _fold(query: NDArray[Any], dim: int, quantisation: Floats | None) -> tuple[Floats, float]:
-    """Return the query for codes, and the constant that the offsets add to every score."""
+def _fold(query: NDArray[Any], dim: int, quantisation: Floats | None, rough: bool) -> _Query:
+    """Check the query and fold the quantisation of the store into it."""
     query = np.asarray(query, np.float32)
     if query.ndim != 2 or query.shape[1] != dim:
         raise InvalidVectorsError(f"The query has shape {query.shape}; expected (query tokens, {dim}).")
-    constant = 0.0
-    if quantisation is not None:
-        offset, scale = quantisation
-        constant = float((query.astype(np.float64) @ offset.astype(np.float64)).sum())
-        query = query * scale
-    return query, constant
+    if quantisation is None:
+        return _Query("float32", (np.ascontiguousarray(query.T),), None, 0.0)
+    exact = query.astype(np.float64)
+    offset, scale = quantisation.astype(np.float64)
+    scaled = exact * scale
+    widest = np.abs(scaled).max(axis=1, initial=0)
+    steps = np.where(widest > 0, widest, 1) / (_STEPS if rough else _STEPS * _HIGH)
+    whole = np.rint(scaled / steps[:, None]).astype(np.int32)
+    # The graph multiplies code + 128, which is unsigned.
+    constant = float((exact @ offset).sum() - 128 * (whole.sum(axis=1) * steps).sum())
+    columns = np.ascontiguousarray(whole.T)
+    if rough:
+        return _Query("int7", (columns.astype(np.int8),), steps, constant)
+    high = (columns + _HIGH // 2) // _HIGH
+    low = columns - _HIGH * high
+    return _Query("int14", (high.astype(np.int8), low.astype(np.int8)), steps, constant)
 
 
-def _scores(
-    queries: Sequence[NDArray[Any]],
-    pieces: Iterable[NDArray[Any]],
-    lengths: Ints,
-    *,
-    dim: int,
-    quantisation: Floats | None,
-) -> Floats:
+class _Rows:
+    """Hands out the rows of ``pieces`` in order, as blocks that a graph takes: float32, or codes made unsigned."""
+
+    def __init__(self, pieces: Iterable[NDArray[Any]], dim: int, *, codes: bool) -> None:
+        self._pieces = iter(pieces)
+        self._piece: NDArray[Any] = np.empty((0, dim), np.float32)
+        self._position = 0
+        self._codes = codes
+        self._buffer: NDArray[Any] = np.zeros((_rounded_up(BLOCK_TOKENS), dim), np.uint8 if codes else np.float32)
+
+    def take(self, rows: int) -> NDArray[Any]:
+        """The next ``rows``, with more rows of any content up to a multiple of `GROUP`; valid until the next call."""
+        wanted, filled = _rounded_up(rows), 0
+        while filled < rows:
+            if self._position == len(self._piece):
+                self._piece, self._position = next(self._pieces), 0
+                continue
+            piece, start = self._piece, self._position
+            size = min(rows - filled, len(piece) - start)
+            self._position += size
+            if self._codes:
+                # Flipping the top bit adds 128.
+                signed = piece[start : start + size].view(np.uint8)
+                np.bitwise_xor(signed, np.uint8(128), out=self._buffer[filled : filled + size])
+            elif size == rows and start + wanted <= len(piece) and _is_plain(piece):
+                return piece[start : start + wanted]  # no copy
+            else:
+                self._buffer[filled : filled + size] = piece[start : start + size]
+            filled += size
+        return self._buffer[:wanted]
+
+
+def _is_plain(piece: NDArray[Any]) -> bool:
+    return piece.dtype == np.float32 and piece.flags.c_contiguous
+
+
+def _rounded_up(rows: int) -> int:
+    return -(-rows // GROUP) * GROUP
+
+
+def _scores(queries: Sequence[_Query], pieces: Iterable[NDArray[Any]], lengths: Ints, dim: int) -> Floats:
     """Score the documents whose tokens are the concatenated ``pieces``, cut by ``lengths`` (documents,)."""
     if (lengths < 1).any():
         raise InvalidVectorsError(f"Document {int(np.argmin(lengths))} has no tokens; MaxSim is undefined for it.")
-    folded = [_fold(query, dim, quantisation) for query in queries]
-    ends = np.cumsum(lengths)
-    starts = ends - lengths
-    scores = np.empty((len(queries), len(lengths)), np.float32)
-    products = [np.empty((BLOCK_TOKENS, len(query)), np.float32) for query, _ in folded]
-    # Per query: the maxima so far (query tokens,) of the document that the previous block ended in.
-    carried: list[Floats | None] = [None] * len(queries)
-    position = 0
-    first = 0  # the document that the block begins in
-    for block in _blocks(pieces, dim):
-        last = int(np.searchsorted(ends, position + len(block), side="left"))  # ... and the one that it ends in
-        cuts = np.maximum(starts[first : last + 1] - position, 0)
-        whole = int(ends[last]) == position + len(block)
-        complete = last + 1 - first if whole else last - first
-        for number, (query, constant) in enumerate(folded):
-            product = products[number][: len(block)]
-            np.matmul(block, query.T, out=product)
-            best = np.maximum.reduceat(product, cuts, axis=0)  # (documents of the block, query tokens)
-            begun = carried[number]
-            if begun is not None:
-                np.maximum(best[0], begun, out=best[0])
-            carried[number] = None if whole else best[-1].copy()
-            sums = best[:complete].sum(axis=1, dtype=np.float64)
-            scores[number, first : first + complete] = sums + constant
-        position += len(block)
-        first += complete
+    scores = np.zeros((len(queries), len(lengths)), np.float32)
+    asking = [number for number, query in enumerate(queries) if query.tokens]
+    if not asking:
+        return scores
+    rows = _Rows(pieces, dim, codes=queries[0].kind != "float32")
+    for first in range(0, len(lengths), _DOCUMENTS_AT_ONCE):
+        part = lengths[first : first + _DOCUMENTS_AT_ONCE]
+        cut, owners = _cut(part)
+        plan = _plan(cut)
+        maxima: list[list[NDArray[Any]]] = [[] for _ in queries]
+        for step in plan:
+            block = rows.take(step.tokens)
+            for number in asking:
+                found = queries[number].maxima(block, step.edges)
+                maxima[number].append(np.maximum.reduceat(found[step.order], step.cuts, axis=0))
+        for number in asking:
+            best = np.concatenate(maxima[number])
+            if len(best) > len(part):
+                best = np.maximum.reduceat(best, owners, axis=0)
+            scores[number, first : first + len(part)] = queries[number].total(best)
     return scores
+
+
+def _cut(lengths: Ints) -> tuple[Ints, Ints]:
+    """Cut documents longer than a block: the lengths of the parts, and the first part of each document."""
+    parts = -(-lengths // BLOCK_TOKENS)
+    last = np.cumsum(parts) - 1
+    cut = np.full(int(parts.sum()), BLOCK_TOKENS)
+    cut[last] = lengths - (parts - 1) * BLOCK_TOKENS
+    return cut, last - parts + 1
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One block: which rows of the graph's output belong to which document."""
+
+    tokens: int
+    edges: Ints
+    """Tokens of the block in no group that lies within one document."""
+    order: Ints
+    """Rows of the output, document after document."""
+    cuts: Ints
+    """(documents,) where each begins in ``order``."""
+
+
+def _plan(lengths: Ints) -> list[_Step]:
+    """Put documents, none longer than a block, into blocks."""
+    ends = np.cumsum(lengths)
+    borders = [0]
+    while borders[-1] < len(lengths):
+        start = int(ends[borders[-1]] - lengths[borders[-1]])
+        borders.append(int(np.searchsorted(ends, start + BLOCK_TOKENS, side="right")))
+    firsts, counts = np.array(borders[:-1]), np.diff(borders)
+    sizes = np.add.reduceat(lengths, firsts)
+    # Within the block of each document: its first token, the end of it, and between them whole groups.
+    begin = ends - lengths - np.repeat(np.cumsum(sizes) - sizes, counts)
+    end = begin + lengths
+    group = -(-begin // GROUP)
+    group_end = np.maximum(end // GROUP, group)
+    head_end = np.minimum(group * GROUP, end)
+    tail = np.minimum(np.maximum(group_end * GROUP, head_end), end)
+    edges = ranges(np.stack([begin, tail], 1).ravel(), np.stack([head_end - begin, end - tail], 1).ravel())
+    edge_counts = head_end - begin + end - tail
+    edge_ends = np.cumsum(edge_counts)
+    edge_bases = np.append(0, edge_ends)[borders]
+    # In the output, edges come after the groups.
+    edge_rows = edge_ends - edge_counts - np.repeat(edge_bases[:-1] - -(-sizes // GROUP), counts)
+    row_counts = np.stack([group_end - group, edge_counts], 1)
+    order = ranges(np.stack([group, edge_rows], 1).ravel(), row_counts.ravel())
+    row_ends = np.cumsum(row_counts.sum(axis=1))
+    row_bases = np.append(0, row_ends)[borders]
+    cuts = row_ends - row_counts.sum(axis=1) - np.repeat(row_bases[:-1], counts)
+    return [
+        _Step(
+            tokens=int(sizes[block]),
+            edges=edges[edge_bases[block] : edge_bases[block + 1]],
+            order=order[row_bases[block] : row_bases[block + 1]],
+            cuts=cuts[borders[block] : borders[block + 1]],
+        )
+        for block in range(len(sizes))
+    ]

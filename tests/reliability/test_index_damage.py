@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from index_samples import ids_of, topical
@@ -24,6 +26,7 @@ from latelite.errors import (
 )
 from latelite.indexes.index import TokenIndex
 from latelite.indexes.lock import writer_lock
+from latelite.indexes.output import open_array, write_whole
 
 KINDS: dict[str, Callable[..., TokenIndex]] = {
     "Exact": indexes.Exact,
@@ -101,6 +104,19 @@ def test_every_flipped_byte_is_named(make: Make, folder: Path) -> None:
     open_and_verify(make)
 
 
+def test_any_damage_to_an_array_header_is_corruption(tmp_path: Path) -> None:
+    """NumPy answers some of it with errors of its tokenizer."""
+    path = tmp_path / "array.npy"
+    write_whole(path, np.arange(320, dtype=np.uint8).reshape(40, 8))
+    whole = path.read_bytes()
+    for position in range(len(whole) - 320):
+        damaged = bytearray(whole)
+        damaged[position] ^= 0x10
+        path.write_bytes(damaged)
+        with contextlib.suppress(IndexCorruptError):
+            open_array(path, shape=(40, 8), dtype=np.uint8)
+
+
 def test_a_damaged_pointer_never_leads_to_another_answer(make: Make, folder: Path) -> None:
     path = folder / "CURRENT.json"
     whole = path.read_bytes()
@@ -126,8 +142,8 @@ def test_another_format_version(make: Make, folder: Path, name: str) -> None:
         with pytest.raises(IndexCorruptError, match="generation-"):
             make()
         return
-    path.write_text(json.dumps(content | {"format_version": 2}))
-    with pytest.raises(IndexVersionError, match="format version 2, this latelite reads 1"):
+    path.write_text(json.dumps(content | {"format_version": 99}))
+    with pytest.raises(IndexVersionError, match="format version 99, this latelite reads"):
         make()
     path.write_text(json.dumps(content | {"format": "other"}))
     with pytest.raises(IndexCorruptError, match=r"CURRENT\.json is not the pointer"):

@@ -58,7 +58,25 @@ def test_codes_score_like_the_vectors_they_stand_for() -> None:
     query /= np.linalg.norm(query, axis=1, keepdims=True)
     scores = maxsim(query, codes, offsets, quantisation=quantisation)
     expected = [naive_maxsim(query, vectors[a:b]) for a, b in pairwise(offsets)]
-    np.testing.assert_allclose(scores, expected, rtol=1e-6)
+    np.testing.assert_allclose(scores, expected, rtol=5e-5)
+    rough = maxsim(query, codes, offsets, quantisation=quantisation, rough=True)
+    np.testing.assert_allclose(rough, expected, rtol=1e-2)
+    assert np.abs(rough - expected).max() > np.abs(scores - expected).max()
+
+
+def test_codes_at_both_ends_score_right() -> None:
+    """The largest codes and query components, in the worst order for sums of pairs."""
+    codes = np.array([[127, 127] * 16, [-127, -127] * 16, [127, -127] * 16], np.int8)
+    quantisation = np.stack([np.zeros(32), np.full(32, 0.01)]).astype(np.float32)
+    query = np.array([[1.0, 1.0] * 16, [1.0, -1.0] * 16, [-1.0, -1.0] * 16], np.float32)
+    scores = maxsim(query, codes, np.array([0, 1, 2, 3]), quantisation=quantisation)
+    expected = [naive_maxsim(query, 0.01 * code[None]) for code in codes]
+    np.testing.assert_allclose(scores, expected, atol=1e-3)
+
+
+def test_rough_is_for_codes_and_leaves_float32_alone() -> None:
+    tokens, offsets = flat(documents(50))
+    np.testing.assert_array_equal(maxsim(tokens[:9], tokens, offsets, rough=True), maxsim(tokens[:9], tokens, offsets))
 
 
 def test_candidates_are_scored_in_the_order_asked_for() -> None:

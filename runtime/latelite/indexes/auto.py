@@ -9,13 +9,20 @@ from latelite.indexes.exact import Exact
 from latelite.indexes.generation import Generation
 from latelite.indexes.hnsw import HNSW
 from latelite.indexes.index import StoreType, TokenIndex
-from latelite.indexes.ivf import IVF
+from latelite.indexes.ivf import IVF, SCANNED
 from latelite.indexes.store import Store
 
 logger = logging.getLogger(__name__)
 
-EXACT_UNTIL = 65_536
-"""Tokens up to which scanning everything is no slower than the lists of `IVF` (``benchmarks/index.py``)."""
+
+def suited(expected_tokens: int | None) -> type[Exact] | type[IVF]:
+    """The kind for an index of that many tokens; None when their number is not known.
+
+    `IVF` scans what is smaller than `SCANNED`, as `Exact` does, and so grows out of a scan without being built anew. It
+    is right whenever the size is open; `Exact` is for what is known to stay small. `HNSW`, which holds some 660 bytes a
+    token in memory, is never chosen, only opened.
+    """
+    return Exact if expected_tokens is not None and expected_tokens < SCANNED else IVF
 
 
 def auto(
@@ -29,23 +36,21 @@ def auto(
 ) -> TokenIndex:
     """Open an index as whatever kind it is, or begin a new one of the kind that suits its size.
 
-    A new index is `Exact` when ``expected_tokens`` is known to stay below `EXACT_UNTIL`, else `IVF`, which scans as
-    long as it is small and needs the least memory when it is not. `HNSW`, which holds some 660 bytes a token in
-    memory, is never chosen, only opened. The choice is logged and is the class of the result.
+    A new index is of the kind that is `suited` to ``expected_tokens``. The choice is logged and is the class of the
+    result.
 
     Raises as `TokenIndex`.
     """
     generation = None if override else Store(Path(index_folder) / index_name).current()
     if generation is not None:
         return _opened(generation, index_folder, index_name, embedding_size, fingerprint)
-    exact = expected_tokens is not None and expected_tokens <= EXACT_UNTIL
-    kind: type[Exact] | type[IVF] = Exact if exact else IVF
+    kind = suited(expected_tokens)
     logger.info(
-        "%s for %s: %s tokens expected, a scan is the faster up to %d",
+        "%s for %s: %s tokens expected, a scan is no slower below %d",
         kind.__name__,
         Path(index_folder) / index_name,
         "unknown number of" if expected_tokens is None else expected_tokens,
-        EXACT_UNTIL,
+        SCANNED,
     )
     return kind(index_folder, index_name, override, embedding_size=embedding_size, fingerprint=fingerprint)
 

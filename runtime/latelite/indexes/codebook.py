@@ -1,25 +1,69 @@
-"""Token centroids: k-means in NumPy, and the nearest centroid of many tokens."""
+"""Codebooks: token centroids, found by k-means, and integer products with them.
+
+k-means is spherical: a token belongs to the centroid whose direction is nearest. A centroid is kept as the mean of its
+tokens, not at unit length: its product with a query token is then the mean of its tokens' products, which makes the
+better candidates (of SciFact's ten best documents .989 are among 256 candidates, .984 with unit length).
+
+Tokens and directions are rounded for it (8 and 7 bits), so that ONNX Runtime's integer product does the work: 5 to 7 µs
+a token for 8,192 centroids on one thread, where float32 products take 19 to 26. That needs no graph over the centroids,
+which would have to be built first. What rounding makes of two equally near centroids does not matter to a search.
+"""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-logger = logging.getLogger(__name__)
+from latelite.maxsim_graphs import products
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 _SEED = 100
-_ITERATIONS = 8
+_ITERATIONS = 4
 _SAMPLE_PER_CENTROID = 32
-_BLOCK = 4096
-_GRAPH_FROM = 4096
-"""Centroids from which a graph finds the nearest one faster than a product."""
+_BLOCK = 1 << 14
+"""Tokens that are float32 at a time."""
+_BLOCK_PRODUCTS = 1 << 22
+"""Products per block: 16 MiB."""
+
+
+@dataclass(frozen=True)
+class Codebook:
+    """Centroids, ready for products."""
+
+    centroids: Floats
+    """(centroids, dim); mapped."""
+    rows: NDArray[np.uint8]
+    """(centroids, dim), each component divided by ``steps`` and rounded, plus 128."""
+    steps: Floats
+    """(dim,)"""
+
+    @classmethod
+    def of(cls, centroids: Floats) -> Codebook:
+        """Round ``centroids`` for products."""
+        steps = _steps(centroids)
+        return cls(centroids, _unsigned(centroids, steps), steps)
+
+    def __len__(self) -> int:
+        return len(self.centroids)
+
+    def closeness(self, query: Floats) -> tuple[NDArray[np.int32], Floats]:
+        """Inner products with a query (query tokens, dim), rounded to 7 bits per token.
+
+        Returns:
+            (centroids, query tokens) int32, and per query token what one of its integers counts.
+        """
+        scaled = query * self.steps
+        widest = np.abs(scaled).max(axis=1, initial=0)
+        steps = (np.where(widest > 0, widest, 1) / 63).astype(np.float32)
+        columns = np.ascontiguousarray(np.rint(scaled / steps[:, None]).T.astype(np.int8))
+        (found,) = products().run(None, {"rows": self.rows, "columns": columns})
+        return found, steps
 
 
 def centroid_count(tokens: int) -> int:
@@ -33,81 +77,92 @@ def sample_size(centroids: int) -> int:
     return centroids * _SAMPLE_PER_CENTROID
 
 
-def fit(sample: Floats, centroids: int) -> Floats:
-    """Lloyd's k-means over (tokens, dim): return (centroids, dim) float32.
+def fit(sample: NDArray[Any], centroids: int, decode: Callable[[NDArray[Any]], Floats] = np.asarray) -> Floats:
+    """Spherical k-means over (tokens, dim): return (centroids, dim) float32, the mean of the tokens of each.
 
     Starts from random tokens; a centroid that loses all its tokens takes one of those that are farthest from theirs.
     The same sample always gives the same centroids.
+
+    Args:
+        sample: float32 vectors, or what ``decode`` turns into them; only a block of them is float32 at a time.
     """
     rng = np.random.default_rng(_SEED)
     centroids = min(centroids, len(sample))
-    means: Floats = sample[np.sort(rng.choice(len(sample), centroids, replace=False))].copy()
+    means: Floats = np.array(decode(sample[np.sort(rng.choice(len(sample), centroids, replace=False))]))
     for _ in range(_ITERATIONS):
-        nearest, distance = nearest_by_product(sample, means)
-        counts = np.bincount(nearest, minlength=centroids)
-        order = np.argsort(nearest, kind="stable")
-        filled = np.flatnonzero(counts)
-        starts = np.cumsum(counts) - counts
-        means[filled] = np.add.reduceat(sample[order], starts[filled], axis=0) / counts[filled, None]
-        empty = np.flatnonzero(counts == 0)
-        if len(empty):
-            means[empty] = sample[np.argsort(-distance, kind="stable")[: len(empty)]]
+        sums = Means(means)
+        farness = np.empty(len(sample), np.float32)
+        for start in range(0, len(sample), _BLOCK):
+            block = decode(sample[start : start + _BLOCK])
+            nearest = assign(block, means)
+            farness[start : start + _BLOCK] = distances(block, means, nearest)
+            sums.add(block, nearest)
+        means = sums.result()
+        empty = np.flatnonzero(sums.counts == 0)
+        means[empty] = decode(sample[np.argsort(-farness, kind="stable")[: len(empty)]])
     return means
 
 
-def nearest_by_product(tokens: Floats, centroids: Floats) -> tuple[Ints, Floats]:
-    """Per token the nearest centroid in L2 and the squared distance to it: (tokens,) int64 and float32."""
-    half = (centroids**2).sum(axis=1) / 2
+class Means:
+    """Means of the tokens of each centroid, from blocks."""
+
+    def __init__(self, centroids: Floats) -> None:
+        """``centroids``: (centroids, dim), kept where no token comes."""
+        self._kept = centroids
+        self._sums = np.zeros(centroids.shape, np.float64)
+        self.counts = np.zeros(len(centroids), np.int64)
+        """(centroids,) tokens so far."""
+
+    def add(self, tokens: Floats, nearest: Ints) -> None:
+        """Take (tokens, dim) of the centroids ``nearest`` (tokens,) into account."""
+        order = np.argsort(nearest, kind="stable")
+        present, first = np.unique(nearest[order], return_index=True)
+        self._sums[present] += np.add.reduceat(tokens[order], first, axis=0)
+        self.counts += np.bincount(nearest, minlength=len(self.counts))
+
+    def result(self) -> Floats:
+        """(centroids, dim) float32."""
+        means: Floats = (self._sums / np.maximum(self.counts, 1)[:, None]).astype(np.float32)
+        return np.where(self.counts[:, None] > 0, means, self._kept)
+
+
+def assign(tokens: Floats, centroids: Floats) -> Ints:
+    """Per token the centroid in the nearest direction: (tokens, dim), (centroids, dim) float32 to (tokens,) int64."""
+    steps = _steps(tokens)
+    lengths = np.linalg.norm(centroids, axis=1, keepdims=True)
+    scaled = centroids / np.where(lengths > 0, lengths, 1) * steps
+    widest = float(np.abs(scaled).max(initial=0)) or 1.0
+    columns = np.ascontiguousarray(np.rint(scaled * (63 / widest)).T.astype(np.int8))
     nearest = np.empty(len(tokens), np.int64)
-    distance = np.empty(len(tokens), np.float32)
-    for start in range(0, len(tokens), _BLOCK):
-        block = tokens[start : start + _BLOCK]
-        closeness = block @ centroids.T
-        closeness -= half
-        best = closeness.argmax(axis=1)
-        nearest[start : start + len(block)] = best
-        distance[start : start + len(block)] = (block**2).sum(axis=1) - 2 * closeness[np.arange(len(block)), best]
-    return nearest, np.maximum(distance, 0)
+    block = max(_BLOCK_PRODUCTS // len(centroids), 1)
+    for start in range(0, len(tokens), block):
+        rows = _unsigned(tokens[start : start + block], steps)
+        (found,) = products().run(None, {"rows": rows, "columns": columns})
+        found.argmax(axis=1, out=nearest[start : start + block])
+    return nearest
 
 
-class Assigner:
-    """Finds the nearest centroid: through an hnswlib graph where that pays and is installed, else by a product."""
-
-    def __init__(self, centroids: Floats, tokens: int) -> None:
-        """``tokens``: how many will be assigned; a graph has to be built first."""
-        self._centroids = centroids
-        self._graph: Any = None
-        if len(centroids) >= _GRAPH_FROM and tokens > 8 * len(centroids):
-            self._graph = _graph(centroids)
-
-    def __call__(self, tokens: Floats) -> Ints:
-        """(tokens, dim) float32 to (tokens,) int64 centroid numbers."""
-        if self._graph is None:
-            return nearest_by_product(tokens, self._centroids)[0]
-        labels, _ = self._graph.knn_query(tokens, k=1)
-        nearest: Ints = labels[:, 0].astype(np.int64)
-        return nearest
+def distances(tokens: Floats, centroids: Floats, nearest: Ints) -> Floats:
+    """Squared distance of each token to its centroid: (tokens,) float32."""
+    found: Floats = ((tokens - centroids[nearest]) ** 2).sum(axis=1)
+    return found
 
 
-def _graph(centroids: Floats) -> Any:
-    """A graph over the centroids, in memory only; None without hnswlib."""
-    try:
-        import hnswlib
-    except ImportError:
-        return None
-    graph = hnswlib.Index(space="l2", dim=centroids.shape[1])
-    graph.init_index(len(centroids), M=16, ef_construction=100, random_seed=_SEED)
-    graph.add_items(centroids, np.arange(len(centroids)), num_threads=1)
-    graph.set_ef(32)
-    return graph
+def chosen(total: int, wanted: int) -> Ints:
+    """An even sample of the numbers below ``total``, ascending: (``wanted`` or all of them,) int64."""
+    return np.sort(np.random.default_rng(_SEED).choice(total, min(wanted, total), replace=False))
 
 
-def taken(blocks: Iterable[Floats], total: int, wanted: int) -> Floats:
-    """An even sample of ``wanted`` of the ``total`` tokens in ``blocks``: (wanted, dim) float32."""
-    chosen = np.sort(np.random.default_rng(_SEED).choice(total, min(wanted, total), replace=False))
-    rows, start = [], 0
-    for block in blocks:
-        low, high = np.searchsorted(chosen, [start, start + len(block)])
-        rows.append(block[chosen[low:high] - start])
-        start += len(block)
-    return np.concatenate(rows)
+def _steps(vectors: Floats) -> Floats:
+    """Per dimension the step with which the widest component becomes 127."""
+    widest = np.abs(vectors).max(axis=0, initial=0)
+    steps: Floats = (np.where(widest > 0, widest, 1) / 127).astype(np.float32)
+    return steps
+
+
+def _unsigned(vectors: Floats, steps: Floats) -> NDArray[np.uint8]:
+    """Rounded to multiples of ``steps``, plus 128."""
+    rounded = vectors / steps
+    np.rint(rounded, out=rounded)
+    rounded += 128
+    return rounded.astype(np.uint8)

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from latelite.cpus import usable_cpus
 from latelite.errors import IndexCorruptError, MissingExtraError
 from latelite.indexes.exact import everything_allowed
 from latelite.indexes.index import Floats, Ints, TokenIndex
@@ -66,8 +67,8 @@ class HNSW(TokenIndex):
             ef_search: breadth of the search for a query token.
             k_token: tokens that each query token contributes; their documents are ranked exactly.
             graph_threshold: tokens from which a segment gets a graph.
-            threads: for building and searching graphs; None takes all processors. One thread always builds the same
-                graph; with several, insertion order varies and so may the graph's last misses.
+            threads: for building and searching graphs; None takes all that the process may use. One thread always
+                builds the same graph; with several, insertion order varies and so may the graph's last misses.
 
         Raises:
             MissingExtraError: hnswlib is not installed.
@@ -83,7 +84,7 @@ class HNSW(TokenIndex):
         self._ef_search = ef_search
         self._k_token = k_token
         self._graph_threshold = max(graph_threshold, 1)
-        self._threads = threads or os.cpu_count() or 1
+        self._threads = threads or usable_cpus()
         self._built: dict[str, Any] = {}
         super().__init__(
             index_folder, index_name, override, embedding_size=embedding_size, fingerprint=fingerprint, store="int8"

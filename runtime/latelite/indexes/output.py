@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from tokenize import TokenError
 from types import TracebackType
 from typing import Any
 
@@ -110,7 +112,8 @@ def open_array(path: Path, *, shape: tuple[int, ...], dtype: DTypeLike) -> NDArr
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise IndexNotFoundError(f"{path} is missing from the index.") from error
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, EOFError, OSError, SyntaxError, TokenError) as error:
+        # NumPy parses a damaged header a second time, as one that Python 2 wrote, with `tokenize`.
         raise IndexCorruptError(f"{path} is not a readable .npy file: {error}.") from error
     fits = len(shape) == mapped.ndim and all(a in (b, -1) for a, b in zip(shape, mapped.shape, strict=True))
     if not fits or mapped.dtype != np.dtype(dtype):
@@ -118,6 +121,19 @@ def open_array(path: Path, *, shape: tuple[int, ...], dtype: DTypeLike) -> NDArr
             f"{path} holds {mapped.dtype} of shape {mapped.shape} instead of {np.dtype(dtype)} of shape {shape}."
         )
     return np.asarray(mapped)  # a plain view: slicing np.memmap objects costs microseconds each
+
+
+def release(array: NDArray[Any]) -> None:
+    """Let go of the memory that a mapped array takes in this process, where the system can; reading maps it again.
+
+    Whoever reads a whole file calls it now and then. Otherwise the resident size would grow to that of the file, and a
+    small computer's monitor, or its memory limit, would not know that these pages are free to be dropped.
+    """
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 def open_bytes(path: Path) -> NDArray[np.uint8]:

@@ -31,6 +31,7 @@ from latelite.indexes.output import (
     check_size,
     open_array,
     open_bytes,
+    release,
     write_array,
     write_whole,
 )
@@ -105,13 +106,25 @@ class Segment:
 
     def decoded(self, start: int, stop: int) -> NDArray[np.float32]:
         """Tokens ``start`` to ``stop`` as (tokens, dim) float32."""
-        rows = self.tokens[start:stop]
+        return self.decode(self.tokens[start:stop])
+
+    def decode(self, rows: NDArray[Any]) -> NDArray[np.float32]:
+        """Rows of `tokens`, (tokens, dim) as stored, as float32."""
         return np.array(rows) if self.grid is None else self.grid.decode(rows)
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """All tokens in order as float32 blocks of at most `BLOCK_TOKENS`."""
         for start in range(0, len(self.tokens), BLOCK_TOKENS):
             yield self.decoded(start, min(start + BLOCK_TOKENS, len(self.tokens)))
+            release(self.tokens)
+
+    def sample(self, numbers: NDArray[np.int64]) -> NDArray[Any]:
+        """The tokens ``numbers`` (ascending), as stored."""
+        rows = np.empty((len(numbers), self.dim), self.tokens.dtype)
+        for start in range(0, len(numbers), BLOCK_TOKENS):
+            rows[start : start + BLOCK_TOKENS] = self.tokens[numbers[start : start + BLOCK_TOKENS]]
+            release(self.tokens)
+        return rows
 
     def payload(self, document: int) -> dict[str, Any] | None:
         """The JSON object stored with the document, None when there is none."""
@@ -242,6 +255,7 @@ def token_chunks(segment: Segment, documents: NDArray[np.int64], grid: Grid | No
                 yield segment.decoded(start, stop)
             else:
                 yield grid.encode(segment.decoded(start, stop))
+            release(segment.tokens)
 
 
 def lengths_of(segment: Segment, documents: NDArray[np.int64]) -> NDArray[np.int64]:

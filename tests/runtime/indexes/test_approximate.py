@@ -15,7 +15,7 @@ import pytest
 from index_samples import ids_of, topical
 from latelite import indexes
 from latelite.errors import IndexCorruptError, IndexVersionError, IndexWriteError, MissingExtraError
-from latelite.indexes.codebook import Assigner, centroid_count, fit, nearest_by_product
+from latelite.indexes.codebook import Codebook, assign, centroid_count, fit
 from latelite.indexes.generation import SegmentEntry
 from latelite.indexes.hnsw import GRAPH
 from latelite.indexes.merging import FANOUT, LARGEST, next_merge
@@ -26,14 +26,16 @@ def _no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
-@pytest.mark.parametrize("kind", ["HNSW", "IVF"])
+@pytest.mark.parametrize(("kind", "options"), [("HNSW", {}), ("IVF", {"scan_threshold": 8192})])
 @pytest.mark.parametrize("adds", [1, 10])
-def test_recall_at_default_settings(tmp_path: Path, kind: str, adds: int) -> None:
+def test_recall_at_default_settings(tmp_path: Path, kind: str, options: dict[str, int], adds: int) -> None:
+    """But for the threshold, above which so few tokens are not scanned."""
     corpus = topical(1500, dim=32, topics=300, longest=60)
     exact = indexes.Exact(tmp_path, "exact", store="float32").add_documents(range(1500), corpus)
-    index = getattr(indexes, kind)(tmp_path, "index")
+    index = getattr(indexes, kind)(tmp_path, "index", **options)
     for part in np.array_split(np.arange(1500), adds):
         index.add_documents(part.tolist(), corpus[part[0] : part[-1] + 1])
+    assert any(segment.companion for segment in index._snapshot.segments)
     queries = [document[::3] for document in topical(60, dim=32, topics=300, seed=9, longest=60)]
     found = [
         len(set(ids_of(a)) & set(ids_of(b))) for a, b in zip(exact(queries, k=10), index(queries, k=10), strict=True)
@@ -59,7 +61,6 @@ def test_hnswlib_is_asked_for_only_by_hnsw(tmp_path: Path, monkeypatch: pytest.M
     for kind in (indexes.Exact, indexes.IVF):
         index = kind(tmp_path, kind.kind).add_documents(range(50), corpus)
         assert ids_of(index(corpus[7], k=1)[0]) == [7]
-    assert Assigner(np.zeros((5000, 4), np.float32), 10**6)._graph is None
 
 
 def test_one_thread_builds_the_same_graph_twice(tmp_path: Path) -> None:
@@ -160,26 +161,51 @@ def test_a_codebook_is_fitted_again_when_tokens_drift(tmp_path: Path) -> None:
     assert ids_of(index(elsewhere[5], k=1)[0]) == [105]
 
 
-def test_k_means() -> None:
+def test_k_means_finds_directions() -> None:
     rng = np.random.default_rng(0)
-    centres = 10 * rng.standard_normal((16, 8)).astype(np.float32)
-    sample = np.concatenate([centres + 0.01 * rng.standard_normal((16, 8)) for _ in range(40)]).astype(np.float32)
-    centroids = fit(sample, 16)
-    assert (
-        nearest_by_product(centres, centroids)[1].mean() < 0.3 * nearest_by_product(centres, sample[:16] * 0)[1].mean()
-    )
-    np.testing.assert_array_equal(centroids, fit(sample, 16))
-    assert fit(sample[:3], 16).shape == (3, 8)
+    centres = rng.standard_normal((16, 32)).astype(np.float32)
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    sample = np.concatenate([centres + 0.01 * rng.standard_normal((16, 32)) for _ in range(40)]).astype(np.float32)
+    centroids = fit(sample, 32)
+    assert ((centres @ centroids.T).max(axis=1) > 0.99).mean() > 0.9
+    nearest = assign(sample, centroids)
+    kept = np.unique(nearest)
+    means = [sample[nearest == number].mean(axis=0) for number in kept]
+    np.testing.assert_allclose(centroids[kept], means, atol=0.05)
+    np.testing.assert_array_equal(centroids, fit(sample, 32))
+    assert fit(sample[:3], 16).shape == (3, 32)
     assert [centroid_count(n) for n in (1, 10_000, 1_200_000, 20_000_000)] == [8, 256, 8192, 32768]
 
 
-def test_the_graph_over_centroids_agrees_with_the_product() -> None:
+def test_every_centroid_keeps_a_token_where_there_are_enough() -> None:
+    """Half of the starting centroids sit on one spot: all but one of them lose their tokens and move."""
     rng = np.random.default_rng(0)
-    centroids = rng.standard_normal((4096, 16)).astype(np.float32)
-    tokens = rng.standard_normal((40_000, 16)).astype(np.float32)
-    assign = Assigner(centroids, len(tokens))
-    assert assign._graph is not None
-    assert (assign(tokens[:2000]) == nearest_by_product(tokens[:2000], centroids)[0]).mean() > 0.97
+    crowd = np.tile(np.eye(1, 16, dtype=np.float32), (500, 1))
+    others = rng.standard_normal((500, 16)).astype(np.float32)
+    sample = np.concatenate([crowd, others / np.linalg.norm(others, axis=1, keepdims=True)])
+    centroids = fit(sample, 64)
+    assert len(np.unique(assign(sample, centroids))) > 50
+
+
+def test_integer_products_find_a_centroid_that_is_as_near_as_the_nearest() -> None:
+    rng = np.random.default_rng(0)
+    centroids = rng.standard_normal((4096, 64)).astype(np.float32)
+    centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)
+    tokens = centroids[rng.integers(0, 4096, 3000)] + 0.1 * rng.standard_normal((3000, 64)).astype(np.float32)
+    products = tokens @ centroids.T
+    nearest = assign(tokens, centroids)
+    assert (nearest == products.argmax(axis=1)).mean() > 0.97
+    assert (products.max(axis=1) - products[np.arange(3000), nearest]).max() < 0.03
+
+
+def test_a_codebook_rounds_products_to_seven_bits() -> None:
+    rng = np.random.default_rng(0)
+    centroids = rng.standard_normal((256, 64)).astype(np.float32)
+    centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)
+    query = centroids[:5] + 0.05
+    products, steps = Codebook.of(centroids).closeness(query)
+    assert products.shape == (256, 5)
+    np.testing.assert_allclose(products * steps, centroids @ query.T, atol=0.03)
 
 
 @pytest.mark.parametrize("option", ["n_probe", "n_candidates", "n_centroids"])
