@@ -247,7 +247,7 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     encoding = argparse.ArgumentParser(add_help=False)
-    encoding.add_argument("--precision", choices=PRECISIONS, default="int8", help="graph to run (default: int8)")
+    encoding.add_argument("--precision", choices=PRECISIONS, help="graph to run (default: what suits this CPU)")
     encoding.add_argument("--threads", type=_positive, help="CPU threads (default: all usable)")
     encoding.add_argument(
         "--progress",
@@ -263,7 +263,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("collection", help="folder of the collection; created when it does not exist")
     command.add_argument("paths", nargs="+", type=Path, help="files, or folders to search for text files")
     command.add_argument("--model", help="bundle folder; needed to create a collection")
-    command.add_argument("--index", metavar="KIND", help="index of a new collection (default: Exact)")
+    command.add_argument("--index", metavar="KIND", help="index of a new collection (default: IVF, a scan while small)")
     command.add_argument("--pool-factor", type=_positive, help="keep 1 in N token vectors of a new collection")
     command.add_argument("--suffix", action="append", help="suffix of files to read in folders; may be repeated")
     command.add_argument("--passage-length", type=_positive, help="characters per passage at most")

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
-import platform
-import sys
+from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from latelite import __version__
-from latelite.cpus import usable_cpus
+from latelite import device
+from latelite.manifest import Graph
+from latelite.precision import choose
 
-# Releases of ONNX Runtime that fail on boards that latelite is for.
-_BAD_ONNXRUNTIME = {
-    "1.21.0": "crashes on a Raspberry Pi 4",
-    "1.24.0": "refuses models behind symbolic links",
-    "1.24.1": "refuses models behind symbolic links",
+# Releases of ONNX Runtime that fail where latelite is used: what they do, and on which architectures. No release from
+# 1.20.1 to 1.32.0 is known to be slow: taken in turn, 1.20.1, 1.31.0 and 1.32.0 differ by less than 10 %.
+_ARM = ("aarch64", "arm64")
+_BAD_ONNXRUNTIME: dict[str, tuple[str, tuple[str, ...]]] = {
+    "1.21.0": ("crashes on a Raspberry Pi 4", _ARM),
+    "1.24.0": ("refuses models behind symbolic links", ()),
+    "1.24.1": ("refuses models behind symbolic links", ()),
+    # https://github.com/microsoft/onnxruntime/issues/31569
+    "1.27.0": ("gives other vectors for the same text from one call to the next on Arm CPUs with SME", _ARM),
 }
-# Flags as /proc/cpuinfo spells them: integer dot products on x86 and Arm.
-_INT8_FLAGS = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
-_OTHER_FLAGS = ("avx2", "avx512f", "avx512_bf16", "fp16", "asimdhp", "bf16", "sve")
 
 
 @dataclass(frozen=True)
@@ -34,28 +32,16 @@ class Finding:
 
 
 def facts() -> dict[str, Any]:
-    """Machine, versions and CPU features; values that the system does not tell are None."""
-    cpu = _cpuinfo()
-    flags = set((cpu.get("flags") or cpu.get("Features") or "").split())
+    """`device.record` and `device.state` of this machine, flat; values that the system does not tell are None."""
+    machine = device.record()
+    versions = machine.pop("versions")
+    state = device.state()
+    del state["clock"], state["cpu_seconds"]  # mean something only as differences
     return {
-        "latelite": __version__,
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "machine": platform.machine(),
-        "bits": 64 if sys.maxsize > 2**32 else 32,
-        "board": _first_line("/proc/device-tree/model"),
-        "cpu": cpu.get("model name") or cpu.get("Model") or platform.processor() or None,
-        "cores": os.cpu_count(),
-        "usable_cores": usable_cpus(),
-        "int8_flags": [flag for flag in _INT8_FLAGS if flag in flags],
-        "other_flags": [flag for flag in _OTHER_FLAGS if flag in flags],
-        "flags_known": bool(flags),
-        "governor": _first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        "memory_mib": _memory_mib(),
-        "numpy": _version("numpy"),
-        "onnxruntime": _version("onnxruntime"),
-        "tokenizers": _version("tokenizers"),
-        "hnswlib": _version("hnswlib"),
+        **{name: versions.pop(name) for name in ("latelite", "python")},
+        **machine,
+        **versions,
+        "state": state,
     }
 
 
@@ -67,16 +53,11 @@ def findings(facts: dict[str, Any]) -> list[Finding]:
     for package in ("numpy", "onnxruntime", "tokenizers"):
         if facts[package] is None:
             result.append(Finding("problem", f"{package} is not installed; run `pip install latelite`."))
-    if reason := _BAD_ONNXRUNTIME.get(facts["onnxruntime"]):
+    reason, architectures = _BAD_ONNXRUNTIME.get(facts["onnxruntime"], ("", ()))
+    if reason and (not architectures or facts["architecture"] in (None, *architectures)):
         result.append(Finding("problem", f"onnxruntime {facts['onnxruntime']} {reason}; install another version."))
-    if facts["int8_flags"]:
-        result.append(Finding("ok", f"int8 dot products ({', '.join(facts['int8_flags'])}): use precision int8."))
-    elif facts["flags_known"]:
-        result.append(
-            Finding("advice", "no int8 dot products on this CPU: int8 may not be faster than fp32; measure both.")
-        )
-    if facts["governor"] not in (None, "performance"):
-        result.append(Finding("advice", f"CPU governor is {facts['governor']}; latency varies with the clock."))
+    result += _precision(facts["int8_flags"], facts["architecture"])
+    result += [Finding("advice", warning) for warning in device.warnings(facts["state"])]
     if facts["hnswlib"] is None:
         result.append(
             Finding("advice", 'hnswlib is not installed; for large collections run `pip install "latelite[hnsw]"`.')
@@ -86,28 +67,17 @@ def findings(facts: dict[str, Any]) -> list[Finding]:
     return result
 
 
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _first_line(path: str) -> str | None:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace").strip("\0\n ") or None
-    except OSError:
-        return None
-
-
-def _cpuinfo() -> dict[str, str]:
-    text = _first_line("/proc/cpuinfo") or ""
-    pairs = (line.split(":", 1) for line in text.splitlines() if ":" in line)
-    return {key.strip(): value.strip() for key, value in pairs}
-
-
-def _memory_mib() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
-    except (AttributeError, ValueError, OSError):
-        return None
+def _precision(flags: Collection[str] | None, architecture: str | None) -> list[Finding]:
+    """Which graph `ColBERT` runs here when it is not told."""
+    if flags is None:
+        return []
+    choice = choose({"fp32": Graph("", "fp32"), "int8": Graph("", "int8")}, flags, architecture or "")
+    text = f"{choice.reason}: models run in {choice.precision} unless told otherwise."
+    if flags:
+        return [Finding("ok", text)]
+    if choice.precision == "int8":
+        text += " Their weights are turned unsigned first, or sums would overflow; bundles made with `latelite-export"
+        text += " --scheme int8-avx2` (7-bit weights) need that not and may be faster."
+    else:
+        text += " Measure precision int8 too if memory is short."
+    return [Finding("advice", text)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,9 +16,12 @@ from latelite.cpus import usable_cpus
 from latelite.manifest import PRECISIONS, Manifest, Precision
 from latelite.maxsim import maxsim_documents
 from latelite.pooling import pool
+from latelite.precision import choose_here
 from latelite.progress import Progress
 from latelite.session import Session
 from latelite.tokenization import Tokenization
+
+logger = logging.getLogger(__name__)
 
 Vectors = NDArray[np.float32]
 """Token vectors of one text: (tokens, dim) float32."""
@@ -28,25 +32,31 @@ class ColBERT:
 
     Args:
         model_name_or_path: bundle folder written by ``latelite-export`` (called a name for PyLate's sake).
-        precision: which graph of the bundle to run.
-        threads: worker threads for encoding lists of texts, one text each at a time; default: all usable CPUs.
+        precision: which graph of the bundle to run; None takes the one that suits this CPU, see
+            `latelite.precision.choose`.
+        threads: worker threads for encoding lists of texts, one text each at a time, or all of them on one long text
+            when there is no other; default: all usable CPUs. The vectors do not depend on it.
 
     Raises:
         BundleError: the folder is no bundle, is damaged, or lacks the precision.
     """
 
     def __init__(
-        self, model_name_or_path: str | Path, *, precision: Precision = "int8", threads: int | None = None
+        self, model_name_or_path: str | Path, *, precision: Precision | None = None, threads: int | None = None
     ) -> None:
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}.")
+        if precision not in (None, *PRECISIONS):
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)} or None, not {precision!r}.")
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, not {threads}.")
         self.bundle = Bundle(model_name_or_path)
-        self.precision = precision
+        if precision is None:
+            choice = choose_here(self.manifest.graphs)
+            logger.info("Running %s in %s: %s.", self.bundle.folder, choice.precision, choice.reason)
+            precision = choice.precision
+        self.precision: Precision = precision
         self.threads = threads or usable_cpus()
         self._tokenization = Tokenization(self.bundle.tokenizer_path, self.manifest)
-        self._session = Session(self.bundle.graph_path(precision), self.manifest)
+        self._session = Session(self.bundle.graph_path(precision), self.manifest, threads=self.threads)
 
     @property
     def manifest(self) -> Manifest:
@@ -99,14 +109,14 @@ class ColBERT:
         prefix = self._prompt(prompt_name, prompt)
         tokenize = self._tokenization.query if is_query else self._tokenization.document
 
-        def encode_one(text: str) -> Vectors:
-            vectors = self._session.run(tokenize(prefix + text if prefix else text))
+        def encode_one(text: str, *, alone: bool = False) -> Vectors:
+            vectors = self._session.run(tokenize(prefix + text if prefix else text), alone=alone)
             if is_query or pool_factor == 1:
                 return vectors
             return pool(vectors, pool_factor=pool_factor, protected_tokens=protected_tokens)
 
         if isinstance(sentences, str):
-            return encode_one(sentences)
+            return encode_one(sentences, alone=True)
         groups: list[Any] = [each if isinstance(each, list | tuple) else [each] for each in sentences]
         texts = [text for group in groups for text in group]
         for text in texts:
@@ -177,13 +187,16 @@ class ColBERT:
     def _first_prompt(self, *names: str) -> str | None:
         return next((name for name in names if name in self.manifest.settings.prompts), None)
 
-    def _map(self, encode_one: Callable[[str], Vectors], texts: Sequence[str], bar: Progress) -> list[Vectors]:
-        """Encode all texts on ``self.threads`` workers, longest first so that the workers finish together."""
+    def _map(self, encode_one: Callable[..., Vectors], texts: Sequence[str], bar: Progress) -> list[Vectors]:
+        """Encode all texts on ``self.threads`` workers, longest first so that the workers finish together.
+
+        A worker tokenizes its text itself, while the others' texts are in the encoder.
+        """
         result: dict[int, Vectors] = {}
         order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
         if self.threads == 1 or len(texts) < 2:
             for i in order:
-                result[i] = encode_one(texts[i])
+                result[i] = encode_one(texts[i], alone=len(texts) == 1)
                 bar.advance()
         else:
             workers = ThreadPoolExecutor(min(self.threads, len(texts)), thread_name_prefix="latelite-encode")

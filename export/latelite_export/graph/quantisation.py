@@ -18,7 +18,7 @@ LIMIT = 127
 
 
 Cache = dict[tuple[str, int | None], Sequence[onnx.TensorProto]]
-"""What was quantised before: (initializer, identity of the factors) -> codes and scales."""
+"""What was quantised before: (initializer, identity of the factors) -> codes, scales and, for products, zero."""
 
 
 def quantise(
@@ -125,12 +125,16 @@ class _Rewrite:
             inputs = [f"{activation}_q", f"{stem}_q", f"{activation}_scale", f"{stem}_scale", f"{activation}_zero"]
         else:
             kind, inputs = "DynamicQuantizeMatMul", [activation, f"{stem}_q", f"{stem}_scale"]
-        if bias:
-            inputs += ["", bias]
+        inputs += [f"{stem}_zero"] + ([bias] if bias else [])
         self._nodes.append(helper.make_node(kind, inputs, [output], node.name, domain=DOMAIN))
 
     def _weights(self, name: str, stem: str, factors: Floats | None) -> None:
-        """Provide the initializers ``<stem>_q`` (inputs, outputs) and ``<stem>_scale`` (outputs,)."""
+        """Provide the initializers ``<stem>_q`` (inputs, outputs), ``<stem>_scale`` (outputs,), ``<stem>_zero`` (1,).
+
+        A zero point that is zero may be left out or shared, but not where ONNX Runtime has to turn products unsigned,
+        which `latelite.session` asks of it on an x86 without VNNI: it gives each the zero point 128 then, and 1.20
+        aborts where there was none, all releases up to 1.32 refuse a name that they have met before.
+        """
         key = (name, None if factors is None else id(factors))
         if key not in self._cache:
             weights = numpy_helper.to_array(self._tensors[name])
@@ -138,7 +142,8 @@ class _Rewrite:
                 weights = weights / factors[:, None]
             scale = _scales(weights, self._limit, axis=0)
             codes = np.rint(weights / scale).astype(np.int8)
-            self._cache[key] = _tensor(f"{stem}_q", codes), _tensor(f"{stem}_scale", scale[0])
+            zero = _tensor(f"{stem}_zero", np.zeros(1, dtype=np.int8))
+            self._cache[key] = _tensor(f"{stem}_q", codes), _tensor(f"{stem}_scale", scale[0]), zero
         self._add(self._cache[key])
 
     def _bias(self, node: onnx.NodeProto) -> tuple[str, str]:
