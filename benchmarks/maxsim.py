@@ -1,10 +1,11 @@
 """How fast is MaxSim? One query against ragged documents, one thread, against the other ways to compute it.
 
-    python benchmarks/maxsim.py --output maxsim.json
+    python benchmarks/maxsim.py --json maxsim.json
 
 The vectors are synthetic (normalised Gaussian; the time does not depend on the values), the lengths uniform. PyLate's
 way, one padded einsum, is timed with torch as PyLate does it where torch is installed, and maxsim-cpu where that is.
-Padding is not counted: both get their padded array ready-made.
+Padding is not counted: both get their padded array ready-made. The products alone, without any maximum, show how far
+float32 could go on this machine: no MaxSim can be faster than the faster of the two.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,8 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "
 import numpy as np  # noqa: E402
 
 from latelite.indexes.quantisation import Grid  # noqa: E402
-from latelite.maxsim import maxsim  # noqa: E402
+from latelite.maxsim import BLOCK_TOKENS, maxsim  # noqa: E402
+from latelite.maxsim_graphs import GROUP, feeds, session  # noqa: E402
 
 
 def contenders(
@@ -37,9 +40,12 @@ def contenders(
     grid = Grid.fit(tokens.min(axis=0), tokens.max(axis=0))
     codes, quantisation = grid.encode(tokens), grid.to_array()
     bounds = list(pairwise(offsets.tolist()))
+    columns, groups = np.ascontiguousarray(query.T), np.array([-1, GROUP, len(query)])
+    no_edges = np.empty(0, np.int64)
     found: dict[str, Callable[[], Any]] = {
         "latelite float32": lambda: maxsim(query, tokens, offsets),
         "latelite int8": lambda: maxsim(query, codes, offsets, quantisation=quantisation),
+        "latelite int8, rough": lambda: maxsim(query, codes, offsets, quantisation=quantisation, rough=True),
         "loop over documents (NumPy)": lambda: [(query @ tokens[a:b].T).max(axis=1).sum() for a, b in bounds],
     }
     lengths = np.diff(offsets)
@@ -63,10 +69,20 @@ def contenders(
     else:
         documents = [tokens[a:b] for a, b in bounds]
         found["maxsim-cpu (ragged)"] = lambda: maxsim_cpu.maxsim_scores_variable(query, documents)
-    found[f"latelite int8, {len(chosen)} candidates"] = lambda: maxsim(
-        query, codes, offsets, documents=chosen, quantisation=quantisation
-    )
+    for name, rough in (("", False), (", rough", True)):
+        found[f"latelite int8, {len(chosen)} candidates{name}"] = partial(
+            maxsim, query, codes, offsets, documents=chosen, quantisation=quantisation, rough=rough
+        )
+    found["product alone (NumPy)"] = lambda: [block @ query.T for block in blocks(tokens)]
+    found["product and maxima of eights (ONNX Runtime)"] = lambda: [
+        session("float32").run(None, feeds("float32", block, [columns], no_edges, groups)) for block in blocks(tokens)
+    ]
     return found
+
+
+def blocks(tokens: np.ndarray) -> Iterator[np.ndarray]:
+    """Whole blocks of the store; up to `BLOCK_TOKENS` of its last tokens are left out."""
+    return (tokens[end - BLOCK_TOKENS : end] for end in range(BLOCK_TOKENS, len(tokens), BLOCK_TOKENS))
 
 
 def measure(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
@@ -89,9 +105,9 @@ def main() -> None:
     parser.add_argument("--longest", type=int, default=256)
     parser.add_argument("--query-tokens", type=int, default=32)
     parser.add_argument("--dim", type=int, default=128)
-    parser.add_argument("--candidates", type=int, default=128)
+    parser.add_argument("--candidates", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--output", type=Path, help="write the figures as JSON")
+    parser.add_argument("--json", type=Path, help="write the figures as JSON")
     options = parser.parse_args()
 
     rng = np.random.default_rng(0)
@@ -107,15 +123,15 @@ def main() -> None:
     print(f"{options.documents} documents, {len(tokens)} tokens, {options.query_tokens} query tokens, 1 thread")
     for name, value in milliseconds.items():
         print(f"{name:36} {value:8.2f} ms  {value / reference:6.2f}x")
-    if options.output:
+    if options.json:
         record = {
-            "settings": {k: v for k, v in vars(options).items() if k != "output"},
+            "settings": {k: v for k, v in vars(options).items() if k != "json"},
             "tokens": len(tokens),
             "milliseconds": milliseconds,
             "machine": {"processor": platform.processor() or platform.machine(), "threads": 1},
             "versions": {"python": sys.version.split()[0], "numpy": np.__version__},
         }
-        options.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

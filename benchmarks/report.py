@@ -1,0 +1,265 @@
+"""Writes the tables of the READMEs and the plots, from the result files and nothing else.
+
+    python benchmarks/report.py            # renew README.md, benchmarks/README.md, the model card and plots
+    python benchmarks/report.py --check    # exit status 1 when a table or a plot is not that of the results
+
+The generated part stands between ``<!-- begin results -->`` and ``<!-- end results -->``; the rest is written by hand.
+Of each machine the newest run of each benchmark counts, of quality the newest run of each set with the model of the
+newest run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import results
+import tables
+from results import Result
+
+ROOT = results.ROOT
+README = Path("README.md")
+REPORT = Path("benchmarks/README.md")
+CARD = Path("models/e5-small-colbert/README.md")
+"""The default model's card."""
+PLOTS = Path("benchmarks/plots")
+_PART = re.compile(r"(?<=<!-- begin results -->\n).*?(?=<!-- end results -->)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The results of one machine that count."""
+
+    name: str
+    newest: dict[str, Result]
+    """Benchmark -> result."""
+    quality: list[Result]
+    """Quality runs with the model of the newest of them, the oldest first."""
+
+    @property
+    def last(self) -> Result:
+        """The newest result of all."""
+        return max(self.newest.values(), key=lambda result: result.date)
+
+
+def machines(folder: Path) -> list[Machine]:
+    """By the date of their newest result, the newest first."""
+    found: dict[str, Machine] = {}
+    for result in results.read_all(folder):
+        machine = found.setdefault(result.machine, Machine(result.machine, {}, []))
+        machine.newest[result.benchmark] = result
+        if result.benchmark == "quality":
+            machine.quality[:] = [old for old in machine.quality if _model(old) == _model(result)]
+            machine.quality.append(result)
+    return sorted(found.values(), key=lambda machine: machine.last.date, reverse=True)
+
+
+def _model(result: Result) -> str:
+    fingerprint: str = result.figures["bundle"]["fingerprint"]
+    return fingerprint
+
+
+def summary(found: Sequence[Machine], folder: str) -> str:
+    """What the top README shows of the machine measured last: encoder, a question end to end, quality, footprint."""
+    if not found:
+        return "No results."
+    machine, *others = found
+    newest = machine.newest
+    blocks = [tables.machine(machine.last)]
+    if others:
+        blocks.append(f"Other machines are in {REPORT}: {', '.join(other.name for other in others)}.")
+    if not any(each.last.device["board"] for each in found):
+        blocks.append("No board was measured.")
+    if encode := newest.get("encode"):
+        blocks.append("Milliseconds for one text by its length, random weights in the default shape:")
+        blocks += list(tables.encoder(encode.figures).values())[:1]
+        blocks.append(tables.source(encode, folder=folder, commands=False))
+    if search := newest.get("search"):
+        blocks.append("Milliseconds for a question with the default model, text in, ten texts out:")
+        blocks += [tables.search(search.figures), tables.source(search, folder=folder, commands=False)]
+    if machine.quality:
+        sets = tables.merged_sets(machine.quality)
+        blocks.append("Quality of the default model (the indexes, pooling and mean pool are int8's):")
+        blocks += [tables.quality(sets, "ndcg@10"), tables.source(*machine.quality, folder=folder, commands=False)]
+    if footprint := newest.get("footprint"):
+        figures = footprint.figures
+        kind, sizes = next(iter(figures["indexes"].items()))
+        asked = sizes[-1]
+        model = figures["bundle"]["files"][figures["bundle"]["graph"]]
+        parts = [f"{figures['precision']} model {tables.megabytes(model)} MB"]
+        if figures["installed"]:
+            parts.append(f"runtime installed {tables.megabytes(sum(figures['installed'].values()))} MB")
+        if memory := asked["memory_asked"]:
+            size = tables.megabytes(memory["resident"])
+            parts.append(f"{size} MB resident while searching {asked['documents']:,} documents with {kind}")
+        blocks += [f"Footprint: {', '.join(parts)}.", tables.source(footprint, folder=folder, commands=False)]
+    return "\n\n".join(blocks)
+
+
+def card(found: Sequence[Machine], folder: str) -> str:
+    """Quality of the default model on the machine that measured it last."""
+    measured = [machine for machine in found if machine.quality]
+    if not measured:
+        return "No results."
+    runs = measured[0].quality
+    return "\n\n".join([tables.card(tables.merged_sets(runs)), tables.source(*runs, folder=folder)])
+
+
+def everything(machine: Machine, folder: str, plots: str) -> str:
+    """A section of the report."""
+    newest = machine.newest
+
+    def plot(name: str, text: str) -> str:
+        return f"![{text}]({plots}/{machine.name}-{name}.png)\n\n[SVG]({plots}/{machine.name}-{name}.svg)"
+
+    blocks = [f"## {machine.name}", tables.machine(machine.last)]
+    if result := newest.get("encode"):
+        blocks.append("### One text, by length (ms, median; the mixed corpus in texts a second)")
+        for threads in (1, 2):
+            blocks += tables.encoder(result.figures, threads).values()
+        blocks += [plot("latency", "latency against length"), tables.source(result, folder=folder)]
+    if result := newest.get("graph_choices"):
+        blocks += ["### Other forms of the int8 graph, one thread", tables.choices(result.figures)]
+        blocks.append(tables.source(result, folder=folder))
+    if result := newest.get("search"):
+        blocks += ["### A question end to end (ms; stages are medians)", tables.search(result.figures)]
+        blocks += ["By length of the question:", tables.lengths(result.figures)]
+        blocks += ["### The first answer of a new process (ms since its start, medians)", tables.cold(result.figures)]
+        blocks.append(tables.source(result, folder=folder))
+    if machine.quality:
+        sets = tables.merged_sets(machine.quality)
+        blocks.append("### Quality")
+        blocks += [tables.quality(sets, metric) for metric in tables.METRICS]
+        if times := tables.quality_times(sets):
+            blocks += [times, plot("quality", "quality against query time")]
+        blocks.append(tables.source(*machine.quality, folder=folder))
+    if result := newest.get("peers"):
+        c = result.figures["corpus"]
+        blocks.append(f"### Peers ({c['documents']:,} documents, {c['tokens']:,} tokens, {c['queries']} queries)")
+        blocks += [tables.peers(result.figures), tables.source(result, folder=folder)]
+    if result := newest.get("footprint"):
+        blocks += ["### Footprint", tables.footprint(result.figures), plot("memory", "memory against corpus size")]
+        blocks.append(tables.source(result, folder=folder))
+    if result := newest.get("index"):
+        blocks += ["### Indexes", tables.flat(result.figures["rows"], "kind"), tables.source(result, folder=folder)]
+    if result := newest.get("maxsim"):
+        blocks += ["### MaxSim of a query with all documents", tables.maxsim(result.figures)]
+        blocks.append(tables.source(result, folder=folder))
+    return "\n\n".join(blocks)
+
+
+def pages(root: Path, found: Sequence[Machine]) -> dict[Path, str]:
+    """File -> what it should hold."""
+    parts: dict[Path, Callable[[], str]] = {
+        README: lambda: summary(found, "benchmarks/results"),
+        CARD: lambda: card(found, "../../benchmarks/results"),
+        REPORT: lambda: "\n\n".join(everything(each, "results", "plots") for each in found) or "No results.",
+    }
+    content = {}
+    for path, make in parts.items():
+        text = (root / path).read_text(encoding="utf-8")
+        replaced, count = _PART.subn(lambda _, make=make: f"\n{make()}\n\n", text)  # type: ignore[misc]
+        if count != 1:
+            raise ValueError(f"{path} must have one generated part, not {count}.")
+        content[path] = replaced
+    return content
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One picture."""
+
+    target: Path
+    sources: tuple[str, ...]
+    """Names of the result files."""
+    draw: Callable[[Path], object]
+
+
+def wanted_plots(found: Sequence[Machine]) -> Iterator[Plot]:
+    """What can be drawn from the results."""
+    for machine in found:
+        newest = machine.newest
+        base = PLOTS / machine.name
+        title = f"{machine.name}, {machine.last.date[:10]}"
+        if encode := newest.get("encode"):
+            names = (encode.file_name,)
+            yield Plot(
+                base.with_name(f"{machine.name}-latency"),
+                names,
+                lambda target, f=encode.figures, t=title, n=names: _plots().latency(f, t, n, target),
+            )
+        timed = {
+            name: each
+            for name, each in tables.merged_sets(machine.quality).items()
+            if "encode_query_ms" in each and " -> " not in name
+        }
+        if timed:
+            name = max(timed, key=lambda name: timed[name]["documents"])
+            names = tuple(result.file_name for result in machine.quality)
+            yield Plot(
+                base.with_name(f"{machine.name}-quality"),
+                names,
+                lambda target, s=name, e=timed[name], t=title, n=names: _plots().quality(s, e, t, n, target),
+            )
+        if footprint := newest.get("footprint"):
+            names = (footprint.file_name,)
+            yield Plot(
+                base.with_name(f"{machine.name}-memory"),
+                names,
+                lambda target, f=footprint.figures, t=title, n=names: _plots().memory(f, t, n, target),
+            )
+
+
+def _plots() -> Any:
+    """The module, with matplotlib, only when something is drawn: checking needs none."""
+    import plots
+
+    return plots
+
+
+def differences(root: Path, folder: Path) -> list[str]:
+    """What is not as the results say."""
+    found = machines(folder)
+    wrong = [
+        f"{path}: not what the results say; run python benchmarks/report.py"
+        for path, text in pages(root, found).items()
+        if (root / path).read_text(encoding="utf-8") != text
+    ]
+    for plot in wanted_plots(found):
+        svg = root / plot.target.with_suffix(".svg")
+        if not svg.exists() or not svg.with_suffix(".png").exists():
+            wrong.append(f"{plot.target}: missing")
+        elif " ".join(plot.sources) not in svg.read_text(encoding="utf-8"):
+            wrong.append(f"{plot.target}: drawn from other results")
+    return wrong
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Renew or check; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--root", type=Path, default=ROOT, help="repository")
+    options = parser.parse_args(arguments)
+    folder = options.root / "benchmarks" / "results"
+    if options.check:
+        wrong = differences(options.root, folder)
+        print("\n".join(wrong) or "tables and plots are those of the results")
+        return 1 if wrong else 0
+    found = machines(folder)
+    for path, text in pages(options.root, found).items():
+        (options.root / path).write_text(text, encoding="utf-8")
+    for plot in wanted_plots(found):
+        plot.draw(options.root / plot.target)
+    if found and "encode" in found[0].newest:
+        print("\nours against PyTorch\n")
+        print("\n\n".join(tables.encoder(found[0].newest["encode"].figures).values()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,364 @@
+"""Figures -> Markdown. Every table says which result files it is made of, and what speaks against them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from results import Result
+
+Rows = Sequence[Sequence[str]]
+
+ENGINES = {
+    "torch": "PyTorch, fp32",
+    "torch eager": "PyTorch, fp32, eager attention",
+    "plain fp32": "ONNX Runtime, plain trace, fp32",
+    "plain int8": "ONNX Runtime, plain trace, int8",
+    "fused fp32": "latelite, fp32",
+    "fused int8": "latelite, int8",
+    "fused int8, threads share a text": "latelite, int8, threads share a text",
+    "bundle fp32": "this bundle, fp32",
+    "bundle int8": "this bundle, int8",
+    "bundle int8, threads share a text": "this bundle, int8, threads share a text",
+}
+"""The encoder benchmark's engines, as tables and plots call them."""
+OURS, REFERENCES = "fused int8", ("torch", "plain int8")
+METRICS = {"ndcg@10": "nDCG@10", "recall@100": "recall@100", "mrr@10": "MRR@10"}
+QUALITY_ROWS = {
+    "fp32": "fp32",
+    "int8": "int8",
+    "int8 Exact": "Exact",
+    "int8 HNSW": "HNSW",
+    "int8 IVF": "IVF",
+    "int8 pool 2": "pool 2",
+    "int8 pool 3": "pool 3",
+    "mean pool": "mean pool",
+    "bm25": "BM25",
+}
+UNKNOWN = "-"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; the first column is text, the others are numbers."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def number(value: float | None, unit: str = "") -> str:
+    """Three significant digits at most, whole numbers from 100 on; a dash for what is unknown."""
+    if value is None:
+        return UNKNOWN
+    text = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+    return f"{text}{unit}"
+
+
+def megabytes(size: float | None) -> str:
+    """Bytes as MB (10^6)."""
+    return number(None if size is None else size / 1e6)
+
+
+def share(value: float | None) -> str:
+    """.971 instead of 0.971."""
+    return UNKNOWN if value is None else f"{value:.3f}".removeprefix("0") if value < 1 else "1"
+
+
+def source(*results: Result, folder: str, commands: bool = True) -> str:
+    """Where figures are from, and the warnings that belong to them."""
+    links = {f"[{r.file_name}]({folder}/{r.file_name})": r.command for r in results}
+    files = ", ".join(f"{link} (`{command}`)" if commands else link for link, command in links.items())
+    warnings = "".join(f"\n\n*{warning}*" for r in results for warning in dict.fromkeys(r.warnings))
+    bundles = {
+        r.figures["bundle"]["fingerprint"][:8]: r.figures["bundle"]["id"] for r in results if "bundle" in r.figures
+    }
+    models = "".join(f"Model {name}, fingerprint {fingerprint}. " for fingerprint, name in bundles.items())
+    return f"{models}From {files}.{warnings}"
+
+
+def machine(result: Result) -> str:
+    """The device record in one paragraph."""
+    d = result.device
+    before, after = d["before"], d["after"]
+    flags = [*(d["int8_flags"] or ()), *(d["other_flags"] or ())]
+    governors = ", ".join(before["governors"] or ["unknown"])
+    temperatures = [state["temperature_c"] for state in (before, after)]
+    heat = "unknown" if None in temperatures else " to ".join(f"{t:.0f}" for t in temperatures) + " °C"
+    throttled = "unknown" if after["throttled"] is None and after["throttle_count"] is None else "see warnings"
+    if throttled != "unknown" and not any("report" in w or "clock" in w for w in result.warnings):
+        throttled = "none"
+    versions = {name: v for name, v in d["versions"].items() if v is not None}
+    parts = [
+        d["board"] or "board unknown (virtual machine or no device tree)",
+        ", ".join(filter(None, (d["cpu"], d["soc"]))) or "CPU unknown",
+        f"{d['usable_cores']} of {d['cores']} cores",
+        "flags " + (" ".join(flags) or "unknown"),
+        f"{number((d['memory_mib'] or 0) / 1024)} GiB" if d["memory_mib"] else "memory unknown",
+        d["kernel"],
+        f"governor {governors}",
+        f"temperature {heat}",
+        f"throttling {throttled}",
+        ", ".join(f"{name} {value}" for name, value in versions.items()),
+        f"revision {result.revision or 'unknown'}{' and changes' if result.dirty else ''}, {result.date[:10]}",
+    ]
+    return "; ".join(parts) + "."
+
+
+# --- encoder
+
+
+def encoder(figures: Mapping[str, Any], threads: int = 1) -> dict[str, str]:
+    """Encoder -> table of ms for one text by length, and texts a second of a mixed corpus, with ratios."""
+    found = {}
+    for kind, measured in figures["results"].items():
+        engines = measured.get(f"{threads} threads")
+        if engines is None:
+            continue
+        columns = list(next(iter(engines.values())))
+        rows = [
+            [ENGINES.get(name, name), *(_encoder_cell(cells.get(column)) for column in columns)]
+            for name, cells in engines.items()
+        ]
+        for reference in REFERENCES:
+            if OURS in engines and reference in engines:
+                ratios = (engines[reference][c]["p50"] / engines[OURS][c]["p50"] for c in columns)
+                label = f"**{ENGINES[OURS]}: times faster than {ENGINES[reference]}**"
+                rows.append([label, *(f"**{number(ratio)}**" for ratio in ratios)])
+        named = [f"{column} tokens" if column.isdecimal() else f"{column}, texts/s" for column in columns]
+        found[kind] = table([f"{kind}, {threads} thread{'s' * (threads > 1)}", *named], rows)
+    return found
+
+
+def _encoder_cell(cell: Mapping[str, float] | None) -> str:
+    if cell is None:
+        return UNKNOWN
+    return number(cell["documents_per_second"] if "documents_per_second" in cell else cell["p50"])
+
+
+def choices(figures: Mapping[str, Any]) -> str:
+    """Forms of the graph: ms of the first by length, and how many times longer the others take."""
+    (exported, *_), measured = list(figures["variants"]), figures["variants"]
+    columns = [column for column in measured[exported] if column.isdecimal()]
+    rows = []
+    for name, cells in measured.items():
+        shown = (
+            number(cells[c]["p50"], " ms") if name == exported else number(cells[c]["ratio"], " x") for c in columns
+        )
+        rows.append([name, *shown, f"{cells['cosine']:.5f}"])
+    return table(["", *(f"{column} tokens" for column in columns), "least cosine"], rows)
+
+
+# --- search
+
+
+def search(figures: Mapping[str, Any]) -> str:
+    """End-to-end percentiles per corpus and index, with the stages' medians."""
+    rows = []
+    for name, corpus in figures["corpora"].items():
+        for kind, measured in corpus["indexes"].items():
+            warm = measured["warm"]
+            stages = [warm["stages"][stage]["p50"] for stage in ("tokenize", "encode", "retrieve", "rerank")]
+            total = [warm["total"][p] for p in ("p50", "p90", "p95", "p99")]
+            label = f"{name}, {corpus['documents']:,} documents, {kind}"
+            rows.append([label, *map(number, total), *map(number, stages), f"{warm['total']['calls']:,}"])
+    header = ["", "p50", "p90", "p95", "p99", "tokenize", "encode", "retrieve", "rerank", "queries"]
+    return table(header, rows)
+
+
+def lengths(figures: Mapping[str, Any]) -> str:
+    """Medians and 90th percentiles by length of the query."""
+    names: dict[str, None] = {}
+    rows = []
+    for corpus_name, corpus in figures["corpora"].items():
+        for kind, measured in corpus["indexes"].items():
+            by_length = measured["warm"]["lengths"]
+            names.update(dict.fromkeys(by_length))
+            rows.append((f"{corpus_name}, {kind}", by_length))
+
+    def cell(value: Mapping[str, float] | None) -> str:
+        return f"{number(value['p50'])} / {number(value['p90'])} ({value['calls']})" if value else UNKNOWN
+
+    header = ["p50 / p90 (queries)", *(f"{name} tokens" for name in names)]
+    return table(header, [[label, *(cell(values.get(name)) for name in names)] for label, values in rows])
+
+
+def cold(figures: Mapping[str, Any]) -> str:
+    """From starting a process to its first answer."""
+    marks = ("interpreter_ms", "imported_ms", "opened_ms", "first_answer_ms", "first_answer_ms_max", "second_answer_ms")
+    rows = [
+        [f"{name}, {kind}, {state}", *(number(starts[mark]) for mark in marks), str(starts["starts"])]
+        for name, corpus in figures["corpora"].items()
+        for kind, measured in corpus["indexes"].items()
+        for state, starts in measured["cold"].items()
+        if starts
+    ]
+    header = ["", "Python runs", "imported", "opened", "first answer", "slowest", "second answer alone", "starts"]
+    return table(header, rows)
+
+
+# --- quality
+
+
+def merged_sets(results: Sequence[Result]) -> dict[str, Any]:
+    """Sets of all quality runs, the newest run of each."""
+    sets: dict[str, Any] = {}
+    for result in results:
+        sets.update(result.figures["sets"])
+    return sets
+
+
+def quality(sets: Mapping[str, Any], metric: str) -> str:
+    """One metric, a line for each set, and a mean for each language that several sets are in."""
+    columns = [row for row in QUALITY_ROWS if any(row in each["rows"] for each in sets.values())]
+
+    def line(label: str, values: Mapping[str, float | None]) -> list[str]:
+        return [label, *(share(values.get(column)) for column in columns)]
+
+    rows, languages = [], defaultdict(list)
+    for name, each in sets.items():
+        values = {row: figures[metric] for row, figures in each["rows"].items()}
+        rows.append(line(f"{name} ({each['documents']:,} documents, {each['queries']:,} queries)", values))
+        if each["language"] and " -> " not in name:
+            languages[each["language"]].append(values)
+    for language, group in sorted(languages.items()):
+        if len(group) > 1:
+            means = {c: _mean([values.get(c) for values in group]) for c in columns}
+            rows.append(line(f"*{language}, mean of {len(group)} sets*", means))
+    return table([METRICS[metric], *(QUALITY_ROWS[column] for column in columns)], rows)
+
+
+def card(sets: Mapping[str, Any]) -> str:
+    """nDCG@10 of a model, the weakest set first, with what int8 costs in points."""
+
+    def value(name: str, row: str) -> float | None:
+        figures = sets[name]["rows"].get(row)
+        return figures["ndcg@10"] if figures else None
+
+    rows = []
+    for name in sorted(sets, key=lambda name: value(name, "int8") or 0.0):
+        fp32, int8 = value(name, "fp32"), value(name, "int8")
+        cost = UNKNOWN if fp32 is None or int8 is None else f"{100 * (int8 - fp32):+.1f}"
+        rows.append([name, share(int8), share(fp32), cost, share(value(name, "mean pool")), share(value(name, "bm25"))])
+    return table(["nDCG@10", "int8", "fp32", "int8 costs, points", "mean pool, int8", "BM25"], rows)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if len(known) == len(values) else None
+
+
+def quality_times(sets: Mapping[str, Any]) -> str:
+    """Milliseconds of finding, and of encoding the query before it."""
+    timed = {name: each for name, each in sets.items() if "encode_query_ms" in each}
+    columns = [row for row in QUALITY_ROWS if any(row in each["rows"] for each in timed.values())]
+    rows = [
+        [
+            name,
+            *(number(each["rows"].get(column, {}).get("query_ms")) for column in columns),
+            *(number(each["encode_query_ms"][precision]) for precision in ("fp32", "int8")),
+        ]
+        for name, each in timed.items()
+    ]
+    header = ["ms a query, p50", *(QUALITY_ROWS[c] for c in columns), "encode, fp32", "encode, int8"]
+    return table(header, rows) if rows else ""
+
+
+# --- peers
+
+
+def peers(figures: Mapping[str, Any]) -> str:
+    """Encoders, searchers, and those that were not run."""
+
+    def versions(row: Mapping[str, Any]) -> str:
+        return ", ".join(f"{name} {version}" for name, version in row["versions"].items())
+
+    encoders = [
+        [
+            name,
+            number(row["encode_query"]["p50"]),
+            number(row["encode_query"]["p90"]),
+            number(row["documents_per_second"]),
+            UNKNOWN if row["cosine_mean"] is None else f"{row['cosine_mean']:.4f} / {row['cosine_min']:.4f}",
+            versions(row),
+        ]
+        for name, row in figures["encoders"].items()
+    ]
+    searchers = [
+        [
+            name,
+            number(row["search"]["p50"]),
+            number(row["search"]["p90"]),
+            number(row["build_seconds"]),
+            share(row["recall@10"]),
+            megabytes(row["index_bytes"]),
+            versions(row),
+        ]
+        for name, row in figures["searchers"].items()
+    ]
+    header = ["encoder", "query, ms p50", "p90", "documents/s", "cosine, mean / min", "versions"]
+    blocks = [table(header, encoders)] if encoders else []
+    if searchers:
+        header = ["searcher", "query, ms p50", "p90", "build, s", "recall@10", "disk, MB", "versions"]
+        blocks.append(table(header, searchers))
+    if figures["not_run"]:
+        blocks.append("Not run: " + "; ".join(f"{name}: {why}" for name, why in figures["not_run"].items()) + ".")
+    return "\n\n".join(blocks)
+
+
+# --- footprint
+
+
+def footprint(figures: Mapping[str, Any]) -> str:
+    """Disk of runtime and model, memory and disk of collections."""
+    blocks = []
+    if figures["installed"]:
+        sizes = sorted(figures["installed"].items(), key=lambda item: -item[1])
+        rows = [[name, megabytes(size)] for name, size in sizes]
+        blocks.append(
+            table(["installed, no extras", "MB"], [*rows, ["**total**", megabytes(sum(dict(sizes).values()))]])
+        )
+    blocks.append(
+        table(["bundle", "MB"], [[name, megabytes(size)] for name, size in figures["bundle"]["files"].items()])
+    )
+    imports = [[f"`{name}`", number(ms)] for name, ms in figures["import_ms"].items()]
+    blocks.append(table(["import, after those above it", "ms"], imports))
+    rows = []
+    for kind, sizes in figures["indexes"].items():
+        for row in sizes:
+            opened, asked = row["memory_opened"] or {}, row["memory_asked"] or {}
+            rows.append(
+                [
+                    f"{kind}, {row['documents']:,} documents",
+                    number(row["index_bytes"] / row["documents"]),
+                    number(row["index_bytes"] / row["tokens"]),
+                    megabytes(opened.get("resident")),
+                    megabytes(asked.get("resident")),
+                    megabytes(asked.get("anonymous")),
+                    megabytes(asked.get("mapped")),
+                    megabytes(asked.get("peak")),
+                ]
+            )
+    header = ["", "bytes a document", "a token", "opened, MB", "after queries, MB", "anonymous", "mapped", "peak"]
+    return "\n\n".join([*blocks, table(header, rows)])
+
+
+# --- the other scripts
+
+
+def flat(rows: Sequence[Mapping[str, Any]], label: str) -> str:
+    """A list of flat records as they are."""
+    columns = [name for name in rows[0] if name != label]
+
+    def cell(name: str, value: Any) -> str:
+        if value is None or isinstance(value, float):
+            return share(value) if "@" in name else number(value)
+        return f"{value:,}" if isinstance(value, int) else str(value)
+
+    header = [label, *(name.replace("_", " ") for name in columns)]
+    return table(header, [[str(row[label]), *(cell(name, row.get(name)) for name in columns)] for row in rows])
+
+
+def maxsim(figures: Mapping[str, Any]) -> str:
+    """Milliseconds of scoring everything."""
+    times = figures["milliseconds"]
+    base = times["latelite float32"]
+    return table(["", "ms", "ratio"], [[name, number(ms), number(ms / base)] for name, ms in times.items()])

@@ -1,0 +1,135 @@
+"""A graph over all token vectors in float32, as PyLate's Voyager index keeps it: the baseline of ``index.py``.
+
+Voyager where it is installed, else hnswlib, of which it is a fork; both with PyLate's defaults: M 64, ef_construction
+200, ef_search 200, 100 tokens for each query token (lightonai/pylate, ``indexes/voyager.py`` and
+``retrieve/colbert.py``). Candidates are ranked with `latelite.maxsim` from the graph's own vectors, so what differs
+between the rows of the benchmark is where candidates come from and what is kept in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latelite.maxsim import maxsim_documents
+
+M = 64
+EF_CONSTRUCTION = 200
+EF_SEARCH = 200
+K_TOKEN = 100
+
+
+class TokenGraph:
+    """Written once by `add_documents`, then opened from its folder."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder)
+        self._graph: Any = None
+        offsets = self._folder / "offsets.npy"
+        if offsets.exists():
+            self._offsets = np.load(offsets)
+            self._graph = _loaded(self._folder / "graph.bin", int(np.load(self._folder / "dim.npy")))
+
+    def add_documents(self, ids: Sequence[int], documents: Sequence[np.ndarray]) -> None:
+        """Build the graph; ``ids`` must be 0, 1, ..."""
+        if list(ids) != list(range(len(documents))):
+            raise ValueError("documents are numbered from 0")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._offsets = np.cumsum([0, *map(len, documents)])
+        dim = documents[0].shape[1]
+        self._graph = _built(documents, dim, int(self._offsets[-1]))
+        self._graph.save(str(self._folder / "graph.bin"))
+        np.save(self._folder / "dim.npy", dim)
+        np.save(self._folder / "offsets.npy", self._offsets)
+
+    def __call__(self, queries: Sequence[np.ndarray], k: int) -> list[list[dict[str, Any]]]:
+        results = []
+        for query in queries:
+            numbers = self._candidates(query)
+            scores = self._rerank(query, numbers)
+            order = np.argsort(-scores, kind="stable")[:k]
+            results.append([{"id": int(numbers[i]), "score": float(scores[i])} for i in order])
+        return results
+
+    def _candidates(self, query: np.ndarray) -> np.ndarray:
+        tokens = self._graph.nearest(query)
+        return np.unique(np.searchsorted(self._offsets, tokens.ravel(), side="right") - 1)
+
+    def _rerank(self, query: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        return maxsim_documents(
+            query, [self._graph.vectors(np.arange(self._offsets[n], self._offsets[n + 1])) for n in numbers]
+        )
+
+
+class _Voyager:
+    def __init__(self, graph: Any) -> None:
+        self._graph = graph
+
+    def save(self, path: str) -> None:
+        self._graph.save(path)
+
+    def nearest(self, query: np.ndarray) -> np.ndarray:
+        found: np.ndarray = self._graph.query(query, k=K_TOKEN, query_ef=EF_SEARCH, num_threads=1)[0]
+        return found.astype(np.int64)
+
+    def vectors(self, numbers: np.ndarray) -> np.ndarray:
+        return np.asarray(self._graph.get_vectors(numbers.tolist()), np.float32)
+
+
+class _Hnswlib:
+    def __init__(self, graph: Any) -> None:
+        self._graph = graph
+        graph.set_ef(EF_SEARCH)
+
+    def save(self, path: str) -> None:
+        self._graph.save_index(path)
+
+    def nearest(self, query: np.ndarray) -> np.ndarray:
+        found: np.ndarray = self._graph.knn_query(query, k=K_TOKEN, num_threads=1)[0]
+        return found.astype(np.int64)
+
+    def vectors(self, numbers: np.ndarray) -> np.ndarray:
+        return np.asarray(self._graph.get_items(numbers), np.float32)
+
+
+def library() -> str:
+    """Which of the two is used."""
+    try:
+        import voyager  # noqa: F401
+    except ImportError:
+        return "hnswlib"
+    return "voyager"
+
+
+def _built(documents: Sequence[np.ndarray], dim: int, tokens: int) -> _Voyager | _Hnswlib:
+    if library() == "voyager":
+        import voyager
+
+        graph = voyager.Index(
+            voyager.Space.InnerProduct, num_dimensions=dim, M=M, ef_construction=EF_CONSTRUCTION, max_elements=tokens
+        )
+        for document in documents:
+            graph.add_items(document, num_threads=1)
+        return _Voyager(graph)
+    import hnswlib
+
+    graph = hnswlib.Index(space="ip", dim=dim)
+    graph.init_index(tokens, M=M, ef_construction=EF_CONSTRUCTION)
+    for document in documents:
+        graph.add_items(document, num_threads=1)
+    return _Hnswlib(graph)
+
+
+def _loaded(path: Path, dim: int) -> _Voyager | _Hnswlib:
+    if library() == "voyager":
+        import voyager
+
+        return _Voyager(voyager.Index.load(str(path)))
+    import hnswlib
+
+    graph = hnswlib.Index(space="ip", dim=dim)
+    graph.load_index(str(path))
+    return _Hnswlib(graph)
