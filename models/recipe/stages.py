@@ -24,26 +24,35 @@ def code_digest(*modules: ModuleType) -> str:
     return digest.hexdigest()[:16]
 
 
-def run_stage(work: Path, name: str, inputs: Mapping[str, object], build: Callable[[Path], None]) -> Path:
+def run_stage(
+    work: Path, name: str, inputs: Mapping[str, object], build: Callable[[Path], None], resumable: bool = False
+) -> Path:
     """Folder of the stage's output; ``build`` fills a folder aside, which replaces the old one when it is complete.
 
-    ``inputs`` is everything that the output follows from. A folder whose record says the same is taken as it is.
+    ``inputs`` is everything that the output follows from. A folder whose record says the same is taken as it is. A
+    ``resumable`` stage finds the folder aside as it left it when it was killed, if its inputs are still the same.
     """
     folder = work / name
     record = json.dumps(dict(inputs), indent=2, sort_keys=True) + "\n"
-    if (folder / RECORD).exists() and (folder / RECORD).read_text() == record:
+    if _record(folder) == record:
         logger.info("%s: as before", name)
         return folder
     started = time.monotonic()
     aside = work / f"{name}.part"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
+    if not (resumable and _record(aside) == record):
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        (aside / RECORD).write_text(record)
     build(aside)
-    (aside / RECORD).write_text(record)
     shutil.rmtree(folder, ignore_errors=True)
     aside.rename(folder)
     logger.info("%s: done in %.0f s", name, time.monotonic() - started)
     return folder
+
+
+def _record(folder: Path) -> str | None:
+    path = folder / RECORD
+    return path.read_text() if path.exists() else None
 
 
 def stage_digest(folder: Path) -> str:

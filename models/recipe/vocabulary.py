@@ -94,13 +94,16 @@ def use_in_seven_languages(tokenizer: Tokenizer, words: Path, messages: Path) ->
     return use
 
 
-def choose(pieces: Sequence[str], special: Iterable[str], use: Counts, size: int) -> Ids:
-    """Ids of the pieces to keep, ascending: special ones, single characters, then the most used, ``size`` in all."""
+def choose(pieces: Sequence[str], special: Iterable[str], use: Counts, size: int, *, occurring: bool = False) -> Ids:
+    """Ids of the pieces to keep, ascending: special ones, single characters, then the most used, ``size`` in all.
+
+    ``occurring``: keep only such single characters as are used at all.
+    """
     special = set(special)
     must_stay = np.array(
         [
-            piece in special or piece == WORD_START or (len(bare) == 1 and is_kept_character(bare))
-            for piece in pieces
+            piece in special or piece == WORD_START or (len(bare) == 1 and used and is_kept_character(bare))
+            for piece, used in zip(pieces, (use > 0) | (not occurring), strict=True)
             for bare in [piece.removeprefix(WORD_START)]
         ]
     )

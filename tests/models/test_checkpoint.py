@@ -160,6 +160,21 @@ def test_a_stage_that_fails_leaves_the_old_output(tmp_path: Path) -> None:
     assert (done / "x").read_text() == "good"
 
 
+def test_a_resumable_stage_finds_what_it_had_left_unless_its_inputs_changed(tmp_path: Path) -> None:
+    def killed(out: Path) -> None:
+        (out / "half").write_text("half")
+        raise KeyboardInterrupt
+
+    def finish(out: Path) -> None:
+        (out / "whole").write_text("whole" if (out / "half").exists() else "from the start")
+
+    for seed, expected in ((1, "whole"), (2, "from the start")):
+        with pytest.raises(KeyboardInterrupt):
+            run_stage(tmp_path, f"stage{seed}", {"seed": 1}, killed, resumable=True)
+        done = run_stage(tmp_path, f"stage{seed}", {"seed": seed}, finish, resumable=True)
+        assert (done / "whole").read_text() == expected
+
+
 def test_a_wrong_checksum_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "x.whl"
     path.write_bytes(b"right")

@@ -89,6 +89,8 @@ def test_choose_takes_the_most_used_and_what_must_stay() -> None:
     use = np.array([0, 0, 5.0, 9.0, 7.0, 0, 0, 1.0])
     kept = choose(names, ["<s>"], use, 6)
     assert [names[i] for i in kept] == ["<s>", "▁", "猫", "▁ein", "ß", "▁ß"]
+    kept = choose(names, ["<s>"], use, 6, occurring=True)
+    assert [names[i] for i in kept] == ["<s>", "▁", "haus", "猫", "▁ein", "tür"]  # no ß occurs
     with pytest.raises(FormatError, match="cannot hold 4"):
         choose(names, ["<s>"], use, 3)
 

@@ -1,0 +1,148 @@
+"""What a training step sees: documents of one source and language, and for each one query in some language.
+
+In-batch documents are candidates for every query; taking them from one source and language makes them hard to tell
+apart. A step's draw depends on the seed and the step's number alone, so a run that was killed goes on as it would have.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from distill.examples import read_documents
+from distill.teacher import Ragged
+
+FOREIGN = 0.35
+"""Share of queries taken in another language than the document's, where there is one."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text number with the text numbers of its queries, by language."""
+
+    text: int
+    own: tuple[int, ...]
+    foreign: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How often each source and each language is drawn; languages that a source lacks are left out."""
+
+    sources: Mapping[str, float]
+    languages: Mapping[str, float]
+
+
+@dataclass
+class Side:
+    """Texts of one role, padded: student ids and mask ``(texts, tokens)``, teacher vectors ``(texts, others, DIM)``."""
+
+    ids: torch.Tensor
+    mask: torch.Tensor
+    match: torch.Tensor
+    """Teacher token of each student token."""
+    teacher: torch.Tensor
+    teacher_mask: torch.Tensor
+
+
+@dataclass
+class Batch:
+    """One step. Query ``i`` belongs to document ``i``; without queries only tokens are aligned."""
+
+    source: str
+    language: str
+    documents: Side
+    queries: Side | None
+
+
+class Cache:
+    """The teacher stage's output."""
+
+    def __init__(self, folder: Path) -> None:
+        self.student, self.match, self.teacher = (
+            Ragged(np.load(folder / f"{name}.npy"), np.load(folder / f"{name}_starts.npy"))
+            for name in ("student", "match", "teacher")
+        )
+        self.vectors = np.load(folder / "vectors.npy", mmap_mode="r")
+        axes = load_file(folder / "axes.safetensors")
+        self.weight, self.bias = axes["weight"], axes["bias"]
+
+    def side(self, texts: Sequence[int], longest: int) -> Side:
+        """The texts, cut at ``longest`` student tokens; the last token of a cut text stays its end mark."""
+        rows, matches, vectors = [], [], []
+        for text in texts:
+            ids, match = self.student.row(text), self.match.row(text).astype(np.int64)
+            first, last = self.teacher.starts[text], self.teacher.starts[text + 1]
+            known = self.vectors[first:last]
+            if len(ids) > longest:
+                keep = np.r_[0 : longest - 1, len(ids) - 1]
+                ids, match = ids[keep], match[keep]
+                inside = int(match[:-1].max()) + 1
+                known = np.concatenate([known[:inside], known[-1:]])
+                match[-1] = inside
+            rows.append(torch.from_numpy(ids.astype(np.int64)))
+            matches.append(torch.from_numpy(match))
+            vectors.append(torch.from_numpy(np.array(known, dtype=np.float32)))
+        pad = torch.nn.utils.rnn.pad_sequence
+        ids = pad(rows, batch_first=True)
+        lengths = torch.tensor([len(row) for row in rows])
+        known_lengths = torch.tensor([len(row) for row in vectors])
+        known = pad(vectors, batch_first=True)
+        return Side(
+            ids,
+            torch.arange(ids.shape[1]) < lengths[:, None],
+            pad(matches, batch_first=True),
+            known,
+            torch.arange(known.shape[1]) < known_lengths[:, None],
+        )
+
+
+class Sampler:
+    """Draws batches."""
+
+    def __init__(self, cache: Cache, examples: Path, mix: Mix, size: int, longest: int, seed: int) -> None:
+        self.cache, self.size, self.longest, self.seed = cache, size, longest, seed
+        self.pools: dict[tuple[str, str], list[Document]] = defaultdict(list)
+        for row in read_documents(examples):
+            if not row["held_out"]:
+                own = tuple(text for language, text in row["queries"] if language == row["language"])
+                foreign = tuple(text for language, text in row["queries"] if language != row["language"])
+                self.pools[row["source"], row["language"]].append(Document(row["text"], own, foreign))
+        known = {source for source, _ in self.pools}
+        self.sources = {source: share for source, share in mix.sources.items() if source in known}
+        self.languages = mix.languages
+
+    def batch(self, step: int) -> Batch:
+        """The batch of one step."""
+        draw = np.random.default_rng((self.seed, step))
+        source = _choose(draw, self.sources)
+        present = {language: self.languages[language] for name, language in self.pools if name == source}
+        language = _choose(draw, present)
+        pool = self.pools[source, language]
+        longest = int(draw.integers(self.longest // 2, self.longest + 1))
+        chosen = [pool[i] for i in draw.choice(len(pool), min(self.size, len(pool)), replace=False)]
+        asked = [document for document in chosen if document.own or document.foreign]
+        if len(asked) < len(chosen) // 2:
+            return Batch(source, language, self.cache.side([document.text for document in chosen], longest), None)
+        queries = [_query(draw, document) for document in asked]
+        documents = self.cache.side([document.text for document in asked], longest)
+        return Batch(source, language, documents, self.cache.side(queries, self.longest))
+
+
+def _choose(draw: np.random.Generator, shares: Mapping[str, float]) -> str:
+    names = sorted(shares)
+    weights: NDArray[np.float64] = np.array([shares[name] for name in names], dtype=np.float64)
+    return str(names[int(draw.choice(len(names), p=weights / weights.sum()))])
+
+
+def _query(draw: np.random.Generator, document: Document) -> int:
+    abroad = document.foreign and (not document.own or draw.random() < FOREIGN)
+    texts = document.foreign if abroad else document.own
+    return int(texts[int(draw.integers(len(texts)))])

@@ -1,0 +1,66 @@
+"""What the student learns: the teacher's ranking, the pairs themselves, and the teacher's token vectors.
+
+Scores are MaxSim averaged over the query's tokens, so that long and short queries weigh the same; a temperature makes
+them logits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+TEACHER_TEMPERATURE = 0.02
+"""Fitted on training pairs: where the teacher's softmax over in-batch documents has the least cross-entropy."""
+STUDENT_TEMPERATURE = 0.02
+TRUSTED = 0.02
+"""A document that the teacher scores this much above the pair's own is no negative: it may answer the query too."""
+HIDDEN = -1e4
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weight of each term."""
+
+    ranking: float
+    pairs: float
+    tokens: float
+
+
+def maxsim(
+    queries: torch.Tensor, query_mask: torch.Tensor, documents: torch.Tensor, document_mask: torch.Tensor
+) -> torch.Tensor:
+    """Mean over a query's tokens of the best document token's cosine, ``(queries, documents)``.
+
+    Vectors are ``(texts, tokens, dim)``, normalised; masks ``(texts, tokens)`` are true for tokens.
+    """
+    count, tokens, dim = documents.shape
+    owner = torch.arange(len(queries))[:, None].expand(query_mask.shape)[query_mask]
+    cosines = (queries[query_mask] @ documents.reshape(-1, dim).T).reshape(len(owner), count, tokens)
+    best = (cosines + torch.where(document_mask, 0.0, HIDDEN)).amax(dim=2)
+    sums = torch.zeros(len(queries), count).index_add(0, owner, best)
+    return sums / query_mask.sum(dim=1, keepdim=True)
+
+
+def ranking(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """Kullback-Leibler divergence of the student's distribution over documents from the teacher's."""
+    return torch.nn.functional.kl_div(
+        torch.log_softmax(student / STUDENT_TEMPERATURE, dim=1),
+        torch.log_softmax(teacher / TEACHER_TEMPERATURE, dim=1),
+        log_target=True,
+        reduction="batchmean",
+    )
+
+
+def pairs(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of finding each query's own document; documents that the teacher prefers by far are left out."""
+    own = torch.diagonal(teacher)[:, None]
+    doubtful = teacher > own + TRUSTED
+    logits = (student / STUDENT_TEMPERATURE).masked_fill(doubtful, HIDDEN)
+    return torch.nn.functional.cross_entropy(logits, torch.arange(len(logits)))
+
+
+def tokens(student: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean cosine distance of matched token vectors."""
+    distance = 1 - (student * target).sum(dim=-1)
+    return (distance * mask).sum() / mask.sum()

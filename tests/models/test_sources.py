@@ -1,0 +1,155 @@
+"""Pages out of the sources' own formats, and nothing of the evaluation among them."""
+
+import gzip
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from distill import sources
+from distill.examples import FOREIGN_QUERIES, Texts, choose_examples, limited, read_documents, read_texts
+from distill.sources import Page
+from recipe.errors import FetchError
+
+
+def write_lines(path: Path, rows: list[dict[str, str]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress(text.encode()))
+    else:
+        path.write_text(text)
+
+
+def retrieval_set(
+    folder: Path, documents: dict[str, str], training: dict[str, str], evaluation: dict[str, str]
+) -> None:
+    """A set whose queries are ``{document: query}``."""
+    write_lines(folder / "corpus.jsonl", [{"_id": k, "title": f"On {k}", "text": v} for k, v in documents.items()])
+    for queries, relevant, asked in (
+        ("queries.jsonl", "qrels.tsv", evaluation),
+        ("extra_queries.jsonl", "extra_qrels.tsv", training),
+    ):
+        write_lines(folder / queries, [{"_id": f"q{k}", "text": v} for k, v in asked.items()])
+        lines = ["query-id\tcorpus-id\tscore", *(f"q{k}\t{k}\t1" for k in asked)]
+        (folder / relevant).write_text("\n".join(lines) + "\n")
+
+
+def names(evaluated: bool, count: int) -> list[str]:
+    found = (f"swriter/{n}" for n in range(1000))
+    return [name for name in found if sources.is_evaluated(name) is evaluated][:count]
+
+
+def test_office_pages_leave_out_the_evaluations_pages_and_queries(tmp_path: Path) -> None:
+    (kept, other), (hidden,) = names(False, 2), names(True, 1)
+    for language in sources.LANGUAGES:
+        retrieval_set(
+            tmp_path / f"{language}-lohelp",
+            {kept: "text of kept", other: "text of other", hidden: "text of hidden"},
+            {kept: "tables,rows", other: "Borders"},
+            {hidden: "borders"},
+        )
+    pages = list(sources.office_pages(tmp_path))
+    assert {page.key for page in pages} == {kept, other}
+    assert {page.queries for page in pages if page.key == kept} == {("tables, rows",)}
+    assert {page.queries for page in pages if page.key == other} == {()}  # an evaluation query but for its case
+
+
+def test_segments_of_evaluated_pages_and_headings_are_left_out(tmp_path: Path) -> None:
+    (kept,), (hidden,) = names(False, 1), names(True, 1)
+    long = "A sentence that is long enough to be worth a document."
+    rows = [
+        {"key": f"{page}#{part}", "en": long, "nl": "Een zin."} for page in (kept, hidden) for part in ("par", "hd_")
+    ]
+    write_lines(tmp_path / "libreoffice-help" / "parallel.jsonl.gz", rows)
+    assert [(page.key, page.language) for page in sources.office_segments(tmp_path)] == [
+        (f"{kept}#par", "en"),
+        (f"{kept}#par", "nl"),
+    ]
+
+
+def test_abstracts_that_a_claim_of_the_evaluation_asks_for_are_left_out(tmp_path: Path) -> None:
+    retrieval_set(tmp_path / "en-scifact", {"1": "one", "2": "two"}, {}, {"2": "a claim"})
+    assert [(page.key, page.queries) for page in sources.abstracts(tmp_path)] == [("1", ("On 1",))]
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match=r"parallel\.jsonl\.gz is missing"):
+        list(sources.office_segments(tmp_path))
+
+
+def test_roff_becomes_text() -> None:
+    page = r""".TH RM 1
+.SH NAME
+rm \- remove files
+.SH SYNOPSIS
+.B rm
+[\fIOPTION\fR]...
+.SH DESCRIPTION
+This manual page documents
+.BR rm (1).
+It doesn\(aqt ask.
+"""
+    sections = list(sources.roff_paragraphs(page).values())
+    assert sections == ["rm - remove files", "rm [OPTION]...", "This manual page documents rm (1). It doesn't ask."]
+
+
+@pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="dpkg-deb builds the package that this test reads")
+def test_pages_come_out_of_a_debian_package(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    help_page = root / "usr/share/help/de/gnome-help/clock.page"
+    help_page.parent.mkdir(parents=True)
+    help_page.write_text(
+        "<page><info><desc>Eine Uhr &amp; ein Kalender.</desc></info><title>Uhr</title>"
+        "<p>Die Uhr zeigt <em>Stunden</em> und Minuten in der oberen Leiste.</p></page>"
+    )
+    (root / "DEBIAN").mkdir()
+    (root / "DEBIAN/control").write_text(
+        "Package: gnome-user-docs\nVersion: 1\nArchitecture: all\nMaintainer: x <x@example.org>\nDescription: x\n"
+    )
+    subprocess.run(["dpkg-deb", "--build", str(root), str(tmp_path / "gnome-user-docs_1_all.deb")], check=True)
+    (page,) = sources.desktop_help(tmp_path)
+    assert (page.key, page.language) == ("gnome-help/clock", "de")
+    assert page.text == "Die Uhr zeigt Stunden und Minuten in der oberen Leiste."
+    assert page.queries == ("Uhr", "Eine Uhr & ein Kalender.")
+    with pytest.raises(FetchError, match="apt-get download manpages-de"):
+        list(sources.package_files(tmp_path, "manpages-de", ".*"))
+
+
+def test_translations_of_a_page_are_chosen_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("distill.examples.LIMITS", {"packages": 3})
+    pages = [Page("packages", str(n), language, f"{n} {language}") for n in range(20) for language in ("de", "en")]
+    chosen = limited(pages)
+    assert len(chosen) == 3
+    assert all(set(versions) == {"de", "en"} for versions in chosen.values())
+    assert chosen == limited(reversed(pages))
+
+
+def test_examples_pair_documents_with_queries_of_several_languages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recipe.corpus.word_frequencies", lambda wheel, language: [("wort", 0.5), ("und", 0.1)])
+    monkeypatch.setattr("distill.examples.MIXTURES", 1)
+    pages = [
+        Page("office", "a", language, f"Text in {language}", (f"query in {language}",))
+        for language in ("de", "en", "nl")
+    ]
+    pages.append(Page("stories", "b", "de", "Es war einmal"))
+    pages.append(Page("stories", "b", "en", "Once upon a time"))
+    choose_examples(pages, Path("words"), tmp_path)
+    texts, queries = read_texts(tmp_path)
+    documents = [row for row in read_documents(tmp_path) if row["source"] != "mixtures"]
+    german = next(row for row in documents if texts[row["text"]] == "Text in de")
+    asked = {(language, texts[text]) for language, text in german["queries"]}
+    assert asked == {(language, f"query in {language}") for language in ("de", "en", "nl")}
+    assert len(asked) - 1 <= FOREIGN_QUERIES
+    story = next(row for row in documents if texts[row["text"]] == "Es war einmal")
+    assert [(language, texts[text]) for language, text in story["queries"]] == [("en", "Once upon a time")]
+    assert all(queries[text] for row in documents for _, text in row["queries"])
+    assert not any(queries[row["text"]] for row in documents)
+
+
+def test_a_text_is_kept_once_for_each_role() -> None:
+    texts = Texts()
+    assert [texts.add("query", "a"), texts.add("document", "a"), texts.add("query", "a")] == [0, 1, 0]
