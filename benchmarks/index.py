@@ -72,7 +72,7 @@ def ask(kind: str, folder: Path, queries: Sequence[np.ndarray]) -> dict[str, Any
         path = Path(scratch) / "queries.npz"
         np.savez(path, vectors=np.concatenate(queries), lengths=[len(query) for query in queries])
         command = [sys.executable, index_process.__file__, kind, str(folder), str(path)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
