@@ -27,15 +27,14 @@ def plot(log: dict[str, Any], path: Path) -> None:
     before = 0
     for number, phase in enumerate(log.values()):
         color = (BLUE, ORANGE)[number % 2]
+        scale = phase["tokens"] / max(row["step"] for row in phase["held_out"])
         for term, (label, style) in TERMS.items():
-            points = [(before + row["tokens"], row[term]) for row in phase["steps"] if term in row]
+            points = [(before + row["step"] * scale, row[term]) for row in phase["steps"] if term in row]
             left.plot(*zip(*points, strict=True), style, color=color, label=f"{phase['phase']}: {label}")
-        last = before + phase["tokens"]
-        span = max(row["step"] for row in phase["held_out"])
         for mean, (label, style) in MEANS.items():
-            points = [(before + row["step"] / span * phase["tokens"], row[mean]) for row in phase["held_out"]]
+            points = [(before + row["step"] * scale, row[mean]) for row in phase["held_out"]]
             right.plot(*zip(*points, strict=True), style, marker=".", color=color, label=f"{phase['phase']}: {label}")
-        before = last
+        before += phase["tokens"]
     teacher = next(iter(log.values()))["teacher"]
     for mean, (label, style) in MEANS.items():
         right.axhline(teacher[mean], linestyle=style, color=GREY, linewidth=1, label=f"teacher: {label}")

@@ -166,7 +166,7 @@ def train(phase: Phase, start: Path, cache_folder: Path, examples: Path, folder:
             log["seconds"] += now - clock
             clock = now
             means = {name: round(sum(values) / len(values), 4) for name, values in sums.items()}
-            log["steps"].append({"step": step, "tokens": log["tokens"], **means})
+            log["steps"].append({"step": step, **means})
             logger.info("%s: step %d %s, %.0f s", phase.name, step, means, log["seconds"])
             sums = {}
             if now - saved_at > SAVE_SECONDS:
