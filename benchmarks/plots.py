@@ -17,16 +17,7 @@ from matplotlib.ticker import LogLocator
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#666666")
 MARKERS = "osD^vPX*"
 # Row of the quality benchmark -> name of its point; "int8 Exact" stands for the row "int8" too.
-_QUALITY = {
-    "fp32": "fp32, exact",
-    "int8 Exact": "Exact",
-    "int8 HNSW": "HNSW",
-    "int8 IVF": "IVF",
-    "int8 pool 2": "pool 2",
-    "int8 pool 3": "pool 3",
-    "mean pool": "mean pool",
-    "bm25": "BM25",
-}
+_QUALITY = {row: name for row, name in tables.QUALITY_ROWS.items() if row != "int8"} | {"fp32": "fp32, exact"}
 # Height of a line of text and width of a character, as fractions of the axes.
 _LINE = 0.055
 _CHARACTER = 0.0145

@@ -23,13 +23,12 @@ from typing import get_args
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this file is run by its path: find the package beside it
 
-import safetensors
 import tokenizers
 import torch
-import transformers
 from recipe import checkpoint as layout
 from recipe import corpus, encoder, fetch, packed, pins, projection
 from recipe import vocabulary as pieces
+from recipe.build import versions
 from recipe.errors import RecipeError
 from recipe.stages import code_digest, run_stage, stage_digest
 from recipe.wheels import fetch_wheel
@@ -190,16 +189,6 @@ class Recipe:
 def digests(**stages: Path) -> dict[str, object]:
     """Identities of the stages that another one starts from."""
     return {name: stage_digest(folder) for name, folder in stages.items()}
-
-
-def versions() -> dict[str, str]:
-    """Libraries that the numbers depend on."""
-    return {
-        "safetensors": safetensors.__version__,
-        "tokenizers": tokenizers.__version__,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-    }
 
 
 def publish(finished: Path, out: Path) -> None:

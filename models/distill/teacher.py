@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from recipe.encoder import PREFIXES
-from recipe.projection import fit_projection, rarity
+from recipe.projection import MEAN, fit_projection, rarity
 from safetensors.numpy import save_file
 from tokenizers import Encoding, Tokenizer
 from transformers import AutoModel
@@ -31,8 +31,6 @@ from distill.examples import read_texts
 logger = logging.getLogger(__name__)
 
 DIM = 256
-MEAN = 0.8
-"""Share of the mean that is taken away, as in the projection stage."""
 STUDENT_DIM = 128
 LONGEST_DOCUMENT = 256
 LONGEST_QUERY = 48

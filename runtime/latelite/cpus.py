@@ -19,8 +19,8 @@ def usable_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def int8_flags(root: Path = Path("/")) -> tuple[str, ...] | None:
-    """Those of `INT8_FLAGS` that this machine's first CPU has; None when the system does not tell.
+def cpu_flags(root: Path = Path("/")) -> frozenset[str] | None:
+    """Flags of this machine's first CPU, as /proc/cpuinfo spells them; None when the system does not tell.
 
     Args:
         root: folder that /proc is read below.
@@ -32,9 +32,14 @@ def int8_flags(root: Path = Path("/")) -> tuple[str, ...] | None:
     for line in lines:
         key, _, value = line.partition(":")
         if key.strip() in ("flags", "Features"):
-            flags = set(value.split())
-            return tuple(flag for flag in INT8_FLAGS if flag in flags)
+            return frozenset(value.split())
     return None
+
+
+def int8_flags(root: Path = Path("/")) -> tuple[str, ...] | None:
+    """Those of `INT8_FLAGS` that are among `cpu_flags`; None when the system does not tell."""
+    flags = cpu_flags(root)
+    return None if flags is None else tuple(flag for flag in INT8_FLAGS if flag in flags)
 
 
 def int8_saturates(flags: Collection[str] | None, machine: str) -> bool:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from latelite import __version__
-from latelite.cpus import int8_flags, usable_cpus
+from latelite.cpus import cpu_flags, int8_flags, usable_cpus
 
 OTHER_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "asimdhp", "fphp", "bf16", "sve", "sve2")
 """CPU flags, as /proc/cpuinfo spells them, that decide about the speed of what is not int8."""
@@ -64,7 +64,7 @@ def record(root: Path = ROOT) -> dict[str, Any]:
         ``versions`` (package -> version or None) and ``threads`` (environment variable -> value or None).
     """
     cpuinfo = _cpuinfo(root)
-    int8, flags = int8_flags(root), _flags(cpuinfo)
+    int8, flags = int8_flags(root), cpu_flags(root)
     return {
         "board": _board(root),
         "soc": _soc(root),
@@ -74,7 +74,7 @@ def record(root: Path = ROOT) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "usable_cores": usable_cpus(),
         "int8_flags": None if int8 is None else list(int8),
-        "other_flags": None if flags is None else [flag for flag in OTHER_FLAGS if flag in flags],
+        "other_flags": None if not flags else [flag for flag in OTHER_FLAGS if flag in flags],
         "memory_mib": _memory_mib(root, "MemTotal"),
         "kernel": f"{platform.system()} {platform.release()}",
         "system": _system(root),
@@ -190,11 +190,6 @@ def _cpuinfo(root: Path) -> dict[str, str]:
         if colon:
             found.setdefault(key.strip(), value.strip())
     return found
-
-
-def _flags(cpuinfo: Mapping[str, str]) -> set[str] | None:
-    line = cpuinfo.get("flags") or cpuinfo.get("Features")
-    return set(line.split()) if line else None
 
 
 def _cpu(cpuinfo: Mapping[str, str]) -> str | None:
