@@ -1,17 +1,21 @@
-"""A process of its own that opens one index and asks it: how long, how much memory, which documents?
+"""Building one index, and a process of its own that opens it and asks it: how long, how much memory, which documents?
 
-    python benchmarks/index_process.py KIND FOLDER QUERIES.npz
+    python benchmarks/index_process.py KIND FOLDER QUERIES.npz DEEP
 
-prints one line of JSON. ``QUERIES.npz`` holds ``vectors`` (all tokens, dim) and ``lengths`` (queries,).
+prints one line of JSON. ``QUERIES.npz`` holds ``vectors`` (all tokens, dim) and ``lengths`` (queries,); so many as DEEP
+are asked for 100 documents too.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,7 +28,7 @@ import numpy as np  # noqa: E402
 from token_graph import TokenGraph  # noqa: E402
 
 from latelite import indexes  # noqa: E402
-from latelite.indexes import ivf, ranking  # noqa: E402
+from latelite.indexes import hnsw, ivf, ranking  # noqa: E402
 
 KINDS: dict[str, Callable[[str], Any]] = {
     "Exact float32": lambda folder: indexes.Exact(folder, store="float32"),
@@ -32,8 +36,37 @@ KINDS: dict[str, Callable[[str], Any]] = {
     "IVF": indexes.IVF,
     "HNSW": lambda folder: indexes.HNSW(folder, threads=1),
     "token graph": TokenGraph,
+    "IVF lists": lambda folder: indexes.IVF(folder, scan_threshold=1),
 }
-"""What is compared; all on one thread, with default settings."""
+"""What is compared, all on one thread and, but for the last, with default settings; "IVF lists" never scans."""
+
+_WARM_QUERIES = 20
+_WARM_SECONDS = 1.0
+
+
+def build(kind: str, folder: Path, documents: Sequence[np.ndarray]) -> float | None:
+    """Seconds that it took; None where it is there already."""
+    if folder.exists():
+        return None
+    aside = folder.with_name(folder.name + ".part")
+    shutil.rmtree(aside, ignore_errors=True)  # of a run that was interrupted
+    make = indexes.HNSW if kind == "HNSW" else KINDS[kind]  # which may link its tokens on all CPUs
+    start = time.perf_counter()
+    make(str(aside)).add_documents(range(len(documents)), documents)
+    seconds = time.perf_counter() - start
+    aside.rename(folder)
+    return seconds
+
+
+def ask(kind: str, folder: Path, queries: Sequence[np.ndarray], deep: int = 0) -> dict[str, Any]:
+    """`measured`, in a process of its own."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "queries.npz"
+        np.savez(path, vectors=np.concatenate(queries), lengths=[len(query) for query in queries])
+        command = [sys.executable, __file__, kind, str(folder), str(path), str(deep)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def memory() -> dict[str, int]:
@@ -65,8 +98,11 @@ class Scoring:
         setattr(owner, name, timed)
 
 
-def measured(kind: str, folder: str, queries: list[np.ndarray]) -> dict[str, Any]:
-    """Open, ask every query for 10 and for 100 documents."""
+def measured(kind: str, folder: str, queries: list[np.ndarray], deep: int) -> dict[str, Any]:
+    """Open, ask every query for 10 documents, and the first ``deep`` of them for 100.
+
+    Some queries are asked before, for at most about `_WARM_SECONDS`, so that graphs are loaded and pages are mapped.
+    """
     before = memory()
     start = time.perf_counter()
     index = KINDS[kind](folder)
@@ -75,11 +111,14 @@ def measured(kind: str, folder: str, queries: list[np.ndarray]) -> dict[str, Any
     if isinstance(index, TokenGraph):
         scoring.watch(TokenGraph, "_rerank")
     else:
-        scoring.watch(ivf, "maxsim")
+        scoring.watch(ivf, "maxsim_rows")
+        scoring.watch(hnsw, "maxsim")
         scoring.watch(ranking, "maxsim")
         scoring.watch(ranking, "maxsim_batch")
-    for query in queries[:20]:
-        index([query], k=10)
+    start = time.perf_counter()
+    for query in queries[:_WARM_QUERIES]:
+        if time.perf_counter() - start < _WARM_SECONDS:
+            index([query], k=10)
     times, cpu, scored, found = [], [], [], []
     for query in queries:
         scoring.seconds = 0.0
@@ -96,17 +135,17 @@ def measured(kind: str, folder: str, queries: list[np.ndarray]) -> dict[str, Any
         "cpu_milliseconds": cpu,
         "scoring_milliseconds": scored,
         "top10": found,
-        "top100": [[hit["id"] for hit in index([query], k=100)[0]] for query in queries],
+        "top100": [[hit["id"] for hit in index([query], k=100)[0]] for query in queries[:deep]],
         "anonymous": after["anonymous"] - before["anonymous"],
         "resident": after["resident"] - before["resident"],
     }
 
 
-def main(kind: str, folder: str, queries: str) -> None:
+def main(kind: str, folder: str, queries: str, deep: str) -> None:
     with np.load(queries) as arrays:
         vectors, lengths = arrays["vectors"], arrays["lengths"]
     split = [vectors[a:b] for a, b in pairwise(np.cumsum([0, *lengths]).tolist())]
-    print(json.dumps(measured(kind, folder, split)))
+    print(json.dumps(measured(kind, folder, split, int(deep))))
 
 
 if __name__ == "__main__":

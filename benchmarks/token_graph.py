@@ -1,25 +1,30 @@
 """A graph over all token vectors in float32, as PyLate's Voyager index keeps it: the baseline of ``index.py``.
 
-Voyager where it is installed, else hnswlib, of which it is a fork; both with PyLate's defaults: M 64, ef_construction
-200, ef_search 200, 100 tokens for each query token (lightonai/pylate, ``indexes/voyager.py`` and
-``retrieve/colbert.py``). Candidates are ranked with `latelite.maxsim` from the graph's own vectors, so what differs
-between the rows of the benchmark is where candidates come from and what is kept in memory.
+Voyager where it is installed, else hnswlib, of which it is a fork; both with the defaults of PyLate 1.6.0: space
+cosine, M 64, ef_construction 200, ef_search 200 (``pylate/indexes/voyager.py``), 100 tokens for each query token
+(``default_k_token`` in ``pylate/retrieve/colbert.py``), and all documents of these tokens reranked with their vectors
+from the graph. PyLate reranks with torch; here `latelite.maxsim` does, so what differs between the rows of the
+benchmark is where candidates come from and what is kept in memory. PyLate also reads its maps between documents and
+tokens from pickle files at every query, which is not imitated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from latelite.cpus import usable_cpus
 from latelite.maxsim import maxsim_documents
 
 M = 64
 EF_CONSTRUCTION = 200
 EF_SEARCH = 200
 K_TOKEN = 100
+_AT_ONCE = 64
+"""Documents that are added together."""
 
 
 class TokenGraph:
@@ -109,18 +114,24 @@ def _built(documents: Sequence[np.ndarray], dim: int, tokens: int) -> _Voyager |
         import voyager
 
         graph = voyager.Index(
-            voyager.Space.InnerProduct, num_dimensions=dim, M=M, ef_construction=EF_CONSTRUCTION, max_elements=tokens
+            voyager.Space.Cosine, num_dimensions=dim, M=M, ef_construction=EF_CONSTRUCTION, max_elements=tokens
         )
-        for document in documents:
-            graph.add_items(document, num_threads=1)
+        for block in _blocks(documents):
+            graph.add_items(block, num_threads=usable_cpus())
         return _Voyager(graph)
     import hnswlib
 
-    graph = hnswlib.Index(space="ip", dim=dim)
+    graph = hnswlib.Index(space="cosine", dim=dim)
     graph.init_index(tokens, M=M, ef_construction=EF_CONSTRUCTION)
-    for document in documents:
-        graph.add_items(document, num_threads=1)
+    for block in _blocks(documents):
+        graph.add_items(block, num_threads=usable_cpus())
     return _Hnswlib(graph)
+
+
+def _blocks(documents: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """All tokens in order, a writable copy of some documents' at a time: Voyager refuses what is mapped read-only."""
+    for start in range(0, len(documents), _AT_ONCE):
+        yield np.concatenate(documents[start : start + _AT_ONCE])
 
 
 def _loaded(path: Path, dim: int) -> _Voyager | _Hnswlib:
@@ -130,6 +141,6 @@ def _loaded(path: Path, dim: int) -> _Voyager | _Hnswlib:
         return _Voyager(voyager.Index.load(str(path)))
     import hnswlib
 
-    graph = hnswlib.Index(space="ip", dim=dim)
+    graph = hnswlib.Index(space="cosine", dim=dim)
     graph.load_index(str(path))
     return _Hnswlib(graph)

@@ -15,7 +15,7 @@ from latelite.indexes.index import TokenIndex
 KINDS: dict[str, Callable[..., TokenIndex]] = {
     "Exact": indexes.Exact,
     "Exact-float32": lambda *a, **o: indexes.Exact(*a, store="float32", **o),
-    "HNSW": lambda *a, **o: indexes.HNSW(*a, graph_threshold=1, k_token=600, **o),
+    "HNSW": lambda *a, **o: indexes.HNSW(*a, graph_threshold=1, k_token=600, n_candidates=600, **o),
     "IVF": lambda *a, **o: indexes.IVF(*a, scan_threshold=1, n_centroids=32, n_probe=32, n_candidates=200, **o),
     "HNSW-scanned": lambda *a, **o: indexes.HNSW(*a, graph_threshold=10**9, **o),
 }

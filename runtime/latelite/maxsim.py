@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 from latelite.errors import InvalidVectorsError
 from latelite.maxsim_graphs import GROUP, Kind, feeds, session
 
-BLOCK_TOKENS = 4096
-"""Tokens per product, about; the products of 32 query tokens with them fill half a MiB."""
+BLOCK_TOKENS = 2048
+"""Tokens per product, about; the products of 32 query tokens with them fill a quarter of a MiB."""
 
 _DOCUMENTS_AT_ONCE = 1024
 """Documents whose maxima are held at once, a bound on memory."""
@@ -106,6 +106,43 @@ def maxsim_batch(
     return _scores([_fold(query, dim, quantisation, rough) for query in queries], pieces, lengths, dim)
 
 
+def maxsim_rows(
+    query: NDArray[Any],
+    tokens: NDArray[Any],
+    rows: Ints,
+    lengths: Ints,
+    *,
+    quantisation: Floats | None = None,
+    rough: bool = False,
+) -> Floats:
+    """Score documents by some of their tokens: single rows of a flat store, document after document.
+
+    Args:
+        rows: (tokens to look at,) int64, numbers of rows of ``tokens``; a number beyond the last row means that one.
+        lengths: (documents,) int64, how many of ``rows`` belong to each document.
+
+    Other arguments, result and errors as `maxsim`.
+    """
+    folded = _fold(query, tokens.shape[1], quantisation, rough)
+    if (lengths < 1).any():
+        raise InvalidVectorsError(f"Document {int(np.argmin(lengths))} has no tokens; MaxSim is undefined for it.")
+    if not folded.tokens or not len(lengths):
+        return np.zeros(len(lengths), np.float32)
+    # Each document fills whole groups: its last row is repeated.
+    groups = -(-lengths // GROUP)
+    ends = np.cumsum(lengths)
+    filled = np.minimum(ranges(ends - lengths, groups * GROUP), np.repeat(ends - 1, groups * GROUP))
+    buffer = np.empty((min(BLOCK_TOKENS, len(filled)), tokens.shape[1]), tokens.dtype)
+    no_edges = np.empty(0, np.int64)
+    maxima = []
+    for start in range(0, len(filled), BLOCK_TOKENS):
+        block = buffer[: len(filled) - start]
+        np.take(tokens, rows[filled[start : start + BLOCK_TOKENS]], axis=0, out=block, mode="clip")
+        maxima.append(folded.maxima(_unsigned(block) if quantisation is not None else block, no_edges))
+    best = np.maximum.reduceat(np.concatenate(maxima), np.cumsum(groups) - groups, axis=0)
+    return folded.total(best).astype(np.float32)
+
+
 def maxsim_documents(query: NDArray[Any], documents: Sequence[NDArray[Any]]) -> Floats:
     """Score a list of documents, each (its tokens, dim), against one query (query tokens, dim).
 
@@ -129,6 +166,13 @@ def ranges(starts: Ints, lengths: Ints) -> Ints:
     steps = np.arange(int(ends[-1]) if len(ends) else 0)
     result: Ints = steps + np.repeat(starts - (ends - lengths), lengths)
     return result
+
+
+def _unsigned(codes: NDArray[np.int8]) -> NDArray[np.uint8]:
+    """The same memory with 128 added to each code: that is flipping the top bit."""
+    flipped = codes.view(np.uint8)
+    np.bitwise_xor(flipped, np.uint8(128), out=flipped)
+    return flipped
 
 
 def _slices(tokens: NDArray[Any], offsets: Ints, documents: Ints) -> Iterator[NDArray[Any]]:

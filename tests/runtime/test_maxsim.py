@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from index_samples import documents, naive_maxsim
 from latelite.errors import InvalidVectorsError
-from latelite.maxsim import BLOCK_TOKENS, maxsim, maxsim_batch, maxsim_documents
+from latelite.maxsim import BLOCK_TOKENS, maxsim, maxsim_batch, maxsim_documents, maxsim_rows
 
 
 def flat(corpus: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -148,3 +148,30 @@ def test_refuses_empty_documents_and_wrong_shapes() -> None:
         maxsim_documents(query, [tokens, tokens[:, :3]])
     with pytest.raises(InvalidVectorsError, match="no tokens"):
         maxsim_documents(query, [tokens, tokens[:0]])
+
+
+@pytest.mark.parametrize("quantised", [False, True])
+@pytest.mark.parametrize("rough", [False, True])
+@pytest.mark.parametrize("lengths", [[1], [3, 1, 8, 17], [BLOCK_TOKENS + 5, 2, BLOCK_TOKENS]])
+def test_single_rows_score_as_a_store_of_these_rows(quantised: bool, rough: bool, lengths: list[int]) -> None:
+    rng = np.random.default_rng(0)
+    tokens: np.ndarray = rng.integers(-127, 128, (700, 32)).astype(np.int8)
+    quantisation = np.stack([rng.standard_normal(32), rng.uniform(0.001, 0.01, 32)]).astype(np.float32)
+    if not quantised:
+        tokens, quantisation = quantisation[0] + quantisation[1] * tokens, None
+    query = rng.standard_normal((24, 32)).astype(np.float32)
+    rows = rng.integers(0, 700, sum(lengths))
+    options = {"quantisation": quantisation, "rough": rough}
+    found = maxsim_rows(query, tokens, rows, np.array(lengths), **options)
+    offsets = np.cumsum([0, *lengths])
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, maxsim(query, tokens[rows], offsets, **options), rtol=1e-6, atol=1e-5)
+
+
+def test_single_rows_of_nothing() -> None:
+    tokens, query = np.ones((3, 4), np.float32), np.ones((2, 4), np.float32)
+    none = np.empty(0, np.int64)
+    assert maxsim_rows(query, tokens, none, none).shape == (0,)
+    assert maxsim_rows(query[:0], tokens, np.array([1]), np.array([1])).tolist() == [0.0]
+    with pytest.raises(InvalidVectorsError, match="Document 1 has no tokens"):
+        maxsim_rows(query, tokens, np.array([1, 2]), np.array([2, 0]))

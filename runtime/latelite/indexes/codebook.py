@@ -26,18 +26,22 @@ Ints = NDArray[np.int64]
 _SEED = 100
 _ITERATIONS = 4
 _SAMPLE_PER_CENTROID = 32
+_FREQUENT_AND_RARE = 4
+"""One centroid of so many is fitted to the tokens that lie far from all others ..."""
+_FAR = 10
+"""... one token of so many."""
 _BLOCK = 1 << 14
 """Tokens that are float32 at a time."""
+_ROWS_AT_ONCE = 4096
+"""Centroids per product with a query, which ONNX Runtime holds twice."""
 _BLOCK_PRODUCTS = 1 << 22
 """Products per block: 16 MiB."""
 
 
 @dataclass(frozen=True)
 class Codebook:
-    """Centroids, ready for products."""
+    """Centroids as they are kept, mapped: rounded for products."""
 
-    centroids: Floats
-    """(centroids, dim); mapped."""
     rows: NDArray[np.uint8]
     """(centroids, dim), each component divided by ``steps`` and rounded, plus 128."""
     steps: Floats
@@ -45,12 +49,19 @@ class Codebook:
 
     @classmethod
     def of(cls, centroids: Floats) -> Codebook:
-        """Round ``centroids`` for products."""
+        """Round ``centroids``, (centroids, dim) float32."""
         steps = _steps(centroids)
-        return cls(centroids, _unsigned(centroids, steps), steps)
+        return cls(_unsigned(centroids, steps), steps)
 
     def __len__(self) -> int:
-        return len(self.centroids)
+        return len(self.rows)
+
+    def centroids(self) -> Floats:
+        """(centroids, dim) float32."""
+        decoded = self.rows.astype(np.float32)
+        decoded -= 128
+        decoded *= self.steps
+        return decoded
 
     def closeness(self, query: Floats) -> tuple[NDArray[np.int32], Floats]:
         """Inner products with a query (query tokens, dim), rounded to 7 bits per token.
@@ -62,7 +73,10 @@ class Codebook:
         widest = np.abs(scaled).max(axis=1, initial=0)
         steps = (np.where(widest > 0, widest, 1) / 63).astype(np.float32)
         columns = np.ascontiguousarray(np.rint(scaled / steps[:, None]).T.astype(np.int8))
-        (found,) = products().run(None, {"rows": self.rows, "columns": columns})
+        found = np.empty((len(self), len(query)), np.int32)
+        for start in range(0, len(self), _ROWS_AT_ONCE):
+            part = slice(start, start + _ROWS_AT_ONCE)
+            (found[part],) = products().run(None, {"rows": self.rows[part], "columns": columns})
         return found, steps
 
 
@@ -80,18 +94,32 @@ def sample_size(centroids: int) -> int:
 def fit(sample: NDArray[Any], centroids: int, decode: Callable[[NDArray[Any]], Floats] = np.asarray) -> Floats:
     """Spherical k-means over (tokens, dim): return (centroids, dim) float32, the mean of the tokens of each.
 
-    Starts from random tokens; a centroid that loses all its tokens takes one of those that are farthest from theirs.
-    The same sample always gives the same centroids.
+    A quarter of the centroids are fitted to the tenth of the tokens that lie farthest from the others: frequent tokens
+    would take them all, and a document that answers with a rare word would not be found. The same sample always gives
+    the same centroids.
 
     Args:
         sample: float32 vectors, or what ``decode`` turns into them; only a block of them is float32 at a time.
     """
-    rng = np.random.default_rng(_SEED)
     centroids = min(centroids, len(sample))
+    rare = min(centroids // _FREQUENT_AND_RARE, len(sample) // _FAR)
+    means, farness = _k_means(sample, centroids - rare, decode)
+    if not rare:
+        return means
+    far = np.sort(np.argsort(-farness, kind="stable")[: len(sample) // _FAR])
+    return np.concatenate([means, _k_means(sample[far], rare, decode)[0]])
+
+
+def _k_means(sample: NDArray[Any], centroids: int, decode: Callable[[NDArray[Any]], Floats]) -> tuple[Floats, Floats]:
+    """The means, and how far each token was from the nearest at last, (tokens,) squared.
+
+    Starts from random tokens; a centroid that loses all its tokens takes one of those that are farthest from theirs.
+    """
+    rng = np.random.default_rng(_SEED)
     means: Floats = np.array(decode(sample[np.sort(rng.choice(len(sample), centroids, replace=False))]))
+    farness = np.empty(len(sample), np.float32)
     for _ in range(_ITERATIONS):
         sums = Means(means)
-        farness = np.empty(len(sample), np.float32)
         for start in range(0, len(sample), _BLOCK):
             block = decode(sample[start : start + _BLOCK])
             nearest = assign(block, means)
@@ -100,7 +128,7 @@ def fit(sample: NDArray[Any], centroids: int, decode: Callable[[NDArray[Any]], F
         means = sums.result()
         empty = np.flatnonzero(sums.counts == 0)
         means[empty] = decode(sample[np.argsort(-farness, kind="stable")[: len(empty)]])
-    return means
+    return means, farness
 
 
 class Means:

@@ -14,7 +14,7 @@ from latelite.files import atomic_write
 from latelite.manifest import FileEntry
 
 FORMAT = "latelite-index"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 POINTER_NAME = "CURRENT.json"
 
 

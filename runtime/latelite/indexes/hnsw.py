@@ -11,6 +11,7 @@ tokens comes back only by building the graph anew (issue 249), and ``replace_del
 from __future__ import annotations
 
 import errno
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,15 +24,23 @@ from latelite.errors import IndexCorruptError, MissingExtraError
 from latelite.indexes.exact import everything_allowed
 from latelite.indexes.index import Floats, Ints, TokenIndex
 from latelite.indexes.output import check_content, recorded
+from latelite.indexes.ranking import nth_largest
 from latelite.indexes.segment import Segment
 from latelite.indexes.snapshot import Mask, OpenSegment, Snapshot
 from latelite.manifest import FileEntry
+from latelite.maxsim import maxsim
 
 GRAPH = "graph.bin"
 
 _SEED = 100
 _WIDEST = 16
 """How much further than ``k_token`` a filtered search looks before the filter is applied."""
+_PER_RESULT = 8
+"""Documents whose tokens are all scored per result, at least."""
+_RANKED = 24
+"""Documents that are scored with all bits, at least, ..."""
+_RANKED_PER_RESULT = 1.5
+"""... and per result: rounding a query to 7 bits hardly ever moves a document farther."""
 _FEW = 256
 """Documents; a filter that leaves no more is scored without the graph."""
 
@@ -55,7 +64,8 @@ class HNSW(TokenIndex):
         M: int = 16,
         ef_construction: int = 200,
         ef_search: int = 64,
-        k_token: int = 32,
+        k_token: int = 64,
+        n_candidates: int = 256,
         graph_threshold: int = 8192,
         threads: int | None = None,
     ) -> None:
@@ -65,7 +75,10 @@ class HNSW(TokenIndex):
             M: links per token and layer.
             ef_construction: breadth of the search when a token is linked.
             ef_search: breadth of the search for a query token.
-            k_token: tokens that each query token contributes; their documents are ranked exactly.
+            k_token: tokens that each query token contributes; their documents are the candidates. Up to ``ef_search``
+                they cost the graph no more time.
+            n_candidates: documents whose tokens are all scored (eight times ``k`` where that is more): the best by
+                their contributed tokens alone.
             graph_threshold: tokens from which a segment gets a graph.
             threads: for building and searching graphs; None takes all that the process may use. One thread always
                 builds the same graph; with several, insertion order varies and so may the graph's last misses.
@@ -77,12 +90,14 @@ class HNSW(TokenIndex):
         for name, value in (("M", M), ("ef_construction", ef_construction), ("ef_search", ef_search)):
             if value < 2:
                 raise ValueError(f"{name} must be at least 2, not {value}.")
-        if k_token < 1:
-            raise ValueError(f"k_token must be at least 1, not {k_token}.")
+        for name, value in (("k_token", k_token), ("n_candidates", n_candidates)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}.")
         self._m = M
         self._ef_construction = ef_construction
         self._ef_search = ef_search
         self._k_token = k_token
+        self._n_candidates = n_candidates
         self._graph_threshold = max(graph_threshold, 1)
         self._threads = threads or usable_cpus()
         self._built: dict[str, Any] = {}
@@ -96,6 +111,7 @@ class HNSW(TokenIndex):
             "ef_construction": self._ef_construction,
             "ef_search": self._ef_search,
             "k_token": self._k_token,
+            "n_candidates": self._n_candidates,
             "graph_threshold": self._graph_threshold,
         }
 
@@ -160,7 +176,9 @@ class HNSW(TokenIndex):
 
     def _candidates(self, view: Snapshot, query: Floats, k: int, allowed: Sequence[Mask | None]) -> list[Ints | None]:
         return [
-            everything_allowed(mask) if segment.companion is None else self._near(segment, query, k, mask)
+            everything_allowed(mask)
+            if segment.companion is None
+            else _promising(segment, query, k, self._near(segment, query, k, mask))
             for segment, mask in zip(view.segments, allowed, strict=True)
         ]
 
@@ -176,16 +194,57 @@ class HNSW(TokenIndex):
             wanted = min(wanted * -(-len(files) // documents), wanted * _WIDEST)
         while wanted < tokens:
             try:
-                labels, _ = segment.companion.knn_query(query, k=wanted, num_threads=self._threads)
+                labels, distances = segment.companion.knn_query(query, k=wanted, num_threads=self._threads)
             except RuntimeError:  # fewer tokens are connected than asked for: a scan finds the rest
                 break
-            found = np.unique(np.searchsorted(files.offsets, labels.ravel().astype(np.int64), side="right") - 1)
+            owners = np.searchsorted(files.offsets, labels.astype(np.int64), side="right") - 1
+            found, scores = _scored(owners, distances)
             if mask is not None:
-                found = found[mask[found]]
+                found, scores = found[mask[found]], scores[mask[found]]
             if len(found) >= min(k, documents):
-                return found
+                return _best(found, scores, max(self._n_candidates, _PER_RESULT * k))
             wanted *= 4
         return everything_allowed(mask)
+
+
+def _scored(owners: Ints, distances: Floats) -> tuple[Ints, Floats]:
+    """Documents of the tokens that were found, ascending, and what these tokens say about their scores.
+
+    A document counts, for each query token, by how much its best token is nearer than the farthest that was found:
+    one that was not found is no nearer than that.
+
+    Args:
+        owners, distances: (query tokens, found) the document and the distance of each token.
+    """
+    gains = distances.max(axis=1, keepdims=True) - distances
+    found, places = np.unique(owners, return_inverse=True)
+    best = np.zeros((len(found), len(owners)), np.float32)
+    cells = places.reshape(owners.shape) * len(owners) + np.arange(len(owners))[:, None]
+    order = np.argsort(gains, axis=None)
+    best.ravel()[cells.ravel()[order]] = gains.ravel()[order]  # of several gains in one place the last stays
+    scores: Floats = best.sum(axis=1)
+    return found, scores
+
+
+def _best(numbers: Ints, scores: Floats, wanted: int) -> Ints:
+    """The ``wanted`` best of ``numbers``, still ascending; equal scores at the border all stay."""
+    if len(numbers) <= wanted:
+        return numbers
+    best: Ints = numbers[scores >= nth_largest(scores, wanted)]
+    return best
+
+
+def _promising(segment: OpenSegment, query: Floats, k: int, numbers: Ints | None) -> Ints | None:
+    """Those of the documents ``numbers`` that are among the best for a query of 7 bits, ascending.
+
+    That halves the time for scoring: only what comes near to the ``k`` best is scored with all bits afterwards.
+    """
+    files = segment.files
+    wanted = max(_RANKED, math.ceil(_RANKED_PER_RESULT * k))
+    if numbers is None or len(numbers) <= wanted or files.quantisation is None:
+        return numbers
+    scores = maxsim(query, files.tokens, files.offsets, documents=numbers, quantisation=files.quantisation, rough=True)
+    return _best(numbers, scores, wanted)
 
 
 def _hnswlib() -> Any:

@@ -20,6 +20,11 @@ _NEAR = 2e-6
 """Scores that differ by less than this, relative to the larger (and to 1), may differ by rounding alone."""
 
 
+def nth_largest(scores: Floats, n: int) -> Any:
+    """The ``n``-th largest of more than ``n`` scores: the least that still belongs to the ``n`` best."""
+    return np.partition(scores, len(scores) - n)[len(scores) - n]
+
+
 def accepted_documents(view: Snapshot, where: Callable[[Payload], bool]) -> list[Mask | None]:
     """Per segment the live documents whose payload ``where`` accepts."""
     masks: list[Mask | None] = []
@@ -96,7 +101,7 @@ def _best(
     number, score = np.concatenate(numbers), np.concatenate(scores)
     if len(score) > k:
         # Whatever may tie with the k-th stays in until ties have been put in order.
-        border = np.partition(score, len(score) - k)[len(score) - k]
+        border = nth_largest(score, k)
         kept = np.flatnonzero(score >= border - _tolerance(border))
         number, score = number[kept], score[kept]
     order = np.argsort(-score, kind="stable")

@@ -15,9 +15,9 @@ import pytest
 from index_samples import ids_of, topical
 from latelite import indexes
 from latelite.errors import IndexCorruptError, IndexVersionError, IndexWriteError, MissingExtraError
-from latelite.indexes.codebook import Codebook, assign, centroid_count, fit
+from latelite.indexes.codebook import Codebook, _k_means, assign, centroid_count, distances, fit
 from latelite.indexes.generation import SegmentEntry
-from latelite.indexes.hnsw import GRAPH
+from latelite.indexes.hnsw import GRAPH, _scored
 from latelite.indexes.merging import FANOUT, LARGEST, next_merge
 
 
@@ -125,7 +125,27 @@ def test_merging_goes_on_with_the_graph_of_the_first_segment(tmp_path: Path) -> 
     assert index._snapshot.segments[0].companion.get_current_count() == sum(len(d) for d in corpus[1:])
 
 
-@pytest.mark.parametrize("option", [{"M": 1}, {"ef_construction": 0}, {"ef_search": 1}, {"k_token": 0}])
+def test_found_tokens_tell_which_documents_to_score() -> None:
+    owners = np.array([[4, 2, 2], [7, 4, 2]])
+    distances = np.array([[0.1, 0.2, 0.5], [0.3, 0.6, 0.7]], np.float32)
+    numbers, scores = _scored(owners, distances)
+    assert numbers.tolist() == [2, 4, 7]
+    np.testing.assert_allclose(scores, [0.3, 0.4 + 0.1, 0.4], atol=1e-6)
+
+
+def test_only_so_many_candidates_are_scored_but_never_fewer_than_asked_for(tmp_path: Path) -> None:
+    corpus = topical(200)
+    index = indexes.HNSW(tmp_path, graph_threshold=1, k_token=200, ef_search=200, n_candidates=1)
+    index.add_documents(range(200), corpus)
+    assert len(index(corpus[3], k=60)[0]) == 60
+    assert ids_of(index(corpus[3], k=1)[0]) == [3]
+    (chosen,) = index._candidates(index._snapshot, corpus[3], 2, [None])
+    assert 16 <= len(chosen) <= 24
+
+
+@pytest.mark.parametrize(
+    "option", [{"M": 1}, {"ef_construction": 0}, {"ef_search": 1}, {"k_token": 0}, {"n_candidates": 0}]
+)
 def test_hnsw_refuses_senseless_settings(tmp_path: Path, option: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=next(iter(option))):
         indexes.HNSW(tmp_path, **option)
@@ -134,21 +154,28 @@ def test_hnsw_refuses_senseless_settings(tmp_path: Path, option: dict[str, int])
 # ------------------------------------------------------------------------------------------------------------------ IVF
 
 
+def codebooks(index: indexes.IVF) -> set[str]:
+    """Paths of the codebooks in use, each of which has a file with its steps."""
+    names = {name for name in index._snapshot.shared if not name.endswith(".steps.npy")}
+    assert set(index._snapshot.shared) == names | {name.replace(".npy", ".steps.npy") for name in names}
+    return names
+
+
 def test_added_documents_share_the_codebook_until_it_is_outgrown(tmp_path: Path) -> None:
     index = indexes.IVF(tmp_path, scan_threshold=1)
     corpus = topical(1200)
     index.add_documents(range(100), corpus[:100])
-    first = set(index._snapshot.shared)
+    first = codebooks(index)
     index.add_documents(range(100, 150), corpus[100:150])
-    assert set(index._snapshot.shared) == first
+    assert codebooks(index) == first
     index.add_documents(range(150, 1200), corpus[150:])  # eleven times as many tokens
-    assert len(index._snapshot.shared) == 2
+    assert len(codebooks(index)) == 2
     index.compact()
-    assert len(index._snapshot.shared) == 1
-    assert not set(index._snapshot.shared) & first
-    assert [path.name for path in (tmp_path / "index" / "shared").iterdir()] == [
+    assert len(codebooks(index)) == 1
+    assert not codebooks(index) & first
+    assert {path.name for path in (tmp_path / "index" / "shared").iterdir()} == {
         Path(name).name for name in index._snapshot.shared
-    ]
+    }
     index.verify()
 
 
@@ -157,8 +184,21 @@ def test_a_codebook_is_fitted_again_when_tokens_drift(tmp_path: Path) -> None:
     index.add_documents(range(100), topical(100))
     elsewhere = [np.roll(-document, 5, axis=1) for document in topical(100, topics=3, seed=4)]
     index.add_documents(range(100, 200), elsewhere)
-    assert len(index._snapshot.shared) == 2
+    assert len(codebooks(index)) == 2
     assert ids_of(index(elsewhere[5], k=1)[0]) == [105]
+
+
+def test_a_segment_may_have_nothing_to_contribute(tmp_path: Path) -> None:
+    corpus, query = topical(400), topical(1, seed=8)[0]
+    elsewhere = [-document for document in corpus[:200]]
+    index = indexes.IVF(tmp_path, scan_threshold=1, n_candidates=12)
+    index.add_documents(range(400), corpus).add_documents(range(400, 600), elsewhere)
+    assert all(segment.companion for segment in index._snapshot.segments)
+    near, far = index._candidates(index._snapshot, query, 1, [None, None])
+    assert len(near) > 0
+    assert len(far) == 0
+    exact = indexes.Exact(tmp_path, "exact").add_documents(range(400), corpus)
+    assert ids_of(index(query, k=1)[0]) == ids_of(exact(query, k=1)[0])
 
 
 def test_k_means_finds_directions() -> None:
@@ -185,6 +225,21 @@ def test_every_centroid_keeps_a_token_where_there_are_enough() -> None:
     sample = np.concatenate([crowd, others / np.linalg.norm(others, axis=1, keepdims=True)])
     centroids = fit(sample, 64)
     assert len(np.unique(assign(sample, centroids))) > 50
+
+
+def test_few_tokens_lie_far_from_all_centroids() -> None:
+    """Words as frequent as in a text, more of them than centroids: rare ones must not go without."""
+    rng = np.random.default_rng(0)
+    frequencies = 1 / np.arange(1, 401)
+    words = rng.choice(400, 8000, p=frequencies / frequencies.sum())
+    sample = rng.standard_normal((400, 64))[words] + 0.2 * rng.standard_normal((8000, 64))
+    sample = (sample / np.linalg.norm(sample, axis=1, keepdims=True)).astype(np.float32)
+    plain, fitted = (
+        distances(sample, centroids, assign(sample, centroids))
+        for centroids in (_k_means(sample, 256, np.asarray)[0], fit(sample, 256))
+    )
+    assert np.percentile(fitted, 98) < 0.85 * np.percentile(plain, 98)
+    assert fitted.mean() < 1.05 * plain.mean()
 
 
 def test_integer_products_find_a_centroid_that_is_as_near_as_the_nearest() -> None:

@@ -1,0 +1,120 @@
+"""Inverted lists of token centroids: which centroids a document has, by which tokens, and which documents a centroid.
+
+A *member* is one centroid of one document, however many of the document's tokens belong to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latelite.indexes.codebook import Codebook, Floats, Means, assign
+from latelite.indexes.output import release
+from latelite.indexes.segment import BLOCK_TOKENS, Segment
+
+Ints = NDArray[np.int64]
+Unsigned = NDArray[np.unsignedinteger[Any]]
+
+TOGETHER = 8
+"""Members in a row of `Lists.members`."""
+
+
+@dataclass(frozen=True)
+class Lists:
+    """The inverted lists of one segment, mapped."""
+
+    name: str
+    """Path of the codebook inside the index."""
+    codebook: Codebook
+    members: Unsigned
+    """(rows, `TOGETHER`) centroids of each document, once each, document after document; the last row of a document
+    is filled up by repeating a centroid."""
+    members_offsets: Ints
+    """(documents + 1,) first row of each document."""
+    tokens: Unsigned
+    """(tokens,) number of each token inside its document, member after member."""
+    tokens_offsets: Unsigned
+    """(rows * `TOGETHER` + 1,) first of `tokens` of each member; what fills up a row has none."""
+    postings: Unsigned
+    """(entries,) documents of each centroid, ascending, centroid after centroid."""
+    postings_offsets: Ints
+    """(centroids + 1,)"""
+
+
+@dataclass(frozen=True)
+class Members:
+    """The members of a segment, by document and centroid."""
+
+    documents: Unsigned
+    """(members,) ascending."""
+    centroids: Unsigned
+    """(members,) ascending within a document."""
+    sizes: Unsigned
+    """(members,) tokens of each, at least one."""
+    tokens: Unsigned
+    """(tokens,) number inside its document, member after member, ascending in each."""
+
+
+def members_of(segment: Segment, centroids: Floats, means: Means | None = None) -> Members:
+    """Assign every token of ``segment`` to its centroid; all tokens are added to ``means``.
+
+    What is kept of a block is a few bytes a token, in the smallest unsigned types that hold it.
+    """
+    longest = int(np.diff(segment.offsets).max())
+    found: list[tuple[Unsigned, ...]] = []
+    first = 0
+    while first < len(segment):
+        # Whole documents, about a block of tokens at a time.
+        start = int(segment.offsets[first])
+        last = max(int(np.searchsorted(segment.offsets, start + BLOCK_TOKENS, side="right")) - 1, first + 1)
+        stop = int(segment.offsets[last])
+        nearest = []
+        for position in range(start, stop, BLOCK_TOKENS):
+            block = segment.decoded(position, min(position + BLOCK_TOKENS, stop))
+            nearest.append(assign(block, centroids))
+            if means is not None:
+                means.add(block, nearest[-1])
+        release(segment.tokens)
+        owners = np.repeat(np.arange(first, last), np.diff(segment.offsets[first : last + 1]))
+        keys = (owners << 32) | np.concatenate(nearest)
+        order = np.argsort(keys, kind="stable")
+        keys, sizes = np.unique(keys[order], return_counts=True)
+        numbers = order - (segment.offsets[owners] - start)  # sorting keeps documents where they are
+        found.append(
+            (
+                (keys >> 32).astype(np.min_scalar_type(len(segment) - 1)),
+                (keys & 0xFFFFFFFF).astype(np.min_scalar_type(len(centroids) - 1)),
+                sizes.astype(np.min_scalar_type(longest)),
+                numbers.astype(np.min_scalar_type(longest - 1)),
+            )
+        )
+        first = last
+    return Members(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def arrays_of(members: Members, documents: int, centroids: int) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The arrays of `Lists` by name, in the smallest unsigned types that hold them.
+
+    Args:
+        documents, centroids: how many there are; each document has at least one member.
+    """
+    lengths = np.bincount(members.documents, minlength=documents)
+    rows = -(-lengths // TOGETHER)
+    row_ends = np.cumsum(rows)
+    firsts = np.cumsum(lengths) - lengths
+    # Place of each member in the rows; what is left over repeats the document's first centroid, without tokens.
+    places = np.arange(len(members.centroids)) + np.repeat((row_ends - rows) * TOGETHER - firsts, lengths)
+    filled = np.repeat(members.centroids[firsts], rows * TOGETHER)
+    filled[places] = members.centroids
+    yield "members", filled.reshape(-1, TOGETHER)
+    yield "members_offsets", np.append(0, row_ends)
+    yield "tokens", members.tokens
+    ends = np.zeros(len(filled) + 1, np.min_scalar_type(len(members.tokens)))
+    ends[places + 1] = members.sizes
+    yield "tokens_offsets", np.cumsum(ends, dtype=ends.dtype)
+    yield "postings", members.documents[np.argsort(members.centroids, kind="stable")]
+    yield "postings_offsets", np.append(0, np.cumsum(np.bincount(members.centroids, minlength=centroids)))
