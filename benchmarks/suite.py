@@ -95,6 +95,7 @@ def steps(options: argparse.Namespace) -> list[Step]:
     found = [
         Step("maxsim", ()),
         Step("encode", bundle),
+        Step("graph_choices", ()),
         Step("search", (*bundle, "--min-seconds", "60")),
         Step("footprint", (*bundle, "--documents", "1000", "2000", "5000")),
         Step("peers", (*bundle, *checkpoint, *peers, "--documents", "1000")),

