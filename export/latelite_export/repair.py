@@ -25,7 +25,6 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from latelite.session import session_options
 from latelite_export.graph.quantisation import Cache
 from latelite_export.quantize import Plan, Product, Scheme, products, quantize
 from latelite_export.ranking import maxsim, overlap
@@ -320,7 +319,7 @@ def _encode(model: onnx.ModelProto, samples: Sequence[Sample]) -> list[Floats]:
 
 
 def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    """With the runtime's options: without them int8 sums overflow on an x86 that lacks VNNI."""
-    return onnxruntime.InferenceSession(
-        model.SerializeToString(), session_options(threads=1), providers=["CPUExecutionProvider"]
-    )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
