@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from distill.pages import fold
+
 LONGEST_PASSAGE = 900
 """Characters after which a new passage begins."""
 SHORTEST_PARAGRAPH = 25
@@ -24,7 +26,7 @@ NUMBERING = re.compile(r"^(?:(?:Chapter|Kapitel|Capítulo|Chapitre|Capitolo|Hoof
 
 def plain(markup: str) -> str:
     """Text of a piece of markup, white space folded; entities that only its own schema knows become their names."""
-    return " ".join(ENTITY.sub(r"\1", html.unescape(TAG.sub("", markup))).split())
+    return fold(ENTITY.sub(r"\1", html.unescape(TAG.sub("", markup))))
 
 
 @dataclass

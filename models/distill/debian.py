@@ -19,7 +19,7 @@ from recipe.errors import FetchError
 
 from distill import dictionaries
 from distill.books import passages, plain
-from distill.pages import SHORTEST, Page
+from distill.pages import SHORTEST, Page, fold
 
 MANUALS = [
     "manpages",
@@ -163,7 +163,7 @@ def roff_paragraphs(source: str) -> dict[str, str]:
             line = pattern.sub(replacement, line)
         if name:
             sections[name] += " " + line
-    return {name: " ".join(text.split()) for name, text in sections.items()}
+    return {name: fold(text) for name, text in sections.items()}
 
 
 def manual_pages(packages: Path) -> Iterator[Page]:
