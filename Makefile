@@ -11,7 +11,7 @@ OUT ?= models/default-onnx
 DATA ?=
 BENCH_OPTIONS ?=
 PEERS ?= pylate sentence-transformers openvino maxsim-cpu fast-plaid voyager
-DEFAULT_CHECKPOINT := models/build/default
+DEFAULT_CHECKPOINT := models/latelite-colbert-16m
 DEFAULT_BUNDLE := models/default-onnx
 DEMO_COLLECTION := models/build/stdlib.lt
 
@@ -28,13 +28,10 @@ help:  ## this list
 install: $(VENV)/.runtime  ## the runtime, with hnswlib, into .venv
 
 export: $(VENV)/.toolchain  ## checkpoint -> bundle: CHECKPOINT=<hub id or folder> OUT=<folder> [OVERRIDE=1]
-ifeq ($(CHECKPOINT),)
-	$(BIN)/python models/recipe/build.py -o $(DEFAULT_CHECKPOINT)
-endif
 	$(BIN)/latelite-export $(or $(CHECKPOINT),$(DEFAULT_CHECKPOINT)) -o $(OUT) \
 		$(if $(or $(OVERRIDE),$(filter $(DEFAULT_BUNDLE),$(OUT))),--override)
 
-$(DEFAULT_BUNDLE)/manifest.json:
+$(DEFAULT_BUNDLE)/manifest.json: $(DEFAULT_CHECKPOINT)/model.safetensors
 	$(MAKE) export CHECKPOINT= OUT=$(DEFAULT_BUNDLE)
 	rm -rf $(DEMO_COLLECTION)  # of another model, if there is one
 

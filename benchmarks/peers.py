@@ -1,6 +1,6 @@
 """latelite beside what would be used instead: the same texts, the same machine, one after another, one thread each.
 
-    python benchmarks/peers.py --checkpoint models/build/default --bundle models/default-onnx
+    python benchmarks/peers.py --checkpoint models/latelite-colbert-16m --bundle models/default-onnx
     python benchmarks/peers.py --peer pylate=/path/to/python --peer voyager=/path/to/python
 
 Encoders (the same checkpoint): latelite int8 and fp32, PyLate and Sentence Transformers 6 (PyTorch), OpenVINO (a plain

@@ -25,7 +25,7 @@ from results import Result
 ROOT = results.ROOT
 README = Path("README.md")
 REPORT = Path("benchmarks/README.md")
-CARD = Path("models/e5-small-colbert/README.md")
+CARD = Path("models/latelite-colbert-16m/README.md")
 """The default model's card."""
 PLOTS = Path("benchmarks/plots")
 _PART = re.compile(r"(?<=<!-- begin results -->\n).*?(?=<!-- end results -->)", re.DOTALL)

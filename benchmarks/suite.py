@@ -143,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="run only these")
     parser.add_argument("--part", metavar="NAME", help="name of what is run, where it is not all; with --only")
     parser.add_argument("--bundle", type=Path, default=Path("models/default-onnx"))
-    parser.add_argument("--checkpoint", type=Path, default=Path("models/build/default"))
+    parser.add_argument("--checkpoint", type=Path, default=Path("models/latelite-colbert-16m"))
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON", help="see peers.py")
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     parser.add_argument("--replace", action="store_true", help="delete earlier results of this machine")

@@ -1,9 +1,10 @@
-"""Build the default checkpoint: one command for all stages, or one stage by name.
+"""Train a checkpoint of the 15 M class: one command for all stages, or up to one stage by name.
 
-    python models/recipe/build.py -o models/build/default
-    python models/recipe/build.py --stage vocabulary
+    python models/recipe/build.py --texts TEXTS --data DATA --packages PACKAGES -o models/build/checkpoint
+    python models/recipe/build.py --texts ... --stage student
 
-A stage whose inputs have not changed is taken from the work folder, so an interrupted build goes on where it stopped.
+A stage whose inputs have not changed is taken from the work folder. The long ones (teacher, multilingual, english) go
+on where they were killed.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ import json
 import logging
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import get_args
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this file is run by its path: find the package beside it
@@ -25,15 +29,56 @@ import tokenizers
 import torch
 import transformers
 
-from recipe import checkpoint, corpus, encoder, fetch, packed, pins, projection, vocabulary
+from recipe import (
+    alignment,
+    batches,
+    books,
+    checkpoint,
+    corpus,
+    debian,
+    dictionaries,
+    docstrings,
+    encoder,
+    examples,
+    fetch,
+    heldout,
+    layout,
+    lexicon,
+    losses,
+    packed,
+    pages,
+    phases,
+    pieces,
+    pins,
+    projection,
+    questions,
+    sources,
+    student,
+    switching,
+    teacher,
+    training,
+    vocabulary,
+)
 from recipe.errors import RecipeError
 from recipe.stages import code_digest, run_stage, stage_digest
 from recipe.wheels import fetch_wheel
 
 logger = logging.getLogger("recipe")
 
-WORK = Path(__file__).resolve().parents[1] / "build" / "work"
-STAGES = ("fetch", "vocabulary", "encoder", "projection", "checkpoint")
+WORK = Path(__file__).resolve().parents[1] / "build" / "recipe"
+STAGES = (
+    "fetch", "examples", "vocabulary", "encoder", "teacher", "student", "lexicon", "alignment",
+    "multilingual", "english", "crossing", "aligning", "programming", "checkpoint",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Text:
+    """Where the training text lies; see ``sources``."""
+
+    texts: Path
+    data: Path
+    packages: Path
 
 
 @dataclass(frozen=True)
@@ -41,53 +86,138 @@ class Recipe:
     """One build: where it works and what it is made of. Each stage is the folder of its output, made on first use."""
 
     work: Path
+    text: Text
     source: fetch.Source = "auto"
+
+    def run(
+        self, name: str, modules: tuple[ModuleType, ...], inputs: dict[str, object], build: Callable[[Path], None],
+        resumable: bool = False,
+    ) -> Path:  # fmt: skip
+        return run_stage(self.work, name, {"code": code_digest(*modules), **inputs}, build, resumable)
 
     @cached_property
     def fetch(self) -> Path:
-        inputs = {"code": code_digest(fetch, packed, pins), "source": self.source}
-        return run_stage(self.work, "fetch", inputs, lambda out: fetch.fetch(out, self.wheels, self.source))
+        inputs: dict[str, object] = {"source": self.source}
+        return self.run("fetch", (fetch, packed, pins), inputs, lambda out: fetch.fetch(out, self.wheels, self.source))
+
+    @cached_property
+    def examples(self) -> Path:
+        words, text = self.wheel(pins.WORDS), self.text
+        inputs: dict[str, object] = {"files": sources.fingerprint(text.texts, text.data, text.packages)}
+        return self.run(
+            "examples",
+            (examples, sources, pages, debian, books, dictionaries, docstrings, questions, corpus),
+            inputs,
+            lambda out: examples.build_examples(text.texts, text.data, text.packages, words, out),
+        )
 
     @cached_property
     def vocabulary(self) -> Path:
-        source = self.fetch
+        source, chosen = self.fetch, self.examples
         words, messages = self.wheel(pins.WORDS), self.wheel(pins.MESSAGES)
-        tokenizer = {"tokenizers": tokenizers.__version__}
-        inputs = {"code": code_digest(vocabulary, corpus, pins), "fetch": stage_digest(source), **tokenizer}
-        return run_stage(
-            self.work, "vocabulary", inputs, lambda out: vocabulary.cut_vocabulary(source, words, messages, out)
+        inputs = {**digests(fetch=source, examples=chosen), "tokenizers": tokenizers.__version__}
+        return self.run(
+            "vocabulary",
+            (vocabulary, pieces, corpus, pins),
+            inputs,
+            lambda out: vocabulary.cut_vocabulary(source, words, messages, chosen, out),
         )
 
     @cached_property
     def encoder(self) -> Path:
         source, cut = self.fetch, self.vocabulary
-        inputs = {"code": code_digest(encoder), "fetch": stage_digest(source), "vocabulary": stage_digest(cut)}
-        return run_stage(self.work, "encoder", inputs, lambda out: encoder.build_encoder(source, cut, out))
+        return self.run(
+            "encoder",
+            (encoder,),
+            digests(fetch=source, vocabulary=cut),
+            lambda out: encoder.build_encoder(source, cut, out),
+        )
 
     @cached_property
-    def projection(self) -> Path:
-        built, words, messages = self.encoder, self.wheel(pins.WORDS), self.wheel(pins.MESSAGES)
-        _, document_prefix = encoder.PREFIXES
-        inputs = {"code": code_digest(projection, corpus), "encoder": stage_digest(built), **versions()}
-        return run_stage(
-            self.work,
-            "projection",
-            inputs,
-            lambda out: projection.build_projection(built, words, messages, document_prefix, out),
+    def teacher(self) -> Path:
+        source, cut, chosen = self.fetch, self.encoder, self.examples
+        return self.run(
+            "teacher",
+            (teacher, projection),
+            digests(fetch=source, encoder=cut, examples=chosen),
+            lambda out: teacher.cache_teacher(source, cut, chosen, out),
+            resumable=True,
+        )
+
+    @cached_property
+    def lexicon(self) -> Path:
+        source, words, packages = self.fetch, self.wheel(pins.WORDS), self.text.packages
+        inputs = {**digests(fetch=source), "files": sources.dictionaries_used(packages)}
+        return self.run(
+            "lexicon",
+            (lexicon, dictionaries, corpus),
+            {**inputs, "simplemma": metadata.version("simplemma")},
+            lambda out: lexicon.build_lexicon(source, words, packages, out),
+        )
+
+    @cached_property
+    def alignment(self) -> Path:
+        words, text = self.wheel(pins.WORDS), self.text
+        inputs: dict[str, object] = {"files": sources.fingerprint(text.texts, text.data, text.packages)}
+        return self.run(
+            "alignment",
+            (alignment, lexicon, sources, pages, debian, books, corpus),
+            {**inputs, "simplemma": metadata.version("simplemma")},
+            lambda out: alignment.build_alignment(text.texts, text.data, text.packages, words, out),
+        )
+
+    @cached_property
+    def student(self) -> Path:
+        cut, cache = self.encoder, self.teacher
+        return self.run(
+            "student",
+            (student,),
+            digests(encoder=cut, teacher=cache),
+            lambda out: student.build_student(cut, cache, out),
+        )
+
+    @cached_property
+    def multilingual(self) -> Path:
+        return self.phase(phases.MULTILINGUAL, self.student)
+
+    @cached_property
+    def english(self) -> Path:
+        return self.phase(phases.ENGLISH, self.multilingual)
+
+    @cached_property
+    def crossing(self) -> Path:
+        return self.phase(phases.CROSSING, self.english)
+
+    @cached_property
+    def aligning(self) -> Path:
+        return self.phase(phases.ALIGNING, self.crossing)
+
+    @cached_property
+    def programming(self) -> Path:
+        return self.phase(phases.PROGRAMMING, self.aligning)
+
+    def phase(self, phase: training.Phase, start: Path) -> Path:
+        cache, chosen, words = self.teacher, self.examples, self.lexicon
+        aligned = self.alignment if phase.mix.aligned else None
+        inputs = digests(start=start, teacher=cache, lexicon=words, **({"alignment": aligned} if aligned else {}))
+        return self.run(
+            phase.name,
+            (training, batches, switching, losses, heldout),
+            {**inputs, "phase": repr(phase), "torch": torch.__version__},
+            lambda out: training.train(phase, start, cache, chosen, words, aligned, out),
+            resumable=True,
         )
 
     @cached_property
     def checkpoint(self) -> Path:
-        built, projected = self.encoder, self.projection
-        record = self.record()
-        inputs = {
-            "code": code_digest(checkpoint),
-            "encoder": stage_digest(built),
-            "projection": stage_digest(projected),
-            "record": record,
-        }
-        return run_stage(
-            self.work, "checkpoint", inputs, lambda out: checkpoint.write_checkpoint(built, projected, record, out)
+        trained, record = self.programming, self.record()
+        stages = (self.multilingual, self.english, self.crossing, self.aligning, trained)
+        logs = {stage.name: json.loads((stage / "log.json").read_text()) for stage in stages}
+        return self.run(
+            "checkpoint",
+            (checkpoint, layout),
+            {**digests(trained=trained), "record": record},
+            lambda out: checkpoint.write_checkpoint(trained, record, logs, out),
         )
 
     @property
@@ -98,10 +228,16 @@ class Recipe:
         return fetch_wheel(wheel, self.wheels)
 
     def record(self) -> dict[str, object]:
-        """What the checkpoint was made of, without times or paths: equal builds have equal records."""
-        source = json.loads((self.fetch / "source.json").read_text())
-        text = [{k: v for k, v in asdict(wheel).items() if v} for wheel in (pins.WORDS, pins.MESSAGES)]
-        return {"name": "e5-small-colbert", "source": source, "text": text, "toolchain": versions()}
+        """What the checkpoint was made of, without times or paths."""
+        return {
+            "name": checkpoint.NAME,
+            "source": json.loads((self.fetch / "source.json").read_text()),
+            "words": [{k: v for k, v in asdict(wheel).items() if v} for wheel in (pins.WORDS, pins.MESSAGES)],
+            "documents": json.loads((self.examples / "counts.json").read_text()),
+            "coverage": json.loads((self.vocabulary / "coverage.json").read_text()),
+            "phases": [asdict(phase) for phase in phases.ALL],
+            "toolchain": versions(),
+        }
 
 
 def versions() -> dict[str, str]:
@@ -114,29 +250,39 @@ def versions() -> dict[str, str]:
     }
 
 
+def digests(**stages: Path) -> dict[str, object]:
+    """Identities of the stages that another one starts from."""
+    return {name: stage_digest(folder) for name, folder in stages.items()}
+
+
 def publish(finished: Path, out: Path) -> None:
-    """Copy the finished checkpoint to ``out``, replacing a checkpoint that this recipe wrote, and nothing else."""
-    if out.exists() and any(out.iterdir()) and not (out / "recipe.json").exists():
+    """Copy the finished checkpoint to ``out``, replacing files of that name and leaving others (a model card) alone."""
+    out.mkdir(parents=True, exist_ok=True)
+    if any(out.iterdir()) and not (out / "recipe.json").exists() and not (out / "README.md").exists():
         raise RecipeError(f"{out} holds something other than a checkpoint of this recipe: choose another folder")
-    aside = out.with_name(out.name + ".part")
-    shutil.rmtree(aside, ignore_errors=True)
-    shutil.copytree(finished, aside, ignore=shutil.ignore_patterns("stage.json"))
-    shutil.rmtree(out, ignore_errors=True)
-    aside.rename(out)
+    shutil.copytree(finished, out, ignore=shutil.ignore_patterns("stage.json"), dirs_exist_ok=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Build the default checkpoint.")
+    parser = argparse.ArgumentParser(description="Train a checkpoint of the 15 M class.")
+    parser.add_argument("--texts", type=Path, required=True, help="folder with libreoffice-help/, debian-descriptions/")
+    parser.add_argument("--data", type=Path, required=True, help="folder of retrieval sets in BEIR layout")
+    parser.add_argument("--packages", type=Path, required=True, help="folder of Debian packages (apt-get download)")
+    names = " ".join((*debian.PACKAGES, *docstrings.PACKAGES))
+    parser.add_argument("--list-packages", action="version", version=names, help="names of the packages, and stop")
     parser.add_argument("-o", "--out", type=Path, help="folder for the checkpoint")
-    parser.add_argument("--source", choices=get_args(fetch.Source), default="auto", help="where the original is from")
+    parser.add_argument("--source", choices=get_args(fetch.Source), default="auto", help="where the teacher is from")
     parser.add_argument("--work", type=Path, default=WORK, help="folder for wheels and finished stages")
     parser.add_argument("--stage", choices=STAGES, default="checkpoint", help="last stage to run")
+    parser.add_argument("--threads", type=int, default=2, help="PyTorch's threads; results differ in the last digits")
     options = parser.parse_args(arguments)
     if options.stage == "checkpoint" and options.out is None:
         parser.error("-o FOLDER is needed for the checkpoint")
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    torch.set_num_threads(options.threads)
     try:
-        finished: Path = getattr(Recipe(options.work, options.source), options.stage)
+        text = Text(options.texts, options.data, options.packages)
+        finished: Path = getattr(Recipe(options.work, text, options.source), options.stage)
         if options.out is not None:
             publish(finished, options.out)
             logger.info("wrote %s", options.out)

@@ -21,6 +21,7 @@ from latelite.collection import Collection
 QUESTIONS = (
     ("en", "How do I delete a directory tree?"),
     ("de", "Wie lege ich eine temporäre Datei an?"),
+    ("de", "Wie lösche ich ein Verzeichnis mit allen Dateien?"),
     ("fr", "Comment calculer la médiane d'une liste ?"),
     ("es", "¿Cómo calculo la desviación estándar?"),
     ("it", "Come si crea un archivio ZIP?"),
@@ -44,9 +45,9 @@ _LEFT_OUT = {
 def docstrings() -> Iterator[tuple[str, str, str]]:
     """Public modules, classes, functions and methods of the standard library: (name, kind, text), sorted by file.
 
-    The text is what a person would file the docstring under: the last part of the name as words, then the first two
-    paragraphs. Measured on the questions below, whole names and parameter lists pull in look-alikes ("mkdtemp" for a
-    temporary file), and what comes after the second paragraph is mostly lists of options.
+    The text is what a person would file the docstring under: the module, the last part of the name as words, the first
+    two paragraphs. Measured on the questions below with the default model: parameter lists pull in look-alikes, without
+    the module one answer more is missed, and what comes after the second paragraph is mostly lists of options.
     """
     library = Path(sysconfig.get_paths()["stdlib"])
     for file in sorted(library.rglob("*.py")):
@@ -74,8 +75,9 @@ def _documented(node: ast.Module | ast.ClassDef, name: str, kind: str) -> Iterat
 
 
 def _filed(name: str, docstring: str) -> str:
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", name.rsplit(".", 1)[-1])
-    return f"{words}: " + "\n".join(docstring.split("\n\n")[:2])
+    module, _, rest = name.partition(".")
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", rest.rsplit(".", 1)[-1])
+    return f"{module} {words}".rstrip() + ": " + "\n".join(docstring.split("\n\n")[:2])
 
 
 def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:

@@ -1,7 +1,7 @@
 """Passages out of handbooks, and which of them are translations of each other."""
 
-from distill import books
-from distill.books import passages, read_sections
+from recipe import books
+from recipe.books import passages, read_sections
 
 PARAGRAPHS = ["Der Mars ist der vierte Planet der Sonne.", "Er hat zwei kleine Monde, Phobos und Deimos."]
 ENGLISH = ["Mars is the fourth planet from the Sun.", "It has two small moons, Phobos and Deimos."]

@@ -1,13 +1,13 @@
 """Word lists and messages out of wheels."""
 
 import gzip
-import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import msgpack
 import pytest
-from recipe.corpus import messages, word_frequencies
+from recipe.corpus import messages, mixtures, word_frequencies
 from recipe.errors import FormatError
 
 
@@ -37,20 +37,7 @@ def test_a_language_that_is_not_there_is_named(tmp_path: Path) -> None:
         list(word_frequencies(word_wheel(tmp_path / "w.whl", []), "sv"))
 
 
-def catalogue(pairs: dict[str, str]) -> bytes:
-    """A compiled gettext catalogue."""
-    items = sorted({"": "Content-Type: text/plain; charset=UTF-8\n", **pairs}.items())
-    originals = [key.encode() for key, _ in items]
-    translations = [text.encode() for _, text in items]
-    head, tables, body = 28, b"", b""
-    start = head + 16 * len(items)
-    for raw in [*originals, *translations]:
-        tables += struct.pack("<II", len(raw), start + len(body))
-        body += raw + b"\0"
-    return struct.pack("<7I", 0x950412DE, 0, len(items), head, head + 8 * len(items), 0, 0) + tables + body
-
-
-def test_messages_come_in_each_language_once(tmp_path: Path) -> None:
+def test_messages_come_in_each_language_once(tmp_path: Path, catalogue: Callable[[dict[str, str]], bytes]) -> None:
     german = catalogue({"File": "Datei", "Save": "Speichern", "Document": "Datei"})
     brazilian = catalogue({"File": "Arquivo"})
     path = wheel(
@@ -66,3 +53,12 @@ def test_messages_come_in_each_language_once(tmp_path: Path) -> None:
     assert found["pt"] == ["Arquivo"]
     assert sorted(found["en"]) == ["Document", "File", "Save"]
     assert found["fr"] == []
+
+
+def test_mixtures_follow_frequency_and_the_seed() -> None:
+    words = [("oft", 1.0), ("selten", 1e-4)]
+    texts = mixtures(words, 5, 200, seed=1)
+    assert texts == mixtures(words, 5, 200, seed=1) != mixtures(words, 5, 200, seed=2)
+    drawn = " ".join(texts).lower().split()
+    assert len(drawn) == 1000
+    assert 0 < drawn.count("selten") < 40  # one in a hundred, by the root of the frequency

@@ -5,16 +5,20 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from distill.dictionaries import PACKAGES, Translations, entries, translations
+from recipe.dictionaries import PACKAGES, Translations, entries, translations
 
 FREEDICT = """\
 00-database-info
  Maintainer: nobody
 
 median /miːdiən/ <n>
-1. médiane, (math.) valeur médiane
+1. médiane, (math.) valeur médiane <fem>
 2. médian
  see: {middle}
+medium /miːdiəm/ (M /em/)
+ [am.] moyen <v, trans> Mo.,  /mo/
+   Synonym: {mean}
+      "of medium size"  - de taille moyenne
 
 to tidy up /x/ <v>
 ranger
@@ -22,7 +26,12 @@ ranger
 
 
 def test_translations_come_without_notes_and_references() -> None:
-    assert translations(FREEDICT) == {"median": ["médiane", "valeur médiane", "médian"], "to tidy up": ["ranger"]}
+    assert list(translations(FREEDICT)) == [
+        ("median", ["médiane", "valeur médiane"]),
+        ("median", ["médian"]),
+        ("medium", ["moyen Mo."]),
+        ("tidy up", ["ranger"]),
+    ]
 
 
 def test_the_first_word_that_a_dictionary_knows_is_translated() -> None:

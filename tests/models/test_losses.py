@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from distill import losses
+from recipe import losses
 
 
 def vectors(*shape: int, seed: int) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """Questions made of titles and of spans of text."""
 
 import pytest
-from distill import questions
+from recipe import questions
 from recipe.pins import LANGUAGES
 
 TEXT = "Der Mars, der vierte Planet der Sonne, hat zwei kleine Monde. Kurz."

@@ -2,16 +2,18 @@
 
 import gzip
 import json
+import re
 import shutil
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from distill import debian, sources
-from distill.examples import FOREIGN_QUERIES, Texts, choose_examples, limited, read_documents, read_texts
-from distill.pages import Page
-from distill.questions import of_text, of_title
+from recipe import debian, sources
 from recipe.errors import FetchError
+from recipe.examples import FOREIGN_QUERIES, Texts, choose_examples, limited, read_documents, read_texts
+from recipe.pages import Page
+from recipe.questions import of_text, of_title
 
 
 def write_lines(path: Path, rows: list[dict[str, str]]) -> None:
@@ -118,8 +120,58 @@ def test_pages_come_out_of_a_debian_package(tmp_path: Path) -> None:
         list(debian.package_files(tmp_path, "manpages-de", ".*"))
 
 
+def package(monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes]) -> None:
+    """Let every package hold these files."""
+
+    def matching(packages: Path, name: str, pattern: str) -> Iterator[tuple[re.Match[str], bytes]]:
+        del packages, name
+        for path, raw in files.items():
+            if match := re.fullmatch(pattern, path):
+                yield match, raw
+
+    monkeypatch.setattr(debian, "package_files", matching)
+
+
+def test_the_reference_gives_signatures_with_their_descriptions(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = """
+<dt class="sig sig-object py" id="statistics.mean">
+<span>statistics.</span><span>mean</span>(<em>data</em>)<a class="headerlink">¶</a></dt>
+<dd><p>Return the arithmetic mean of data.
+It may be a sequence.</p><pre>mean([1])</pre><p>The mean is the sum &amp; a division.</p></dd>
+<dt class="sig" id="statistics.x">x</dt>
+<dd><p>Short.</p></dd>"""
+    package(monkeypatch, {"/usr/share/doc/python3.11/html/library/statistics.html": source.encode()})
+    (page,) = debian.reference(Path("packages"))
+    assert (page.source, page.key, page.language) == ("reference", "statistics:0", "en")
+    assert page.text == (
+        "statistics.mean(data) Return the arithmetic mean of data. It may be a sequence. "
+        "The mean is the sum & a division."
+    )
+    assert page.queries == ("Return the arithmetic mean of data.",)
+
+
+def test_glosses_name_their_words_and_definitions_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    gloss = "the value below which 50% of the cases fall"
+    lines = f"  licence\n06021761 09 n 02 median 0 median_value 0 001 @ 0 n 0000 | {gloss}  \n1 09 n 01 x 0 | short\n"
+    package(monkeypatch, {"/usr/share/wordnet/data.noun": lines.encode()})
+    (named,), (bare,) = debian.glosses(Path("packages")), debian.definitions(Path("packages"))
+    assert (named.text, named.queries) == (f"median, median value: {gloss}", ("median, median value",))
+    assert (bare.text, bare.queries, bare.key) == (gloss, named.queries, named.key)
+
+
+def test_messages_of_a_program_are_aligned_over_the_languages(
+    monkeypatch: pytest.MonkeyPatch, catalogue: Callable[[dict[str, str]], bytes]
+) -> None:
+    original, translated = "MEDIAN:median of a data set", "MEDIAN:Median eines Datensatzes"
+    raw = catalogue({original: translated, "short": "kurz"})
+    package(monkeypatch, {"/usr/share/locale/de/LC_MESSAGES/gnumeric-1.12.55.mo": raw})
+    pages = [(page.language, page.text) for page in debian.messages(Path("packages"))]
+    assert set(pages) == {("de", translated), ("en", original)}
+    assert len({page.key for page in debian.messages(Path("packages"))}) == 1
+
+
 def test_translations_of_a_page_are_chosen_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("distill.examples.LIMITS", {"packages": 3})
+    monkeypatch.setattr("recipe.examples.LIMITS", {"packages": 3})
     pages = [Page("packages", str(n), language, f"{n} {language}") for n in range(20) for language in ("de", "en")]
     chosen = limited(pages)
     assert len(chosen) == 3
@@ -131,7 +183,7 @@ def test_examples_pair_documents_with_queries_of_several_languages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("recipe.corpus.word_frequencies", lambda wheel, language: [("wort", 0.5), ("und", 0.1)])
-    monkeypatch.setattr("distill.examples.MIXTURES", 1)
+    monkeypatch.setattr("recipe.examples.MIXTURES", {"mixtures": (1, 1)})
     pages = [
         Page("office", "a", language, f"Text in {language}", (f"query in {language}",))
         for language in ("de", "en", "nl")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from distill.teacher import DIM, Ragged, covering, fit_axes
+from recipe.teacher import DIM, Ragged, covering, fit_axes
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from distill import heldout, losses, training
-from distill.batches import Cache, Mix, Sampler
-from distill.teacher import DIM, Ragged
-from distill.training import Phase, Student, train
+from recipe import heldout, losses, training
+from recipe.batches import Cache, Mix, Sampler
+from recipe.pins import LANGUAGES
+from recipe.switching import Lexicon, Switcher
+from recipe.teacher import DIM, Ragged
+from recipe.training import Phase, Student, train
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertModel
 
 DOCUMENTS = 24
-PIECES = ["<s>", "[D] ", "</s>", ",", *(f"w{n}" for n in range(40))]
+WORDS = [f"{a}{b}" for a in "abcde" for b in "pqrst"]
+PIECES = ["<s>", "[D] ", "</s>", ",", *WORDS, *(word[::-1] for word in WORDS)]
 PHASE = Phase(
     name="tiny",
     mix=Mix({"office": 1.0, "mixtures": 0.5}, {"de": 1.0, "en": 1.0}),
@@ -31,6 +34,12 @@ PHASE = Phase(
 )
 
 
+def token_ids() -> list[list[int]]:
+    """Texts of known words between the special tokens."""
+    draw = np.random.default_rng(1)
+    return [[0, 1, *draw.integers(4, 4 + len(WORDS), draw.integers(3, 12)).tolist(), 2] for _ in range(2 * DOCUMENTS)]
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Path:
     """A student of one layer."""
@@ -41,7 +50,7 @@ def start(tmp_path: Path) -> Path:
         max_position_embeddings=32,
     )  # fmt: skip
     BertModel(config, add_pooling_layer=False).save_pretrained(folder)
-    tokenizer = Tokenizer(models.WordLevel({piece: n for n, piece in enumerate(PIECES)}, unk_token="w0"))
+    tokenizer = Tokenizer(models.WordLevel({piece: n for n, piece in enumerate(PIECES)}, unk_token=","))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.save(str(folder / "tokenizer.json"))
     draw = np.random.default_rng(0)
@@ -57,7 +66,7 @@ def cache(tmp_path: Path) -> Path:
     folder.mkdir()
     draw = np.random.default_rng(1)
     space = draw.normal(size=(len(PIECES), DIM))
-    rows = [[0, 1, *draw.integers(3, len(PIECES), draw.integers(3, 12)).tolist(), 2] for _ in range(2 * DOCUMENTS)]
+    rows = token_ids()
     ids = Ragged.of(rows, np.int32)
     for name in ("student", "teacher"):
         np.save(folder / f"{name}.npy", ids.flat)
@@ -88,12 +97,33 @@ def examples(tmp_path: Path) -> Path:
         for n in range(DOCUMENTS)
     ]
     (folder / "documents.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = [" ".join(PIECES[number] for number in ids[2:-1]) for ids in token_ids()]
+    texts = [{"role": "document" if n < DOCUMENTS else "query", "text": text} for n, text in enumerate(words)]
+    (folder / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in texts))
     return folder
 
 
-def test_a_step_draws_the_same_batch_again_and_never_a_held_out_page(cache: Path, examples: Path) -> None:
+@pytest.fixture
+def lexicon(tmp_path: Path) -> Path:
+    """Every word stands for the one that spells it backwards, to and from English."""
+    folder = tmp_path / "lexicon"
+    folder.mkdir()
+    turned = {word: [word[::-1]] for word in WORDS}
+    tables = {f"{a}-{b}": turned for other in LANGUAGES if other != "en" for a, b in (("en", other), (other, "en"))}
+    (folder / "lexicon.json").write_text(json.dumps(tables))
+    return folder
+
+
+@pytest.fixture
+def switcher(start: Path, lexicon: Path) -> Switcher:
+    return Switcher(Tokenizer.from_file(str(start / "tokenizer.json")), Lexicon(lexicon))
+
+
+def test_a_step_draws_the_same_batch_again_and_never_a_held_out_page(
+    cache: Path, examples: Path, switcher: Switcher
+) -> None:
     known = Cache(cache)
-    one, other = (Sampler(known, examples, PHASE.mix, 4, 10, seed=0) for _ in range(2))
+    one, other = (Sampler(known, examples, PHASE.mix, 4, 10, 0, switcher) for _ in range(2))
     held_out = {tuple(known.student.row(n)) for n in (0, 1)}
     sources = set()
     for step in range(40):
@@ -105,6 +135,26 @@ def test_a_step_draws_the_same_batch_again_and_never_a_held_out_page(cache: Path
         assert not rows & held_out
         sources.add(first.source)
     assert sources == {"office", "mixtures"}
+
+
+def test_a_mix_with_switched_words_draws_the_same_texts_with_translations(
+    cache: Path, examples: Path, switcher: Switcher
+) -> None:
+    known = Cache(cache)
+    mixed = replace(PHASE.mix, switched_queries=1.0, switched_documents=1.0)
+    plain, switched, again = (Sampler(known, examples, mix, 4, 10, 0, switcher) for mix in (PHASE.mix, mixed, mixed))
+    changed = 0
+    for step in range(20):
+        before, after, twice = plain.batch(step), switched.batch(step), again.batch(step)
+        assert torch.equal(after.documents.ids, twice.documents.ids)
+        assert torch.equal(before.documents.teacher, after.documents.teacher)
+        replaced = before.documents.ids != after.documents.ids
+        pairs = zip(before.documents.ids[replaced], after.documents.ids[replaced], strict=True)
+        spelled = [(PIECES[a], PIECES[b]) for a, b in pairs]
+        assert all(one == other[::-1] for one, other in spelled)
+        assert torch.equal(before.documents.match, after.documents.match)
+        changed += len(spelled)
+    assert changed
 
 
 def test_a_cut_text_keeps_its_end_mark_and_its_matches(cache: Path) -> None:
@@ -119,14 +169,14 @@ def test_a_cut_text_keeps_its_end_mark_and_its_matches(cache: Path) -> None:
 
 
 def test_a_killed_run_ends_with_the_log_and_the_weights_of_an_unbroken_one(
-    start: Path, cache: Path, examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Path, cache: Path, examples: Path, lexicon: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "REPORT", 2)
     monkeypatch.setattr(training, "SAVE_SECONDS", -1)
     folders = tmp_path / "unbroken", tmp_path / "killed"
     for folder in folders:
         folder.mkdir()
-    train(PHASE, start, cache, examples, folders[0])
+    train(PHASE, start, cache, examples, lexicon, None, folders[0])
 
     terms = training.terms
     calls = iter(range(100))
@@ -138,9 +188,9 @@ def test_a_killed_run_ends_with_the_log_and_the_weights_of_an_unbroken_one(
 
     monkeypatch.setattr(training, "terms", killed)
     with pytest.raises(KeyboardInterrupt):
-        train(PHASE, start, cache, examples, folders[1])
+        train(PHASE, start, cache, examples, lexicon, None, folders[1])
     monkeypatch.setattr(training, "terms", terms)
-    train(PHASE, start, cache, examples, folders[1])
+    train(PHASE, start, cache, examples, lexicon, None, folders[1])
     logs = [json.loads((folder / "log.json").read_text()) | {"seconds": 0} for folder in folders]
     assert logs[0] == logs[1]
     assert [row["step"] for row in logs[0]["steps"]] == [2, 4, 6, 8, 10, 12]
@@ -149,10 +199,10 @@ def test_a_killed_run_ends_with_the_log_and_the_weights_of_an_unbroken_one(
 
 
 def test_training_brings_the_student_closer_to_the_teacher(
-    start: Path, cache: Path, examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Path, cache: Path, examples: Path, lexicon: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "REPORT", 10)
-    train(replace(PHASE, steps=60, rate=3e-3, decay=10), start, cache, examples, tmp_path)
+    train(replace(PHASE, steps=60, rate=3e-3, decay=10), start, cache, examples, lexicon, None, tmp_path)
     steps = json.loads((tmp_path / "log.json").read_text())["steps"]
     assert steps[-1]["ranking"] < 0.8 * steps[0]["ranking"]
 

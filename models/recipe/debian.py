@@ -1,0 +1,308 @@
+"""Training text out of Debian packages: help, manual pages, handbooks, games, sayings, dictionaries.
+
+Packages are files as ``apt-get download`` leaves them; those of Debian 12 were read. Each source names its licence.
+"""
+
+from __future__ import annotations
+
+import gettext
+import gzip
+import hashlib
+import io
+import re
+import subprocess
+import tarfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from recipe import dictionaries
+from recipe.books import LONGEST_PASSAGE, passages, plain
+from recipe.errors import FetchError
+from recipe.pages import SHORTEST, Page
+
+MANUALS = [
+    "manpages",
+    "manpages-de",
+    "manpages-es",
+    "manpages-fr",
+    "manpages-it",
+    "manpages-nl",
+    "manpages-pt-br",
+    "coreutils",
+    "manpages-dev",
+    "manpages-de-dev",
+    "manpages-es-dev",
+    "manpages-fr-dev",
+    "manpages-it-dev",
+    "manpages-nl-dev",
+    "manpages-pt-br-dev",
+]
+GAMES = {"wesnoth-1.16-data": r"/usr/share/games/wesnoth/[\d.]+/locale", "freeciv-data": r"/usr/share/locale"}
+HANDBOOKS = {
+    **{f"gimp-help-{name}": r"/usr/share/gimp/2\.0/help/LANGUAGE/(?P<name>.+)\.html"
+       for name in ("de", "en", "es", "fr", "it", "nl", "pt-br")},
+    "installation-guide-amd64": r"/usr/share/doc/installation-guide-amd64/LANGUAGE/(?P<name>.+)\.html",
+    **{f"debian-reference-{name}": r"/usr/share/debian-reference/(?P<name>ch\d+)\.LANGUAGE\.html"
+       for name in ("de", "en", "es", "fr", "it", "pt")},
+    **{f"debian-faq{name}": r"/usr/share/doc/debian/FAQ/(?:\w\w/)?(?P<name>[\w-]+)\.LANGUAGE\.html"
+       for name in ("", "-de", "-fr", "-it", "-nl", "-pt")},
+    "debian-handbook": r"/usr/share/doc/debian-handbook/html/LANGUAGE/(?P<name>.+)\.html",
+    "gnucash-docs": r"/usr/share/doc/gnucash-docs/gnucash-guide-LANGUAGE/(?P<name>.+)\.html",
+}  # fmt: skip
+APPLICATIONS = [
+    "cantor",
+    "dolphin",
+    "gwenview",
+    "kajongg",
+    "kalzium-data",
+    "kate5-data",
+    "kbruch",
+    "kgeography-data",
+    "khelpcenter",
+    "kigo",
+    "kio",
+    "kmail",
+    "kmplot",
+    "kmymoney-common",
+    "konquest",
+    "konsole",
+    "korganizer",
+    "kpat",
+    "kphotoalbum",
+    "krusader",
+    "ksirk",
+    "kstars-data",
+    "kturtle",
+    "marble-data",
+    "okular",
+    "parley-data",
+    "rocs",
+    "skrooge-common",
+    "step",
+]
+PROGRAMS = ("gnumeric-common", "gramps")
+PYTHON = "python3.11-doc"
+FORTUNES = {"fortunes": "en", "fortunes-de": "de", "fortunes-es": "es", "fortunes-it": "it", "fortunes-br": "pt"}
+PACKAGES = (
+    "gnome-user-docs",
+    "stellarium-data",
+    "wordnet-base",
+    "dict-foldoc",
+    PYTHON,
+    *PROGRAMS,
+    *MANUALS,
+    *GAMES,
+    *HANDBOOKS,
+    *APPLICATIONS,
+    *FORTUNES,
+    *dictionaries.PACKAGES.values(),
+    *dictionaries.BACK.values(),
+)
+"""Debian 12 packages that are read, by name."""
+
+LOCALES = {"de": "de", "es": "es", "fr": "fr", "it": "it", "nl": "nl", "pt": "pt", "pt_BR": "pt"}
+FOLDERS = {"C": "en", "en-US": "en", "de-DE": "de", "es-ES": "es", "fr-FR": "fr", "it-IT": "it", "nl-NL": "nl",
+           "pt-BR": "pt", "en": "en", **LOCALES}  # fmt: skip
+"""Languages by the names of their folders; where a book has both Portuguese ones, the later in the archive stays."""
+
+
+def package_files(packages: Path, name: str, pattern: str) -> Iterator[tuple[re.Match[str], bytes]]:
+    """Files of a Debian package whose path matches, in the archive's order."""
+    found = sorted(packages.glob(f"{name}_*.deb"))
+    if len(found) != 1:
+        raise FetchError(f"{packages} holds {len(found)} versions of {name}: run `apt-get download {name}` there")
+    unpacked = subprocess.run(["dpkg-deb", "--fsys-tarfile", str(found[0])], capture_output=True, check=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(unpacked)) as archive:
+        for member in archive:
+            match = re.fullmatch(pattern, member.name.removeprefix("."))
+            if match and member.isfile():
+                opened = archive.extractfile(member)
+                assert opened is not None
+                yield match, opened.read()
+
+
+def desktop_help(packages: Path) -> Iterator[Page]:
+    """GNOME's user documentation (CC BY-SA 3.0)."""
+    languages = "|".join(["C", *LOCALES])
+    for match, raw in package_files(packages, "gnome-user-docs", rf"/usr/share/help/({languages})/(.+)\.page"):
+        source = raw.decode()
+        language = LOCALES.get(match[1], "en")
+        titles = [plain(title) for title in re.findall(r"<title>(.*?)</title>", source, re.S)[:1]]
+        titles += [plain(text) for text in re.findall(r"<desc>(.*?)</desc>", source, re.S)[:1]]
+        body = re.split(r"</info>", source, maxsplit=1)[-1]
+        paragraphs = [plain(text) for text in re.findall(r"<p>(.*?)</p>", body, re.S)]
+        text = " ".join(paragraphs)
+        if len(text) >= SHORTEST and titles:
+            yield Page("desktop", match[2], language, text, tuple(filter(None, titles)))
+
+
+ROFF_ESCAPES = (
+    (re.compile(r"\\f(\[[^]]*\]|\(..|.)|\\s[+-]?\d|\\&|\\/|\\,|\\c|\\[|^]"), ""),
+    (re.compile(r"\\\(aq|\\\(cq|\\\(oq"), "'"),
+    (re.compile(r"\\\(lq|\\\(rq|\\\(dq"), '"'),
+    (re.compile(r"\\(-|\(em|\(en|\(hy)"), "-"),
+    (re.compile(r"\\\*?\(..|\\\*?\[[^]]*\]|\\\*."), ""),
+    (re.compile(r"\\[ ~]"), " "),
+    (re.compile(r"\\e"), "\\\\"),
+)
+
+
+def roff_paragraphs(source: str) -> dict[str, str]:
+    """Sections of a manual page by number of appearance, as text: macros dropped, their arguments kept for fonts."""
+    sections: dict[str, str] = {}
+    name = ""
+    for line in source.splitlines():
+        if line.startswith(('.\\"', "'\\\"", ".TH", ".ds", ".de", ".ie", ".el", ".if", ".so", ".TS", ".TE")):
+            continue
+        if line.startswith(".SH"):
+            name = f"{len(sections)}"
+            sections[name] = ""
+            continue
+        if line.startswith(".") or line.startswith("'"):
+            macro, _, rest = line.partition(" ")
+            line = (
+                rest.replace('"', "") if macro in (".B", ".I", ".BR", ".IR", ".RB", ".RI", ".BI", ".IB", ".SM") else ""
+            )
+        for pattern, replacement in ROFF_ESCAPES:
+            line = pattern.sub(replacement, line)
+        if name:
+            sections[name] += " " + line
+    return {name: " ".join(text.split()) for name, text in sections.items()}
+
+
+def manual_pages(packages: Path) -> Iterator[Page]:
+    """Manual pages: the name line asks for the description (each page's own free licence; manpages-l10n)."""
+    for package in MANUALS:
+        for match, raw in package_files(packages, package, r"/usr/share/man/(?:(\w+)/)?man(\d)/([^/]+)\.\d\w*\.gz"):
+            language = LOCALES.get(match[1], "") if match[1] else "en"
+            if not language:
+                continue
+            sections = roff_paragraphs(gzip.decompress(raw).decode("utf-8", errors="replace"))
+            texts = list(sections.values())
+            names, separator, purpose = (texts[0] if texts else "").partition(" - ")
+            description = next((text for text in texts[2:] if len(text) >= SHORTEST), "")
+            if separator and description:
+                text = f"{names} - {purpose}. {description}"
+                yield Page("manuals", f"{match[3]}.{match[2]}", language, text, (purpose, f"{names}: {purpose}"))
+
+
+def catalogue_pages(packages: Path, source: str, folders: Mapping[str, str], shortest: int) -> Iterator[Page]:
+    """Messages of programs, ``package -> folder of catalogues``; an original of ``shortest`` characters is a page."""
+    english: dict[str, str] = {}
+    languages = "|".join(LOCALES)
+    for package, folder in folders.items():
+        for match, raw in package_files(packages, package, rf"{folder}/({languages})/LC_MESSAGES/[\w.-]+\.mo"):
+            catalogue = gettext.GNUTranslations(io.BytesIO(raw))._catalog  # type: ignore[attr-defined]
+            for key, translated in catalogue.items():
+                original = (key[0] if isinstance(key, tuple) else key).rpartition("\x04")[2].rpartition("^")[2]
+                if len(original) < shortest or not translated:
+                    continue
+                name = hashlib.sha1(original.encode()).hexdigest()
+                english[name] = plain(original)
+                yield Page(source, name, LOCALES[match[1]], plain(translated))
+    for name, text in english.items():
+        yield Page(source, name, "en", text)
+
+
+def stories(packages: Path) -> Iterator[Page]:
+    """Messages of two games, aligned over the languages: Wesnoth's narrative, Freeciv's peoples (GPL-2.0-or-later)."""
+    return catalogue_pages(packages, "stories", GAMES, 2 * SHORTEST)
+
+
+def messages(packages: Path) -> Iterator[Page]:
+    """Messages about numbers and families: Gnumeric's functions, Gramps (GPL-2.0-or-later)."""
+    return catalogue_pages(packages, "messages", dict.fromkeys(PROGRAMS, "/usr/share/locale"), SHORTEST // 2)
+
+
+SIGNATURE = re.compile(r'<dt class="sig[^"]*" id="[\w.]+">(.*?)</dt>\s*<dd>(.*?)(?=<dt |</dd>)', re.S)
+
+
+def reference(packages: Path) -> Iterator[Page]:
+    """Python's library reference: signature and description of each function and class (PSF-2.0)."""
+    for match, raw in package_files(packages, PYTHON, r"/usr/share/doc/python3\.\d+/html/library/(.+)\.html"):
+        for number, (signature, body) in enumerate(SIGNATURE.findall(raw.decode())):
+            paragraphs = [plain(text) for text in re.findall(r"<p>(.*?)</p>", body, re.S)]
+            description = " ".join(paragraphs)[:LONGEST_PASSAGE]
+            purpose = re.split(r"(?<=[.!?]) ", description, maxsplit=1)[0]
+            if len(purpose) >= SHORTEST // 2:
+                text = f"{plain(signature).removesuffix('¶')} {description}"
+                yield Page("reference", f"{match[1]}:{number}", "en", text, (purpose,))
+
+
+def book_pages(packages: Path, source: str, books: Mapping[str, str]) -> Iterator[Page]:
+    """Passages of books, ``package -> pattern of paths``; files of one name in several languages are translations."""
+    languages = "|".join(FOLDERS)
+    files: dict[str, dict[str, str]] = {}
+    for package, pattern in books.items():
+        for match, raw in package_files(packages, package, pattern.replace("LANGUAGE", f"(?P<language>{languages})")):
+            name = f"{pattern}:{match['name']}"
+            files.setdefault(name, {})[FOLDERS[match["language"]]] = raw.decode("utf-8", errors="replace")
+    for name, versions in sorted(files.items()):
+        for found in passages(name, versions):
+            if len(found.text) >= SHORTEST:
+                yield Page(source, found.key, found.language, found.text, (found.title,) if found.title else ())
+
+
+def handbooks(packages: Path) -> Iterator[Page]:
+    """Handbooks of Debian, GIMP and GnuCash (GPL-2.0-or-later; GIMP and GnuCash: GFDL-1.2-or-later)."""
+    return book_pages(packages, "handbooks", HANDBOOKS)
+
+
+def applications(packages: Path) -> Iterator[Page]:
+    """Handbooks of KDE's programs: astronomy, chemistry, geography, money, games (GFDL-1.2-or-later)."""
+    path = r"/usr/share/doc/HTML/LANGUAGE/(?P<name>.+)\.docbook"
+    for package in APPLICATIONS:
+        yield from book_pages(packages, "applications", {package: path})
+
+
+def skies(packages: Path) -> Iterator[Page]:
+    """Stellarium's descriptions of peoples' constellations and of places (GPL-2.0-or-later)."""
+    path = r"/usr/share/stellarium/(?P<name>.+)/description\.LANGUAGE\.utf8"
+    return book_pages(packages, "skies", {"stellarium-data": path})
+
+
+def sayings(packages: Path) -> Iterator[Page]:
+    """Sayings and quotations of the fortune packages (public domain or GPL; short quotations of others)."""
+    for package, language in FORTUNES.items():
+        pattern = r"/usr/share/games/fortunes/(?!off/|.*/off/)(?:\w\w/)?([\w-]+)(?:\.fortunes)?"
+        for match, raw in package_files(packages, package, pattern):
+            for number, text in enumerate(re.split(r"\n%\n", raw.decode("utf-8", errors="ignore"))):
+                if 2 * SHORTEST <= len(text) <= 800 and sum(map(str.isalpha, text)) > 0.7 * len(text):
+                    yield Page("sayings", f"{language}:{match[1]}:{number}", language, text)
+
+
+def synsets(packages: Path) -> Iterator[tuple[str, list[str], str]]:
+    """WordNet's sets of synonyms: key, words, gloss."""
+    for _, raw in package_files(packages, "wordnet-base", r"/usr/share/wordnet/data\.\w+"):
+        for line in raw.decode().splitlines():
+            if line.startswith("  "):
+                continue
+            fields, _, gloss = line.partition(" | ")
+            parts = fields.split()
+            words = [parts[4 + 2 * n].replace("_", " ") for n in range(int(parts[3], 16))]
+            if len(gloss.strip()) >= SHORTEST:
+                yield f"{parts[2]}{parts[0]}", words, gloss.strip()
+
+
+def definitions(packages: Path) -> Iterator[Page]:
+    """WordNet's words and glosses (WordNet 3.0 licence), asked for in other languages too (FreeDict, GPL)."""
+    translate = dictionaries.Translations(packages, package_files)
+    for key, words, gloss in synsets(packages):
+        yield Page("definitions", key, "en", gloss, (", ".join(words[:3]),), translate(words))
+
+
+def glosses(packages: Path) -> Iterator[Page]:
+    """The same with the words in the text."""
+    for key, words, gloss in synsets(packages):
+        named = ", ".join(words[:3])
+        yield Page("glosses", key, "en", f"{named}: {gloss}", (named,))
+
+
+def computing(packages: Path) -> Iterator[Page]:
+    """FOLDOC, a dictionary of computing (GFDL-1.2-or-later)."""
+    for _, raw in package_files(packages, "dict-foldoc", r"/usr/share/dictd/foldoc\.dict\.dz"):
+        yield from (
+            Page("computing", word, "en", text, (word,))
+            for word, text in dictionaries.entries(dictionaries.read(raw))
+            if len(text) >= SHORTEST
+        )
