@@ -65,7 +65,7 @@ class HNSW(TokenIndex):
         ef_construction: int = 200,
         ef_search: int = 64,
         k_token: int = 64,
-        n_candidates: int = 256,
+        n_candidates: int = 384,
         graph_threshold: int = 8192,
         threads: int | None = None,
     ) -> None:
@@ -78,7 +78,8 @@ class HNSW(TokenIndex):
             k_token: tokens that each query token contributes; their documents are the candidates. Up to ``ef_search``
                 they cost the graph no more time.
             n_candidates: documents whose tokens are all scored (eight times ``k`` where that is more): the best by
-                their contributed tokens alone.
+                their contributed tokens alone. On SciFact's 1.37 million tokens 256 hold .971 of the ten best, 384
+                hold .980 and 448 hold .983; more breadth in the graph holds less for its time.
             graph_threshold: tokens from which a segment gets a graph.
             threads: for building and searching graphs; None takes all that the process may use. One thread always
                 builds the same graph; with several, insertion order varies and so may the graph's last misses.

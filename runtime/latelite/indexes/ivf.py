@@ -76,7 +76,7 @@ class IVF(TokenIndex):
         fingerprint: str | None = None,
         n_centroids: int | None = None,
         n_probe: int = 24,
-        n_candidates: int = 320,
+        n_candidates: int = 256,
         scan_threshold: int = SCANNED,
     ) -> None:
         """As `TokenIndex`.
@@ -84,7 +84,8 @@ class IVF(TokenIndex):
         Args:
             n_centroids: size of codebooks fitted from now on; None takes about 8 sqrt(tokens).
             n_probe: centroids that each query token looks into, at least.
-            n_candidates: documents of step 3 (twelve times ``k`` where that is more).
+            n_candidates: documents of step 3 (twelve times ``k`` where that is more). On SciFact's 1.37 million tokens
+                320 hold .990 of the ten best, 256 hold .985 in an eighth less time.
             scan_threshold: segments of fewer tokens are scanned, which is faster than lists and exact.
         """
         for name, value in (("n_probe", n_probe), ("n_candidates", n_candidates), ("n_centroids", n_centroids)):
