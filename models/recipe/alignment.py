@@ -16,11 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recipe.lexicon import Forms, Table
+from recipe.lexicon import WORD, Forms, Table
 from recipe.pages import Page
 from recipe.pins import LANGUAGES
 from recipe.sources import all_pages
-from recipe.switching import WORD
 
 logger = logging.getLogger(__name__)
 

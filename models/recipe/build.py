@@ -268,7 +268,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--texts", type=Path, required=True, help="folder with libreoffice-help/, debian-descriptions/")
     parser.add_argument("--data", type=Path, required=True, help="folder of retrieval sets in BEIR layout")
     parser.add_argument("--packages", type=Path, required=True, help="folder of Debian packages (apt-get download)")
-    names = " ".join((*debian.PACKAGES, *docstrings.PACKAGES))
+    names = " ".join(sources.PACKAGES)
     parser.add_argument("--list-packages", action="version", version=names, help="names of the packages, and stop")
     parser.add_argument("-o", "--out", type=Path, help="folder for the checkpoint")
     parser.add_argument("--source", choices=get_args(fetch.Source), default="auto", help="where the teacher is from")

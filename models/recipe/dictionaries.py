@@ -10,16 +10,9 @@ from pathlib import Path
 
 CODES = {"de": "deu", "es": "spa", "fr": "fra", "it": "ita", "nl": "nld", "pt": "por"}
 """The languages as FreeDict calls them."""
-
-
-def pair(language: str) -> tuple[str, str]:
-    """Names of the dictionaries from English into a language and back."""
-    return f"freedict-eng-{CODES[language]}", f"freedict-{CODES[language]}-eng"
-
-
-PACKAGES = {language: f"dict-{pair(language)[0]}" for language in CODES}
+PACKAGES = {language: f"dict-freedict-eng-{code}" for language, code in CODES.items()}
 """Debian packages of FreeDict's dictionaries from English, by language."""
-BACK = {language: f"dict-{pair(language)[1]}" for language in CODES}
+BACK = {language: f"dict-freedict-{code}-eng" for language, code in CODES.items()}
 """The same into English."""
 HEADWORD = re.compile(r"(?:to )?([^\s<>,;][^/<>,;]*?) /[^/]*/.*")
 LABEL = re.compile(r"\[[^]]*\]|\([^)]*\)|\{[^}]*\}|<[^>,]*,[^>]*>|^\s*\d+\.")
@@ -50,18 +43,23 @@ def translations(text: str) -> Iterator[tuple[str, list[str]]]:
             yield word, [" ".join(sense.split()) for sense in senses if 1 < len(sense) <= 40 and "/" not in sense]
 
 
+def package_translations(packages: Path, package: str, files: Files) -> Iterator[tuple[str, list[str]]]:
+    """The translations of one of FreeDict's packages."""
+    name = package.removeprefix("dict-")
+    for _, raw in files(packages, package, rf"/usr/share/dictd/{name}\.dict\.dz"):
+        yield from translations(read(raw))
+
+
 class Translations:
     """Translations of English words into the other six languages."""
 
     def __init__(self, packages: Path, files: Files) -> None:
         self.by_language: dict[str, dict[str, list[str]]] = {}
         for language, package in PACKAGES.items():
-            name = package.removeprefix("dict-")
-            for _, raw in files(packages, package, rf"/usr/share/dictd/{name}\.dict\.dz"):
-                found: dict[str, list[str]] = {}
-                for word, senses in translations(read(raw)):
-                    found.setdefault(word.lower(), []).extend(senses)
-                self.by_language[language] = found
+            found: dict[str, list[str]] = {}
+            for word, senses in package_translations(packages, package, files):
+                found.setdefault(word.lower(), []).extend(senses)
+            self.by_language[language] = found
 
     def __call__(self, words: Sequence[str]) -> tuple[tuple[str, str], ...]:
         """Up to three languages' translations of the first word that has any, each with its language."""

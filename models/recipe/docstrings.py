@@ -1,4 +1,4 @@
-"""Training text out of Python packages of Debian: docstrings, as the demo files them."""
+"""Training text out of Python packages of Debian: docstrings with their names as words."""
 
 from __future__ import annotations
 

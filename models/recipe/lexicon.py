@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
@@ -24,6 +25,7 @@ from recipe.teacher import Teacher
 
 logger = logging.getLogger(__name__)
 
+WORD = re.compile(r"[^\W\d_]+")
 FORMS = 30_000
 """Words of a language, the most frequent ones."""
 LONGEST_PHRASE = 3
@@ -156,12 +158,8 @@ def ordered(offered: Mapping[str, Sequence[str]], ours: Mapping[str, Vectors], t
 def read_dictionaries(packages: Path, language: str) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
     """Entries from English into the language, and back."""
     out, back = (
-        [
-            entry
-            for _, raw in debian.package_files(packages, f"dict-{name}", rf"/usr/share/dictd/{name}\.dict\.dz")
-            for entry in dictionaries.translations(dictionaries.read(raw))
-        ]
-        for name in dictionaries.pair(language)
+        list(dictionaries.package_translations(packages, package, debian.package_files))
+        for package in (dictionaries.PACKAGES[language], dictionaries.BACK[language])
     )
     return both_directions(out, back), both_directions(back, out)
 

@@ -93,7 +93,8 @@ CROSSING = Phase(
 )
 """Texts in one language asked for in another, by translations and by words put in the place of others."""
 
-ALIGNING = Phase(
+ALIGNING = replace(
+    CROSSING,
     name="aligning",
     mix=replace(
         CROSSING.mix,
@@ -102,16 +103,14 @@ ALIGNING = Phase(
     ),
     weights=Weights(ranking=1.0, pairs=0.7, tokens=3.0),
     steps=2_700,
-    rate=3e-4,
     warmup=50,
     decay=2_650,
-    longest=128,
     seed=3,
-    measure=0,
 )
 """The same with translations that parallel text aligns, too; the rate falls to zero."""
 
-PROGRAMMING = Phase(
+PROGRAMMING = replace(
+    ALIGNING,
     name="programming",
     mix=replace(
         ALIGNING.mix,
@@ -124,9 +123,7 @@ PROGRAMMING = Phase(
     rate=1.5e-4,
     warmup=30,
     decay=610,
-    longest=128,
     seed=4,
-    measure=0,
 )
 """A third of the batches docstrings of Python packages, asked for in other languages."""
 

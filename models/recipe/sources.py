@@ -5,7 +5,7 @@ from. Text is read from three folders that the recipe is given and is never kept
 
 - texts: ``libreoffice-help/parallel.jsonl.gz``, ``debian-descriptions/LANGUAGE.jsonl.gz``;
 - data: retrieval sets in BEIR layout, of which only training splits are used (``extra_queries.jsonl``);
-- packages: Debian packages as ``apt-get download`` leaves them (``debian.PACKAGES``).
+- packages: Debian packages as ``apt-get download`` leaves them (``PACKAGES``).
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from recipe import debian, dictionaries, docstrings
 from recipe.errors import FetchError, FormatError
 from recipe.pages import SHORTEST, Page, fold
 from recipe.pins import LANGUAGES
+
+PACKAGES = (*debian.PACKAGES, *docstrings.PACKAGES)
+"""Debian 12 packages that are read, by name."""
 
 EVALUATED = "0123"
 """LibreOffice pages whose path's SHA-1 starts so are the evaluation's: neither their text nor their titles are used."""
@@ -140,7 +143,7 @@ def fingerprint(texts: Path, data: Path, packages: Path) -> dict[str, int]:
     """Size in bytes of every file that is read, by name: enough to notice another edition of a source."""
     used = [
         *texts.glob("*/*.jsonl.gz"),
-        *(found for name in (*debian.PACKAGES, *docstrings.PACKAGES) for found in packages.glob(f"{name}_*.deb")),
+        *(found for name in PACKAGES for found in packages.glob(f"{name}_*.deb")),
     ]
     for folder in (*(data / f"{language}-lohelp" for language in LANGUAGES), data / "es-squad", data / "en-scifact"):
         used += [path for path in folder.iterdir() if path.suffix in (".jsonl", ".tsv")]

@@ -7,7 +7,6 @@ the same place. So one cached text gives targets for texts in mixed languages th
 from __future__ import annotations
 
 import json
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from recipe.lexicon import LONGEST_PHRASE
+from recipe.lexicon import LONGEST_PHRASE, WORD
 from recipe.teacher import covering
 
-WORD = re.compile(r"[^\W\d_]+")
 CHOICES = (0.65, 0.85, 0.95, 1.0)
 """Below which draw the best translation is taken, below which the second, and so on."""
 

@@ -1,4 +1,4 @@
-"""Stages *multilingual* and *english*: distil the teacher into the student.
+"""The phases of training, a stage each: distil the teacher into the student.
 
 A run is described by ``Phase``; everything that it draws follows from the seed and the step, and a checkpoint every
 few minutes holds the rest, so a killed run goes on where it was and ends with the same log.
