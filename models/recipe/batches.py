@@ -53,6 +53,11 @@ class Mix:
     aligned: bool = False
     """Whether translations come from parallel text, too."""
 
+    @property
+    def switches(self) -> bool:
+        """Whether any words are replaced."""
+        return self.switched_queries > 0 or self.switched_documents > 0
+
 
 @dataclass
 class Side:
@@ -135,10 +140,14 @@ class Sampler:
     """Draws batches."""
 
     def __init__(
-        self, cache: Cache, examples: Path, mix: Mix, size: int, longest: int, seed: int, switcher: Switcher
+        self, cache: Cache, examples: Path, mix: Mix, size: int, longest: int, seed: int, switcher: Switcher | None
     ) -> None:
+        """``switcher`` may be ``None`` for a mix that replaces no words."""
         self.cache, self.size, self.longest, self.seed = cache, size, longest, seed
-        self.switcher, (self.texts, _) = switcher, read_texts(examples)
+        if mix.switches and switcher is None:
+            raise ValueError("a mix that replaces words needs a switcher")
+        self.switcher = switcher
+        self.texts = read_texts(examples)[0] if switcher else []
         self.lengths = cache.student.lengths
         self.pools: dict[tuple[str, str], list[Document]] = defaultdict(list)
         for row in read_documents(examples):

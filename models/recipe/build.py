@@ -150,7 +150,7 @@ class Recipe:
         inputs = {**digests(fetch=source), "files": sources.dictionaries_used(packages)}
         return self.run(
             "lexicon",
-            (lexicon, dictionaries, corpus),
+            (lexicon, dictionaries, teacher, debian, corpus),
             {**inputs, "simplemma": metadata.version("simplemma")},
             lambda out: lexicon.build_lexicon(source, words, packages, out),
         )
@@ -161,7 +161,7 @@ class Recipe:
         inputs: dict[str, object] = {"files": sources.fingerprint(text.texts, text.data, text.packages)}
         return self.run(
             "alignment",
-            (alignment, lexicon, sources, pages, debian, books, corpus),
+            (alignment, lexicon, sources, pages, debian, books, dictionaries, docstrings, corpus),
             {**inputs, "simplemma": metadata.version("simplemma")},
             lambda out: alignment.build_alignment(text.texts, text.data, text.packages, words, out),
         )
@@ -197,9 +197,11 @@ class Recipe:
         return self.phase(phases.PROGRAMMING, self.aligning)
 
     def phase(self, phase: training.Phase, start: Path) -> Path:
-        cache, chosen, words = self.teacher, self.examples, self.lexicon
+        cache, chosen = self.teacher, self.examples
+        words = self.lexicon if phase.mix.switches else None
         aligned = self.alignment if phase.mix.aligned else None
-        inputs = digests(start=start, teacher=cache, lexicon=words, **({"alignment": aligned} if aligned else {}))
+        tables = {name: folder for name, folder in (("lexicon", words), ("alignment", aligned)) if folder}
+        inputs = digests(start=start, teacher=cache, **tables)
         return self.run(
             phase.name,
             (training, batches, switching, losses, heldout),

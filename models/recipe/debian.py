@@ -80,10 +80,41 @@ APPLICATIONS = [
     "skrooge-common",
     "step",
 ]
-PROGRAMS = ("gnumeric-common", "gramps")
+PROGRAMS = [
+    "apt",
+    "coreutils",
+    "digikam-data",
+    "dpkg",
+    "evolution-common",
+    "file-roller",
+    "findutils",
+    "gedit-common",
+    "gimp-data",
+    "git",
+    "gnome-control-center-data",
+    "gnucash-common",
+    "gnumeric-common",
+    "gnupg-l10n",
+    "gramps",
+    "homebank-data",
+    "inkscape",
+    "kdenlive-data",
+    "kstars-data",
+    "libglib2.0-data",
+    "libgtk-3-common",
+    "mc-data",
+    "nautilus-data",
+    "pidgin-data",
+    "rhythmbox-data",
+    "shotwell-common",
+    "tar",
+    "thunar-data",
+    "vlc-l10n",
+    "wget",
+]
 PYTHON = "python3.11-doc"
 FORTUNES = {"fortunes": "en", "fortunes-de": "de", "fortunes-es": "es", "fortunes-it": "it", "fortunes-br": "pt"}
-PACKAGES = (
+PACKAGES = tuple(dict.fromkeys((
     "gnome-user-docs",
     "stellarium-data",
     "wordnet-base",
@@ -97,7 +128,7 @@ PACKAGES = (
     *FORTUNES,
     *dictionaries.PACKAGES.values(),
     *dictionaries.BACK.values(),
-)
+)))  # fmt: skip
 """Debian 12 packages that are read, by name."""
 
 LOCALES = {"de": "de", "es": "es", "fr": "fr", "it": "it", "nl": "nl", "pt": "pt", "pt_BR": "pt"}
@@ -210,7 +241,7 @@ def stories(packages: Path) -> Iterator[Page]:
 
 
 def messages(packages: Path) -> Iterator[Page]:
-    """Messages about numbers and families: Gnumeric's functions, Gramps (GPL-2.0-or-later)."""
+    """Messages of programs about files, mail, money, numbers, pictures and music (each program's free licence)."""
     return catalogue_pages(packages, "messages", dict.fromkeys(PROGRAMS, "/usr/share/locale"), SHORTEST // 2)
 
 

@@ -1,4 +1,8 @@
-"""Training text out of Python packages of Debian: docstrings with their names as words."""
+"""Training text out of Python packages of Debian: docstrings with their names as words.
+
+A docstring's first sentence says what for, and asks for the docstring. It asks for what is left without it, too, a
+name and details (the inverse cloze task of Lee et al., 2019): so that "std" comes to mean a standard deviation.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import ast
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from recipe.debian import package_files
@@ -34,18 +39,45 @@ PARAGRAPHS = 2
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
+@dataclass(frozen=True)
+class Docstring:
+    """What is kept of a docstring."""
+
+    name: str
+    purpose: str
+    """Its first sentence."""
+    details: str
+    """The rest of its first paragraphs."""
+
+
 def docstrings(packages: Path) -> Iterator[Page]:
     """Docstrings of public modules, classes and functions with their names (BSD-3-Clause, MIT, GPL-2.0-or-later)."""
+    for found in read(packages):
+        text = f"{spelled(found.name)}: {found.purpose} {found.details}"
+        if len(text) >= SHORTEST:
+            yield Page("docstrings", found.name, "en", text, (found.purpose,))
+
+
+def details(packages: Path) -> Iterator[Page]:
+    """The same without their first sentences, which ask for them."""
+    for found in read(packages):
+        if len(found.details) >= SHORTEST:
+            yield Page("details", found.name, "en", f"{spelled(found.name)}: {found.details}", (found.purpose,))
+
+
+def read(packages: Path) -> Iterator[Docstring]:
+    """The docstrings of all packages."""
     for package in PACKAGES:
         for match, raw in package_files(packages, package, r"/usr/lib/python3/dist-packages/(.+)\.py"):
             if not re.search(r"(?:^|/)(?:_|tests?(?:/|$)|test_|conf$|setup$)", match[1]):
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # of invalid escapes in other people's strings
                     tree = ast.parse(raw)
-                yield from pages_of([tree], match[1].replace("/", "."))
+                yield from inside([tree], match[1].replace("/", "."))
 
 
-def pages_of(nodes: Sequence[ast.stmt | ast.Module], name: str) -> Iterator[Page]:
+def inside(nodes: Sequence[ast.stmt | ast.Module], name: str) -> Iterator[Docstring]:
+    """The docstrings of these nodes and of those inside them."""
     for node in nodes:
         if not isinstance(node, Documented):
             continue
@@ -56,12 +88,12 @@ def pages_of(nodes: Sequence[ast.stmt | ast.Module], name: str) -> Iterator[Page
         paragraphs = (ast.get_docstring(node) or "").split("\n\n")
         text = " ".join(" ".join(paragraphs[:PARAGRAPHS]).split())
         purpose = re.split(r"(?<=[.!?]) ", " ".join(paragraphs[0].split()), maxsplit=1)[0]
-        if len(text) >= SHORTEST and len(purpose) >= SHORTEST // 2:
-            yield Page("docstrings", full, "en", f"{spelled(full)}: {text}", (purpose,))
+        if len(purpose) >= SHORTEST // 2:
+            yield Docstring(full, purpose, text[len(purpose) :].strip())
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from pages_of(node.body, full)
+            yield from inside(node.body, full)
 
 
 def spelled(name: str) -> str:
-    """The last part of a name as words."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", name.rsplit(".", 1)[-1])
+    """The last two parts of a name as words."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|[_.]", " ", ".".join(name.split(".")[-2:]))

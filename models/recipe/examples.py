@@ -38,9 +38,10 @@ LIMITS = {
     "sayings": 1_000,
     "computing": 3_000,
     "glosses": 25_000,
-    "messages": 3_000,
-    "reference": 5_000,
-    "docstrings": 10_000,
+    "messages": 8_000,
+    "reference": 8_000,
+    "docstrings": 16_000,
+    "details": 10_000,
 }
 """Most pages of one source in one language; the others are taken whole."""
 OWN_QUERIES = 5

@@ -123,9 +123,13 @@ def target(side: Side, cache: Cache) -> torch.Tensor:
 
 
 def train(
-    phase: Phase, start: Path, cache_folder: Path, examples: Path, lexicon: Path, alignment: Path | None, folder: Path
-) -> None:
-    """Train from the student in ``start``; the result, ``log.json`` and the resumable state go to ``folder``."""
+    phase: Phase, start: Path, cache_folder: Path, examples: Path, lexicon: Path | None, alignment: Path | None,
+    folder: Path,
+) -> None:  # fmt: skip
+    """Train from the student in ``start``; the result, ``log.json`` and the resumable state go to ``folder``.
+
+    Without ``lexicon`` no words are replaced; ``alignment`` adds to it.
+    """
     torch.manual_seed(phase.seed)
     cache = Cache(cache_folder)
     student = Student(start)
@@ -135,7 +139,9 @@ def train(
             module.p = 0.0  # the teacher's vectors are exact: noise only slows the student down
     halved = copy.deepcopy(student).bfloat16()
     optimiser = torch.optim.AdamW(student.parameters(), lr=phase.rate, weight_decay=0.01, betas=(0.9, 0.98), fused=True)
-    switcher = Switcher(Tokenizer.from_file(str(start / "tokenizer.json")), Lexicon(lexicon, alignment))
+    switcher = None
+    if lexicon is not None:
+        switcher = Switcher(Tokenizer.from_file(str(start / "tokenizer.json")), Lexicon(lexicon, alignment))
     sampler = Sampler(cache, examples, phase.mix, phase.batch, phase.longest, phase.seed, switcher)
     tasks = heldout.build_tasks(examples)
     log: dict[str, Any] = {"phase": phase.name, "tokens": 0, "seconds": 0.0, "steps": [], "held_out": []}

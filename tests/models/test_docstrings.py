@@ -1,6 +1,5 @@
 """Docstrings of Python packages as training text."""
 
-import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,36 +19,50 @@ class FileTree:
     """
 
     def removeAll(self):
-        """Remove everything below the root. Nothing is asked."""
+        """Remove everything below the root. Nothing is asked of you, all of it is gone."""
 
     def _hidden(self):
         """A long enough docstring of a private method."""
 '''
 
 
-def test_public_names_are_filed_with_their_first_paragraphs() -> None:
-    tree, method = docstrings.pages_of([ast.parse(SOURCE)], "package.module")
-    assert tree.key == "package.module.FileTree"
-    assert tree.text == "File Tree: A tree of files and folders, held in memory. It is never written."
+def files(packages: Path, name: str, pattern: str) -> Iterator[tuple[re.Match[str], bytes]]:
+    """A package's files, most of them of no interest."""
+    del packages, name
+    for each in ("module", "_private", "tests/module", "package/test_module", "package/tests/x", "a/_core/x", "setup"):
+        match = re.fullmatch(pattern, f"/usr/lib/python3/dist-packages/{each}.py")
+        assert match
+        yield match, SOURCE.encode()
+
+
+@pytest.fixture
+def packages(monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(docstrings, "PACKAGES", ("one",))
+    monkeypatch.setattr(docstrings, "package_files", files)
+    return Path("packages")
+
+
+def test_public_names_are_filed_with_their_first_paragraphs(packages: Path) -> None:
+    tree, method = docstrings.docstrings(packages)
+    assert tree.key == "module.FileTree"
+    assert tree.text == "module File Tree: A tree of files and folders, held in memory. It is never written."
     assert tree.queries == ("A tree of files and folders, held in memory.",)
-    assert method.key == "package.module.FileTree.removeAll"
-    assert method.text == "remove All: Remove everything below the root. Nothing is asked."
+    assert method.key == "module.FileTree.removeAll"
+    assert (
+        method.text
+        == "File Tree remove All: Remove everything below the root. Nothing is asked of you, all of it is gone."
+    )
     assert method.queries == ("Remove everything below the root.",)
 
 
-def test_private_modules_and_tests_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = ["module", "_private", "tests/module", "package/test_module", "package/tests/x", "package/_core/x", "setup"]
+def test_first_sentences_ask_for_what_is_left_without_them(packages: Path) -> None:
+    (method,) = docstrings.details(packages)
+    assert method.text == "File Tree remove All: Nothing is asked of you, all of it is gone."
+    assert method.queries == ("Remove everything below the root.",)
 
-    def files(packages: Path, name: str, pattern: str) -> Iterator[tuple[re.Match[str], bytes]]:
-        del packages, name
-        for each in names:
-            match = re.fullmatch(pattern, f"/usr/lib/python3/dist-packages/{each}.py")
-            assert match
-            yield match, SOURCE.encode()
 
-    monkeypatch.setattr(docstrings, "package_files", files)
-    found = {page.key.rpartition(".FileTree")[0] for page in docstrings.docstrings(Path("packages"))}
-    assert found == {"module"}
+def test_private_modules_and_tests_are_left_out(packages: Path) -> None:
+    assert {found.name.partition(".FileTree")[0] for found in docstrings.read(packages)} == {"module"}
 
 
 def test_the_standard_library_is_not_read() -> None:
