@@ -11,6 +11,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,13 @@ from numpy.typing import NDArray
 
 from recipe.lexicon import WORD, Forms, Table
 from recipe.pages import Page
+from recipe.phrases import colonies, phrases
 from recipe.pins import LANGUAGES
 from recipe.sources import all_pages
 
 logger = logging.getLogger(__name__)
 
-TEXTS = ("segments", "stories", "messages")
+TEXTS = ("segments", "stories", "messages", "phrases", "colonies")
 """Sources whose texts are short enough to align."""
 TITLES = ("packages", "manuals", "desktop", "handbooks", "applications")
 """Sources of which the first query is aligned: a title or a summary."""
@@ -148,7 +150,8 @@ def build_alignment(texts: Path, data: Path, packages: Path, words: Path, folder
     """Write ``alignment.json``, tables as in ``lexicon.json``."""
     forms = {language: Forms(words, language) for language in LANGUAGES}
     written: dict[str, Table] = {}
-    for language, pairs in parallel_texts(all_pages(texts, data, packages)).items():
+    pages = chain(all_pages(texts, data, packages), phrases(packages), colonies(packages))
+    for language, pairs in parallel_texts(pages).items():
         read = [(lemmas(forms["en"], one), lemmas(forms[language], other)) for one, other in pairs]
         found = align([pair for pair in read if all(pair)])
         out, back = tables(found, forms["en"], forms[language])

@@ -48,6 +48,7 @@ from recipe import (
     packed,
     pages,
     phases,
+    phrases,
     pieces,
     pins,
     projection,
@@ -68,7 +69,7 @@ logger = logging.getLogger("recipe")
 WORK = Path(__file__).resolve().parents[1] / "build" / "recipe"
 STAGES = (
     "fetch", "examples", "vocabulary", "encoder", "teacher", "student", "lexicon", "alignment",
-    "multilingual", "english", "crossing", "aligning", "programming", "checkpoint",
+    "multilingual", "english", "crossing", "aligning", "broadening", "checkpoint",
 )  # fmt: skip
 
 
@@ -161,7 +162,7 @@ class Recipe:
         inputs: dict[str, object] = {"files": sources.fingerprint(text.texts, text.data, text.packages)}
         return self.run(
             "alignment",
-            (alignment, lexicon, sources, pages, debian, books, dictionaries, docstrings, corpus),
+            (alignment, lexicon, sources, phrases, pages, debian, books, dictionaries, docstrings, corpus),
             {**inputs, "simplemma": metadata.version("simplemma")},
             lambda out: alignment.build_alignment(text.texts, text.data, text.packages, words, out),
         )
@@ -193,8 +194,8 @@ class Recipe:
         return self.phase(phases.ALIGNING, self.crossing)
 
     @cached_property
-    def programming(self) -> Path:
-        return self.phase(phases.PROGRAMMING, self.aligning)
+    def broadening(self) -> Path:
+        return self.phase(phases.BROADENING, self.aligning)
 
     def phase(self, phase: training.Phase, start: Path) -> Path:
         cache, chosen = self.teacher, self.examples
@@ -212,7 +213,7 @@ class Recipe:
 
     @cached_property
     def checkpoint(self) -> Path:
-        trained, record = self.programming, self.record()
+        trained, record = self.broadening, self.record()
         stages = (self.multilingual, self.english, self.crossing, self.aligning, trained)
         logs = {stage.name: json.loads((stage / "log.json").read_text()) for stage in stages}
         return self.run(

@@ -17,12 +17,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from recipe import debian, dictionaries, docstrings
+from recipe import debian, dictionaries, docstrings, phrases
 from recipe.errors import FetchError, FormatError
 from recipe.pages import SHORTEST, Page, fold
 from recipe.pins import LANGUAGES
 
-PACKAGES = (*debian.PACKAGES, *docstrings.PACKAGES)
+PACKAGES = (*debian.PACKAGES, *docstrings.PACKAGES, *phrases.PACKAGES)
 """Debian 12 packages that are read, by name."""
 
 EVALUATED = "0123"

@@ -28,7 +28,7 @@ from latelite.indexes.ranking import nth_largest
 from latelite.indexes.segment import Segment
 from latelite.indexes.snapshot import Mask, OpenSegment, Snapshot
 from latelite.manifest import FileEntry
-from latelite.maxsim import maxsim
+from latelite.maxsim import maxsim, maxsim_rows, ranges
 
 GRAPH = "graph.bin"
 
@@ -37,6 +37,10 @@ _WIDEST = 16
 """How much further than ``k_token`` a filtered search looks before the filter is applied."""
 _PER_RESULT = 8
 """Documents whose tokens are all scored per result, at least."""
+_SAME = 0.9
+"""Cosine, for tokens of equal norms, above which two query tokens are searched as one."""
+_EVERY = 8
+"""One token of so many stands for its neighbours while the documents that were found are sifted."""
 _RANKED = 24
 """Documents that are scored with all bits, at least, ..."""
 _RANKED_PER_RESULT = 1.5
@@ -193,38 +197,46 @@ class HNSW(TokenIndex):
         wanted = max(self._k_token, k)
         if mask is not None:
             wanted = min(wanted * -(-len(files) // documents), wanted * _WIDEST)
+        distinct = _distinct(query)
         while wanted < tokens:
             try:
-                labels, distances = segment.companion.knn_query(query, k=wanted, num_threads=self._threads)
+                labels, _ = segment.companion.knn_query(distinct, k=wanted, num_threads=self._threads)
             except RuntimeError:  # fewer tokens are connected than asked for: a scan finds the rest
                 break
-            owners = np.searchsorted(files.offsets, labels.astype(np.int64), side="right") - 1
-            found, scores = _scored(owners, distances)
+            hits = np.unique(labels.astype(np.int64))
+            owners = np.searchsorted(files.offsets, hits, side="right") - 1
             if mask is not None:
-                found, scores = found[mask[found]], scores[mask[found]]
+                hits, owners = hits[mask[owners]], owners[mask[owners]]
+            found = np.unique(owners)
             if len(found) >= min(k, documents):
+                scores = _sampled_scores(files, query, found, hits)
                 return _best(found, scores, max(self._n_candidates, _PER_RESULT * k))
             wanted *= 4
         return everything_allowed(mask)
 
 
-def _scored(owners: Ints, distances: Floats) -> tuple[Ints, Floats]:
-    """Documents of the tokens that were found, ascending, and what these tokens say about their scores.
+def _distinct(query: Floats) -> Floats:
+    """The query's tokens without those that are nearly equal to one before them, (tokens, dim)."""
+    products = query @ query.T
+    squares = products.diagonal()
+    same = products > _SAME * np.maximum(squares, squares[:, None])
+    distinct: Floats = query[~np.triu(same, 1).any(axis=0)]
+    return distinct
 
-    A document counts, for each query token, by how much its best token is nearer than the farthest that was found:
-    one that was not found is no nearer than that.
+
+def _sampled_scores(files: Segment, query: Floats, numbers: Ints, hits: Ints) -> Floats:
+    """MaxSim over some tokens of the documents ``numbers``: their ``hits`` and, for the rest, every `_EVERY`-th.
 
     Args:
-        owners, distances: (query tokens, found) the document and the distance of each token.
+        numbers: (documents,) ascending.
+        hits: tokens that were found, ascending, each of one of the documents, and at least one of each.
     """
-    gains = distances.max(axis=1, keepdims=True) - distances
-    found, places = np.unique(owners, return_inverse=True)
-    best = np.zeros((len(found), len(owners)), np.float32)
-    cells = places.reshape(owners.shape) * len(owners) + np.arange(len(owners))[:, None]
-    order = np.argsort(gains, axis=None)
-    best.ravel()[cells.ravel()[order]] = gains.ravel()[order]  # of several gains in one place the last stays
-    scores: Floats = best.sum(axis=1)
-    return found, scores
+    starts, ends = files.offsets[numbers], files.offsets[numbers + 1]
+    counts = -(-(ends - starts) // _EVERY)
+    sample = np.repeat(starts, counts) + _EVERY * ranges(np.zeros_like(counts), counts)
+    rows = np.sort(np.concatenate([hits, sample]), kind="stable")  # merges the two; a token twice does no harm
+    lengths = np.searchsorted(rows, ends) - np.searchsorted(rows, starts)
+    return maxsim_rows(query, files.tokens, rows, lengths, quantisation=files.quantisation, rough=True)
 
 
 def _best(numbers: Ints, scores: Floats, wanted: int) -> Ints:
