@@ -17,7 +17,7 @@ from latelite import indexes
 from latelite.errors import IndexCorruptError, IndexVersionError, IndexWriteError, MissingExtraError
 from latelite.indexes.codebook import Codebook, _k_means, assign, centroid_count, distances, fit
 from latelite.indexes.generation import SegmentEntry
-from latelite.indexes.hnsw import GRAPH, _scored
+from latelite.indexes.hnsw import GRAPH, _distinct, _sampled_scores
 from latelite.indexes.merging import FANOUT, LARGEST, next_merge
 
 
@@ -125,12 +125,24 @@ def test_merging_goes_on_with_the_graph_of_the_first_segment(tmp_path: Path) -> 
     assert index._snapshot.segments[0].companion.get_current_count() == sum(len(d) for d in corpus[1:])
 
 
-def test_found_tokens_tell_which_documents_to_score() -> None:
-    owners = np.array([[4, 2, 2], [7, 4, 2]])
-    distances = np.array([[0.1, 0.2, 0.5], [0.3, 0.6, 0.7]], np.float32)
-    numbers, scores = _scored(owners, distances)
-    assert numbers.tolist() == [2, 4, 7]
-    np.testing.assert_allclose(scores, [0.3, 0.4 + 0.1, 0.4], atol=1e-6)
+def test_documents_are_sifted_by_the_tokens_found_and_a_sample_of_the_others(tmp_path: Path) -> None:
+    corpus = topical(40, longest=60)
+    index = indexes.HNSW(tmp_path, graph_threshold=1).add_documents(range(40), corpus)
+    files = index._snapshot.segments[0].files
+    query, numbers = topical(1, seed=8)[0], np.array([3, 4, 20])
+    hits = np.sort(np.concatenate([files.offsets[numbers + 1] - 1, files.offsets[[4]] + 1]))
+    scores = _sampled_scores(files, query, numbers, hits)
+    for number, score in zip(numbers.tolist(), scores.tolist(), strict=True):
+        tokens = files.embeddings(number)
+        looked_at = [*range(0, len(tokens), 16), len(tokens) - 1, *([1] if number == 4 else [])]
+        assert score == pytest.approx((query @ tokens[looked_at].T).max(axis=1).sum(), rel=0.02)
+
+
+def test_query_tokens_that_are_nearly_equal_are_searched_once() -> None:
+    first, second = np.eye(2, dtype=np.float32)
+    near = np.array([0.95, 0.3], np.float32)
+    query = np.stack([first, second, near, first, -first, 3 * second])
+    assert _distinct(query).tolist() == [first.tolist(), second.tolist(), (-first).tolist(), (3 * second).tolist()]
 
 
 def test_only_so_many_candidates_are_scored_but_never_fewer_than_asked_for(tmp_path: Path) -> None:
