@@ -52,6 +52,8 @@ class Mix:
     """Share of texts with words replaced by translations; see ``switching``."""
     aligned: bool = False
     """Whether translations come from parallel text, too."""
+    inflected: bool = False
+    """Whether translations come in rare forms of their words, too."""
 
     @property
     def switches(self) -> bool:

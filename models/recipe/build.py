@@ -42,6 +42,7 @@ from recipe import (
     examples,
     fetch,
     heldout,
+    inflections,
     layout,
     lexicon,
     losses,
@@ -68,8 +69,8 @@ logger = logging.getLogger("recipe")
 
 WORK = Path(__file__).resolve().parents[1] / "build" / "recipe"
 STAGES = (
-    "fetch", "examples", "vocabulary", "encoder", "teacher", "student", "lexicon", "alignment",
-    "multilingual", "english", "crossing", "aligning", "broadening", "checkpoint",
+    "fetch", "examples", "vocabulary", "encoder", "teacher", "student", "lexicon", "alignment", "inflections",
+    "multilingual", "english", "crossing", "aligning", "broadening", "inflecting", "checkpoint",
 )  # fmt: skip
 
 
@@ -168,6 +169,16 @@ class Recipe:
         )
 
     @cached_property
+    def inflections(self) -> Path:
+        words = self.wheel(pins.WORDS)
+        return self.run(
+            "inflections",
+            (inflections, lexicon, corpus),
+            {"simplemma": metadata.version("simplemma")},
+            lambda out: inflections.build_inflections(words, out),
+        )
+
+    @cached_property
     def student(self) -> Path:
         cut, cache = self.encoder, self.teacher
         return self.run(
@@ -197,24 +208,31 @@ class Recipe:
     def broadening(self) -> Path:
         return self.phase(phases.BROADENING, self.aligning)
 
+    @cached_property
+    def inflecting(self) -> Path:
+        return self.phase(phases.INFLECTING, self.broadening)
+
     def phase(self, phase: training.Phase, start: Path) -> Path:
-        cache, chosen = self.teacher, self.examples
-        words = self.lexicon if phase.mix.switches else None
-        aligned = self.alignment if phase.mix.aligned else None
-        tables = {name: folder for name, folder in (("lexicon", words), ("alignment", aligned)) if folder}
-        inputs = digests(start=start, teacher=cache, **tables)
+        cache, chosen, mix = self.teacher, self.examples, phase.mix
+        tables = {"lexicon": self.lexicon} if mix.switches else {}
+        if mix.aligned:
+            tables["alignment"] = self.alignment
+        if mix.inflected:
+            tables["inflections"] = self.inflections
         return self.run(
             phase.name,
             (training, batches, switching, losses, heldout),
-            {**inputs, "phase": repr(phase), "torch": torch.__version__},
-            lambda out: training.train(phase, start, cache, chosen, words, aligned, out),
+            {**digests(start=start, teacher=cache, **tables), "phase": repr(phase), "torch": torch.__version__},
+            lambda out: training.train(
+                phase, start, cache, chosen, switching.Lexicon(**tables) if tables else None, out
+            ),
             resumable=True,
         )
 
     @cached_property
     def checkpoint(self) -> Path:
-        trained, record = self.broadening, self.record()
-        stages = (self.multilingual, self.english, self.crossing, self.aligning, trained)
+        trained, record = self.inflecting, self.record()
+        stages = (self.multilingual, self.english, self.crossing, self.aligning, self.broadening, trained)
         logs = {stage.name: json.loads((stage / "log.json").read_text()) for stage in stages}
         return self.run(
             "checkpoint",

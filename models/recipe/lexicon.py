@@ -50,9 +50,9 @@ def key(text: str) -> str:
 class Forms:
     """A language's words in use, and the forms of each lemma."""
 
-    def __init__(self, words: Path, language: str) -> None:
+    def __init__(self, words: Path, language: str, count: int = FORMS) -> None:
         self.language = language
-        self.words = [word for word, _ in islice(corpus.word_frequencies(words, language), FORMS) if word.isalpha()]
+        self.words = [word for word, _ in islice(corpus.word_frequencies(words, language), count) if word.isalpha()]
         self.ranks = {word: rank for rank, word in enumerate(self.words)}
         self._forms: dict[str, list[str]] = defaultdict(list)
         for word in self.words:
@@ -65,11 +65,11 @@ class Forms:
         """A word in use as it is written: the list has small letters only, German nouns a capital."""
         return word.capitalize() if self.language == "de" and self.lemma(word)[0].isupper() else word
 
-    def inflected(self, text: str) -> list[str]:
-        """The text itself, and for one word its other forms."""
+    def inflected(self, text: str, most: int = INFLECTIONS) -> list[str]:
+        """The text itself, and for one word its ``most`` frequent other forms."""
         if not text.isalpha():
             return [text]
-        forms = [form for form in self._forms[key(self.lemma(text))] if form != key(text)][:INFLECTIONS]
+        forms = [form for form in self._forms[key(self.lemma(text))] if form != key(text)][:most]
         return [text, *map(self.written, forms)]
 
     def borrows(self, word: str, other: Forms) -> bool:

@@ -26,6 +26,9 @@ CHOICES = (0.65, 0.85, 0.95, 1.0)
 ALIGNED = 3
 """Translations that parallel text may give a word: one place is left for a dictionary's."""
 
+INFLECTED = 0.4
+"""How often a translation is put into another form of the same word."""
+
 Span = tuple[int, int]
 
 
@@ -46,8 +49,9 @@ def _read(path: Path) -> dict[str, dict[str, list[str]]]:
 class Lexicon:
     """Translations of words and short phrases between any two of the languages, by way of English."""
 
-    def __init__(self, lexicon: Path, alignment: Path | None = None) -> None:
+    def __init__(self, lexicon: Path, alignment: Path | None = None, inflections: Path | None = None) -> None:
         """Tables of the stages of these names; what parallel text aligns comes before what dictionaries say."""
+        self.forms: dict[str, dict[str, list[str]]] = _read(inflections / "inflections.json") if inflections else {}
         self.tables: dict[str, dict[str, list[str]]] = _read(lexicon / "lexicon.json")
         for name, aligned in (_read(alignment / "alignment.json") if alignment else {}).items():
             known = self.tables[name]
@@ -57,9 +61,17 @@ class Lexicon:
     def translate(self, draw: np.random.Generator, word: str, source: str, target: str) -> str | None:
         """A translation of a word or phrase in lower case; ``None`` where there is none."""
         if "en" in (source, target):
-            return self._one(draw, word, f"{source}-{target}")
-        middle = self._one(draw, word, f"{source}-en")
-        return middle and self._one(draw, middle.lower(), f"en-{target}")
+            found = self._one(draw, word, f"{source}-{target}")
+        else:
+            middle = self._one(draw, word, f"{source}-en")
+            found = middle and self._one(draw, middle.lower(), f"en-{target}")
+        return found and self._inflect(draw, found, target)
+
+    def _inflect(self, draw: np.random.Generator, text: str, language: str) -> str:
+        if language not in self.forms or draw.random() >= INFLECTED:
+            return text
+        others = self.forms[language].get(text.lower())
+        return others[int(draw.integers(len(others)))] if others else text
 
     def _one(self, draw: np.random.Generator, word: str, table: str) -> str | None:
         found = self.tables[table].get(word)

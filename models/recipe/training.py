@@ -122,13 +122,10 @@ def target(side: Side, cache: Cache) -> torch.Tensor:
         return torch.nn.functional.normalize(matched @ cache.weight.T + cache.bias, dim=-1)
 
 
-def train(
-    phase: Phase, start: Path, cache_folder: Path, examples: Path, lexicon: Path | None, alignment: Path | None,
-    folder: Path,
-) -> None:  # fmt: skip
+def train(phase: Phase, start: Path, cache_folder: Path, examples: Path, lexicon: Lexicon | None, folder: Path) -> None:
     """Train from the student in ``start``; the result, ``log.json`` and the resumable state go to ``folder``.
 
-    Without ``lexicon`` no words are replaced; ``alignment`` adds to it.
+    Without ``lexicon`` no words are replaced.
     """
     torch.manual_seed(phase.seed)
     cache = Cache(cache_folder)
@@ -141,7 +138,7 @@ def train(
     optimiser = torch.optim.AdamW(student.parameters(), lr=phase.rate, weight_decay=0.01, betas=(0.9, 0.98), fused=True)
     switcher = None
     if lexicon is not None:
-        switcher = Switcher(Tokenizer.from_file(str(start / "tokenizer.json")), Lexicon(lexicon, alignment))
+        switcher = Switcher(Tokenizer.from_file(str(start / "tokenizer.json")), lexicon)
     sampler = Sampler(cache, examples, phase.mix, phase.batch, phase.longest, phase.seed, switcher)
     tasks = heldout.build_tasks(examples)
     log: dict[str, Any] = {"phase": phase.name, "tokens": 0, "seconds": 0.0, "steps": [], "held_out": []}

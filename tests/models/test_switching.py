@@ -48,6 +48,17 @@ def test_two_other_languages_meet_in_english(lexicon: Lexicon) -> None:
     assert lexicon.translate(draw, "hütte", "de", "es") is None
 
 
+def test_translations_come_in_rare_forms_too(tmp_path: Path, lexicon: Lexicon) -> None:
+    (tmp_path / "inflections.json").write_text(json.dumps({"de": {"haus": ["Hauses", "Häuser"]}}))
+    inflecting = Lexicon(tmp_path, inflections=tmp_path)
+    draw = np.random.default_rng(0)
+    found = [inflecting.translate(draw, "house", "en", "de") for _ in range(200)]
+    assert set(found) == {"Haus", "Hauses", "Häuser"}
+    assert 0.5 < found.count("Haus") / len(found) < 0.7
+    assert inflecting.translate(draw, "house", "en", "es") in {"casa", "vivienda"}
+    assert {lexicon.translate(draw, "house", "en", "de") for _ in range(50)} == {"Haus"}
+
+
 def test_a_capital_stays_a_capital_and_a_share_of_nothing_changes_nothing(lexicon: Lexicon) -> None:
     assert "".join(piece.text for piece in switched(lexicon, "House of cards", "en", "es")).startswith(("Casa", "Viv"))
     assert switched(lexicon, "House of cards", "en", "es", share=0.0) == [Piece("House of cards", (0, 14), kept=True)]

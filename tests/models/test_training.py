@@ -176,7 +176,7 @@ def test_a_killed_run_ends_with_the_log_and_the_weights_of_an_unbroken_one(
     folders = tmp_path / "unbroken", tmp_path / "killed"
     for folder in folders:
         folder.mkdir()
-    train(PHASE, start, cache, examples, lexicon, None, folders[0])
+    train(PHASE, start, cache, examples, Lexicon(lexicon), folders[0])
 
     terms = training.terms
     calls = iter(range(100))
@@ -188,9 +188,9 @@ def test_a_killed_run_ends_with_the_log_and_the_weights_of_an_unbroken_one(
 
     monkeypatch.setattr(training, "terms", killed)
     with pytest.raises(KeyboardInterrupt):
-        train(PHASE, start, cache, examples, lexicon, None, folders[1])
+        train(PHASE, start, cache, examples, Lexicon(lexicon), folders[1])
     monkeypatch.setattr(training, "terms", terms)
-    train(PHASE, start, cache, examples, lexicon, None, folders[1])
+    train(PHASE, start, cache, examples, Lexicon(lexicon), folders[1])
     logs = [json.loads((folder / "log.json").read_text()) | {"seconds": 0} for folder in folders]
     assert logs[0] == logs[1]
     assert [row["step"] for row in logs[0]["steps"]] == [2, 4, 6, 8, 10, 12]
@@ -202,7 +202,7 @@ def test_training_brings_the_student_closer_to_the_teacher(
     start: Path, cache: Path, examples: Path, lexicon: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "REPORT", 10)
-    train(replace(PHASE, steps=60, rate=3e-3, decay=10), start, cache, examples, lexicon, None, tmp_path)
+    train(replace(PHASE, steps=60, rate=3e-3, decay=10), start, cache, examples, Lexicon(lexicon), tmp_path)
     steps = json.loads((tmp_path / "log.json").read_text())["steps"]
     assert steps[-1]["ranking"] < 0.8 * steps[0]["ranking"]
 
