@@ -50,6 +50,9 @@ class Mix:
     switched_queries: float = 0.0
     switched_documents: float = 0.0
     """Share of texts with words replaced by translations; see ``switching``."""
+    query_words: tuple[float, float] = (0.4, 1.0)
+    document_words: tuple[float, float] = (0.2, 0.7)
+    """Least and greatest share of words that such a text may lose."""
     aligned: bool = False
     """Whether translations come from parallel text, too."""
     inflected: bool = False
@@ -132,8 +135,6 @@ class Cache:
         )
 
 
-SHARES = {"query": (0.4, 1.0), "document": (0.2, 0.7)}
-"""Least and greatest share of words that a mixed text of each role may lose."""
 INTO_ENGLISH = 0.7
 """How often a text in another language is mixed with English rather than with a third language."""
 
@@ -183,7 +184,11 @@ class Sampler:
 
     def side(self, draw: np.random.Generator, role: str, texts: Sequence[tuple[str, int]], longest: int) -> Side:
         """Texts with their languages as one side of a batch, some of them in a mixed version."""
-        share = self.mix.switched_queries if role == "query" else self.mix.switched_documents
+        mix = self.mix
+        share, words = {
+            "query": (mix.switched_queries, mix.query_words),
+            "document": (mix.switched_documents, mix.document_words),
+        }[role]
 
         def switch(place: int, *row: NDArray[np.int64]) -> Row:
             language, text = texts[place]
@@ -192,7 +197,7 @@ class Sampler:
             into = "en"
             if language == "en" or draw.random() >= INTO_ENGLISH:
                 into = str(draw.choice([other for other in LANGUAGES if other not in (language, "en")]))
-            return self.switcher.row(draw, self.texts[text], *row, language, into, draw.uniform(*SHARES[role]))  # type: ignore[call-arg]
+            return self.switcher.row(draw, self.texts[text], *row, language, into, draw.uniform(*words))  # type: ignore[call-arg]
 
         return self.cache.side([text for _, text in texts], longest, switch if share else None)
 

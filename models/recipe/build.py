@@ -31,6 +31,7 @@ import transformers
 
 from recipe import (
     alignment,
+    averaging,
     batches,
     books,
     checkpoint,
@@ -70,7 +71,7 @@ logger = logging.getLogger("recipe")
 WORK = Path(__file__).resolve().parents[1] / "build" / "recipe"
 STAGES = (
     "fetch", "examples", "vocabulary", "encoder", "teacher", "student", "lexicon", "alignment", "inflections",
-    "multilingual", "english", "crossing", "aligning", "broadening", "inflecting", "checkpoint",
+    "multilingual", "english", "crossing", "aligning", "broadening", "inflecting", "averaged", "asking", "settled", "checkpoint",
 )  # fmt: skip
 
 
@@ -212,6 +213,23 @@ class Recipe:
     def inflecting(self) -> Path:
         return self.phase(phases.INFLECTING, self.broadening)
 
+    @cached_property
+    def averaged(self) -> Path:
+        return self.mean("averaged", self.aligning, self.inflecting)
+
+    @cached_property
+    def asking(self) -> Path:
+        return self.phase(phases.ASKING, self.averaged)
+
+    @cached_property
+    def settled(self) -> Path:
+        return self.mean("settled", self.averaged, self.asking)
+
+    def mean(self, name: str, one: Path, other: Path) -> Path:
+        return self.run(
+            name, (averaging,), digests(one=one, other=other), lambda out: averaging.average(one, other, out)
+        )
+
     def phase(self, phase: training.Phase, start: Path) -> Path:
         cache, chosen, mix = self.teacher, self.examples, phase.mix
         tables = {"lexicon": self.lexicon} if mix.switches else {}
@@ -231,8 +249,10 @@ class Recipe:
 
     @cached_property
     def checkpoint(self) -> Path:
-        trained, record = self.inflecting, self.record()
-        stages = (self.multilingual, self.english, self.crossing, self.aligning, self.broadening, trained)
+        trained, record = self.settled, self.record()
+        stages = (
+            self.multilingual, self.english, self.crossing, self.aligning, self.broadening, self.inflecting, self.asking
+        )  # fmt: skip
         logs = {stage.name: json.loads((stage / "log.json").read_text()) for stage in stages}
         return self.run(
             "checkpoint",

@@ -147,4 +147,17 @@ INFLECTING = replace(
 )
 """The same with translations in rare forms of their words, too; the rate falls to zero."""
 
-ALL = (MULTILINGUAL, ENGLISH, CROSSING, ALIGNING, BROADENING, INFLECTING)
+ASKING = replace(
+    INFLECTING,
+    name="asking",
+    mix=replace(INFLECTING.mix, switched_queries=0.9, query_words=(0.8, 1.0), switched_documents=0.1),
+    weights=Weights(ranking=1.0, pairs=1.0, tokens=1.0),
+    steps=900,
+    rate=2e-4,
+    warmup=30,
+    decay=870,
+    seed=6,
+)
+"""Whole questions in another language: nearly all words replaced, and the ranking counts more than the vectors."""
+
+ALL = (MULTILINGUAL, ENGLISH, CROSSING, ALIGNING, BROADENING, INFLECTING, ASKING)
