@@ -71,7 +71,8 @@ logger = logging.getLogger("recipe")
 WORK = Path(__file__).resolve().parents[1] / "build" / "recipe"
 STAGES = (
     "fetch", "examples", "vocabulary", "encoder", "teacher", "student", "lexicon", "alignment", "inflections",
-    "multilingual", "english", "crossing", "aligning", "broadening", "inflecting", "averaged", "asking", "settled", "checkpoint",
+    "multilingual", "english", "crossing", "aligning", "broadening", "inflecting", "averaged", "asking", "settled",
+    "checkpoint",
 )  # fmt: skip
 
 
