@@ -57,6 +57,12 @@ def test_the_folder_has_the_layout_the_record_and_the_log(folder: Path) -> None:
     assert {path.name for path in folder.iterdir() if path.is_dir()} == {"1_Dense"}
 
 
+def test_its_tokenizer_drops_question_and_exclamation_marks(folder: Path) -> None:
+    normalizer = Tokenizer.from_file(str(folder / "tokenizer.json")).normalizer
+    assert normalizer.normalize_str("Hola. ¿Qué tal? ¡Bien!") == "Hola. Qué tal Bien"
+    assert normalizer.normalize_str("Comment faire ?") == "Comment faire"
+
+
 def test_publishing_leaves_the_card_and_refuses_what_is_not_a_checkpoint(tmp_path: Path, folder: Path) -> None:
     out = tmp_path / "published"
     publish(folder, out)
