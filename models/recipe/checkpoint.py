@@ -21,7 +21,7 @@ MARKS = r"[¿¡]|\s*[?!]"
 """Marks that every text goes without, those at an end with the space before them.
 
 They say that a question is one, match what they like in a text of another language, and so only add noise: without "¿"
-Spanish questions about English text gain three points of nDCG@10, without "?" German, Dutch and Portuguese ones gain one.
+Spanish questions about English text gain three points of nDCG@10, without "?" German, Dutch and Portuguese ones one.
 """
 
 
