@@ -251,10 +251,7 @@ class Recipe:
     @cached_property
     def checkpoint(self) -> Path:
         trained, record = self.settled, self.record()
-        stages = (
-            self.multilingual, self.english, self.crossing, self.aligning, self.broadening, self.inflecting, self.asking
-        )  # fmt: skip
-        logs = {stage.name: json.loads((stage / "log.json").read_text()) for stage in stages}
+        logs = {phase.name: json.loads((getattr(self, phase.name) / "log.json").read_text()) for phase in phases.ALL}
         return self.run(
             "checkpoint",
             (checkpoint, layout),

@@ -16,7 +16,6 @@ from recipe.layout import write_layout
 
 NAME = "latelite-colbert-16m"
 
-
 MARKS = r"[¿¡]|\s*[?!]"
 """Marks that every text goes without, those at an end with the space before them.
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from recipe import dictionaries
 from recipe.books import LONGEST_PASSAGE, passages, plain
 from recipe.errors import FetchError
-from recipe.pages import SHORTEST, Page
+from recipe.pages import SHORTEST, Page, first_sentence
 
 MANUALS = [
     "manpages",
@@ -254,7 +254,7 @@ def reference(packages: Path) -> Iterator[Page]:
         for number, (signature, body) in enumerate(SIGNATURE.findall(raw.decode())):
             paragraphs = [plain(text) for text in re.findall(r"<p>(.*?)</p>", body, re.S)]
             description = " ".join(paragraphs)[:LONGEST_PASSAGE]
-            purpose = re.split(r"(?<=[.!?]) ", description, maxsplit=1)[0]
+            purpose = first_sentence(description)
             if len(purpose) >= SHORTEST // 2:
                 text = f"{plain(signature).removesuffix('¶')} {description}"
                 yield Page("reference", f"{match[1]}:{number}", "en", text, (purpose,))

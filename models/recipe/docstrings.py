@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recipe.debian import package_files
-from recipe.pages import SHORTEST, Page
+from recipe.pages import SHORTEST, Page, first_sentence, fold
 
 PACKAGES = (
     "python3-breezy",
@@ -51,18 +51,17 @@ class Docstring:
 
 
 def docstrings(packages: Path) -> Iterator[Page]:
-    """Docstrings of public modules, classes and functions with their names (BSD-3-Clause, MIT, GPL-2.0-or-later)."""
-    for found in read(packages):
-        text = f"{spelled(found.name)}: {found.purpose} {found.details}"
-        if len(text) >= SHORTEST:
-            yield Page("docstrings", found.name, "en", text, (found.purpose,))
+    """Docstrings of public modules, classes and functions with their names (BSD-3-Clause, MIT, GPL-2.0-or-later).
 
-
-def details(packages: Path) -> Iterator[Page]:
-    """The same without their first sentences, which ask for them."""
+    Source ``docstrings`` has them whole, ``details`` without their first sentences, which ask for both.
+    """
     for found in read(packages):
+        name = spelled(found.name)
+        whole = f"{name}: {found.purpose} {found.details}"
+        if len(whole) >= SHORTEST:
+            yield Page("docstrings", found.name, "en", whole, (found.purpose,))
         if len(found.details) >= SHORTEST:
-            yield Page("details", found.name, "en", f"{spelled(found.name)}: {found.details}", (found.purpose,))
+            yield Page("details", found.name, "en", f"{name}: {found.details}", (found.purpose,))
 
 
 def read(packages: Path) -> Iterator[Docstring]:
@@ -86,8 +85,8 @@ def inside(nodes: Sequence[ast.stmt | ast.Module], name: str) -> Iterator[Docstr
             continue
         full = f"{name}.{own}" if own else name
         paragraphs = (ast.get_docstring(node) or "").split("\n\n")
-        text = " ".join(" ".join(paragraphs[:PARAGRAPHS]).split())
-        purpose = re.split(r"(?<=[.!?]) ", " ".join(paragraphs[0].split()), maxsplit=1)[0]
+        text = fold(" ".join(paragraphs[:PARAGRAPHS]))
+        purpose = first_sentence(fold(paragraphs[0]))
         if len(purpose) >= SHORTEST // 2:
             yield Docstring(full, purpose, text[len(purpose) :].strip())
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

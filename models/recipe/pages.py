@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 SHORTEST = 40
@@ -24,3 +25,8 @@ class Page:
 def fold(text: str) -> str:
     """White space folded."""
     return " ".join(text.split())
+
+
+def first_sentence(text: str) -> str:
+    """Up to the first full stop, exclamation or question mark before a space; white space must be folded."""
+    return re.split(r"(?<=[.!?]) ", text, maxsplit=1)[0]

@@ -129,7 +129,6 @@ def all_pages(texts: Path, data: Path, packages: Path) -> Iterator[Page]:
         debian.messages(packages),
         debian.reference(packages),
         docstrings.docstrings(packages),
-        docstrings.details(packages),
     )
     for source in sources:
         count = 0

@@ -43,7 +43,7 @@ def packages(monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_public_names_are_filed_with_their_first_paragraphs(packages: Path) -> None:
-    tree, method = docstrings.docstrings(packages)
+    tree, method = (page for page in docstrings.docstrings(packages) if page.source == "docstrings")
     assert tree.key == "module.FileTree"
     assert tree.text == "module File Tree: A tree of files and folders, held in memory. It is never written."
     assert tree.queries == ("A tree of files and folders, held in memory.",)
@@ -56,7 +56,7 @@ def test_public_names_are_filed_with_their_first_paragraphs(packages: Path) -> N
 
 
 def test_first_sentences_ask_for_what_is_left_without_them(packages: Path) -> None:
-    (method,) = docstrings.details(packages)
+    (method,) = (page for page in docstrings.docstrings(packages) if page.source == "details")
     assert method.text == "File Tree remove All: Nothing is asked of you, all of it is gone."
     assert method.queries == ("Remove everything below the root.",)
 
