@@ -1,8 +1,9 @@
 """Token graph: hnswlib proposes documents by their nearest tokens, exact MaxSim on the store ranks them.
 
-A query is answered in four steps, the last three each over fewer documents with a better score:
+A query is answered in four steps, the last three each over fewer documents with a better score. All but the last work
+with fewer query tokens, nearly equal ones being added up:
 
-1. The graph finds the tokens nearest to each query token; query tokens that are nearly equal are searched once.
+1. The graph finds the tokens nearest to each query token.
 2. MaxSim over the tokens that were found and a sample of the others, for all documents of these tokens. What was
    found says little by itself: most documents have tokens near to one or two query tokens only.
 3. MaxSim over all tokens with a query of 7 bits, for the best of step 2.
@@ -32,6 +33,7 @@ from latelite.errors import IndexCorruptError, MissingExtraError
 from latelite.indexes.exact import everything_allowed
 from latelite.indexes.index import Floats, Ints, TokenIndex
 from latelite.indexes.output import check_content, recorded
+from latelite.indexes.queries import merged
 from latelite.indexes.ranking import nth_largest
 from latelite.indexes.segment import Segment
 from latelite.indexes.snapshot import Mask, OpenSegment, Snapshot
@@ -43,9 +45,6 @@ GRAPH = "graph.bin"
 _SEED = 100
 _WIDEST = 16
 """How much further than ``k_token`` a filtered search looks before the filter is applied."""
-_SAME = 0.9
-"""Cosine (of tokens of equal norms) above which two query tokens are searched as one. On SciFact's questions that saves
-6 of 29 searches and loses none of the ten best; 0.85 saves 9 and loses .002 of them."""
 _EVERY = 16
 """Step 2 samples one token of so many. On SciFact 8 hold .001 more of the ten best and take a twelfth more time."""
 _PER_RESULT = 8
@@ -78,7 +77,7 @@ class HNSW(TokenIndex):
         ef_construction: int = 200,
         ef_search: int = 112,
         k_token: int = 112,
-        n_candidates: int = 160,
+        n_candidates: int = 192,
         graph_threshold: int = 8192,
         threads: int | None = None,
     ) -> None:
@@ -91,8 +90,8 @@ class HNSW(TokenIndex):
             k_token: tokens that each query token contributes; their documents are the candidates. Up to ``ef_search``
                 they cost the graph no more time.
             n_candidates: documents whose tokens are all scored (eight times ``k`` where that is more): the best by
-                the tokens that were found and a sample of the others. On SciFact's 1.37 million tokens 128 hold .985
-                of the ten best and 192 hold .988, in a tenth more time.
+                the tokens that were found and a sample of the others. On SciFact's 1.37 million tokens 160 hold .987
+                of the ten best and 192 hold .988, in a thirtieth more time.
             graph_threshold: tokens from which a segment gets a graph.
             threads: for building and searching graphs; None takes all that the process may use. One thread always
                 builds the same graph; with several, insertion order varies and so may the graph's last misses.
@@ -189,10 +188,11 @@ class HNSW(TokenIndex):
         return graph
 
     def _candidates(self, view: Snapshot, query: Floats, k: int, allowed: Sequence[Mask | None]) -> list[Ints | None]:
+        lean = merged(query)
         return [
             everything_allowed(mask)
             if segment.companion is None
-            else _promising(segment, query, k, self._near(segment, query, k, mask))
+            else _promising(segment, lean, k, self._near(segment, lean, k, mask))
             for segment, mask in zip(view.segments, allowed, strict=True)
         ]
 
@@ -206,10 +206,9 @@ class HNSW(TokenIndex):
         wanted = max(self._k_token, k)
         if mask is not None:
             wanted = min(wanted * -(-len(files) // documents), wanted * _WIDEST)
-        distinct = _distinct(query)
         while wanted < tokens:
             try:
-                labels, _ = segment.companion.knn_query(distinct, k=wanted, num_threads=self._threads)
+                labels, _ = segment.companion.knn_query(query, k=wanted, num_threads=self._threads)
             except RuntimeError:  # fewer tokens are connected than asked for: a scan finds the rest
                 break
             hits = np.unique(labels.astype(np.int64))
@@ -222,15 +221,6 @@ class HNSW(TokenIndex):
                 return _best(found, scores, max(self._n_candidates, _PER_RESULT * k))
             wanted *= 4
         return everything_allowed(mask)
-
-
-def _distinct(query: Floats) -> Floats:
-    """The query's tokens without those that are nearly equal to one before them, (tokens, dim)."""
-    products = np.einsum("id,jd->ij", query, query)  # a BLAS product's threads would wake up
-    squares = products.diagonal()
-    same = products > _SAME * np.maximum(squares, squares[:, None])
-    distinct: Floats = query[~np.triu(same, 1).any(axis=0)]
-    return distinct
 
 
 def _sampled_scores(files: Segment, query: Floats, numbers: Ints, hits: Ints) -> Floats:

@@ -17,7 +17,7 @@ from latelite import indexes
 from latelite.errors import IndexCorruptError, IndexVersionError, IndexWriteError, MissingExtraError
 from latelite.indexes.codebook import Codebook, _k_means, assign, centroid_count, distances, fit
 from latelite.indexes.generation import SegmentEntry
-from latelite.indexes.hnsw import GRAPH, _distinct, _sampled_scores
+from latelite.indexes.hnsw import GRAPH, _sampled_scores
 from latelite.indexes.merging import FANOUT, LARGEST, next_merge
 
 
@@ -136,13 +136,6 @@ def test_documents_are_sifted_by_the_tokens_found_and_a_sample_of_the_others(tmp
         tokens = files.embeddings(number)
         looked_at = [*range(0, len(tokens), 16), len(tokens) - 1, *([1] if number == 4 else [])]
         assert score == pytest.approx((query @ tokens[looked_at].T).max(axis=1).sum(), rel=0.02)
-
-
-def test_query_tokens_that_are_nearly_equal_are_searched_once() -> None:
-    first, second = np.eye(2, dtype=np.float32)
-    near = np.array([0.95, 0.3], np.float32)
-    query = np.stack([first, second, near, first, -first, 3 * second])
-    assert _distinct(query).tolist() == [first.tolist(), second.tolist(), (-first).tolist(), (3 * second).tolist()]
 
 
 def test_only_so_many_candidates_are_scored_but_never_fewer_than_asked_for(tmp_path: Path) -> None:
