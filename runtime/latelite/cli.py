@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from latelite.progress import Progress
 
 OK, FAILED, USAGE, NOTHING_FOUND = 0, 1, 2, 3
-_GROUP = 1024  # passages encoded between two durable states of the collection
+_GROUP = 512  # passages encoded between two durable states of the collection
 _EPILOG = "exit status: 0 done, 1 failed (one line on standard error says why), 2 wrong usage, 3 search found nothing"
 
 

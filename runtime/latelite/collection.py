@@ -26,7 +26,7 @@ FORMAT_VERSION = 1
 HEADER_NAME = "collection.json"
 _MODEL = "model"
 _INDEX = "index"
-_PUBLISH_EVERY = 1024  # documents between two durable generations: bounds memory, and what a crash can cost
+_PUBLISH_EVERY = 512  # documents between two durable generations: bounds memory, and what a crash can cost
 _ENCODE_EVERY = 64  # documents between two steps of the progress bar
 
 Where = Mapping[str, Any] | Callable[[Mapping[str, Any]], bool]
@@ -112,7 +112,7 @@ class Collection:
     ) -> None:
         """Add documents; an id that is there already gets the new text and metadata.
 
-        Documents are published in groups of 1,024, each group entirely or not at all. When this returns, all of them
+        Documents are published in groups of 512, each group entirely or not at all. When this returns, all of them
         survive a power cut.
 
         Args:

@@ -34,8 +34,8 @@ _BLOCK = 1 << 14
 """Tokens that are float32 at a time."""
 _ROWS_AT_ONCE = 4096
 """Centroids per product with a query, which ONNX Runtime holds twice."""
-_BLOCK_PRODUCTS = 1 << 22
-"""Products per block: 16 MiB."""
+_BLOCK_PRODUCTS = 1 << 20
+"""Products per block: 4 MiB, which ONNX Runtime holds twice."""
 
 
 @dataclass(frozen=True)

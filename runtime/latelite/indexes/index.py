@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,7 +20,7 @@ from latelite.indexes.generation import Generation, Removed, SegmentEntry
 from latelite.indexes.identifiers import DocumentId, checked_ids, encoded_id
 from latelite.indexes.merging import largest_grid, merge_segments, next_merge
 from latelite.indexes.output import write_whole
-from latelite.indexes.quantisation import Survey
+from latelite.indexes.quantisation import best_grid
 from latelite.indexes.reader import Floats, IndexReader, Ints, StoreType
 from latelite.indexes.segment import BLOCK_TOKENS, Segment, encoded_payload, write_segment
 from latelite.indexes.snapshot import OpenSegment, Snapshot
@@ -125,10 +126,12 @@ class TokenIndex(IndexReader):
                 raise DuplicateIdError(f"The id {present!r} is in the index already; update_documents replaces it.")
             number = self._store.next_number()
             folder = self._store.new_segment(number)
-            survey = Survey(largest_grid(segment.files for segment in base.segments))
-            for block in documents.blocks(BLOCK_TOKENS):  # refuses what is not finite before anything is written
-                survey.add(block)
-            grid = survey.grid() if self._store_type == "int8" else None
+            grid = None  # either way what is not finite is refused before anything is written
+            if self._store_type == "int8":
+                known = largest_grid(segment.files for segment in base.segments)
+                grid = best_grid(known, lambda: documents.blocks(BLOCK_TOKENS))
+            else:
+                deque(documents.blocks(BLOCK_TOKENS), maxlen=0)
             blocks = documents.blocks(BLOCK_TOKENS)
             entry = write_segment(
                 folder,

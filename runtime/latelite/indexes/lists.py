@@ -21,6 +21,8 @@ Unsigned = NDArray[np.unsignedinteger[Any]]
 
 TOGETHER = 8
 """Members in a row of `Lists.members`."""
+_DOCUMENTS_AT_ONCE = 4096
+"""Documents whose members are put in their places at once."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,13 @@ def members_of(segment: Segment, centroids: Floats, means: Means | None = None) 
     What is kept of a block is a few bytes a token, in the smallest unsigned types that hold it.
     """
     longest = int(np.diff(segment.offsets).max())
-    found: list[tuple[Unsigned, ...]] = []
-    first = 0
+    tokens = segment.entry.tokens
+    # As large as they can become; the system gives memory to what is written only.
+    documents = np.empty(tokens, np.min_scalar_type(len(segment) - 1))
+    chosen = np.empty(tokens, np.min_scalar_type(len(centroids) - 1))
+    sizes = np.empty(tokens, np.min_scalar_type(longest))
+    numbers = np.empty(tokens, np.min_scalar_type(longest - 1))
+    count = first = 0
     while first < len(segment):
         # Whole documents, about a block of tokens at a time.
         start = int(segment.offsets[first])
@@ -82,18 +89,12 @@ def members_of(segment: Segment, centroids: Floats, means: Means | None = None) 
         owners = np.repeat(np.arange(first, last), np.diff(segment.offsets[first : last + 1]))
         keys = (owners << 32) | np.concatenate(nearest)
         order = np.argsort(keys, kind="stable")
-        keys, sizes = np.unique(keys[order], return_counts=True)
-        numbers = order - (segment.offsets[owners] - start)  # sorting keeps documents where they are
-        found.append(
-            (
-                (keys >> 32).astype(np.min_scalar_type(len(segment) - 1)),
-                (keys & 0xFFFFFFFF).astype(np.min_scalar_type(len(centroids) - 1)),
-                sizes.astype(np.min_scalar_type(longest)),
-                numbers.astype(np.min_scalar_type(longest - 1)),
-            )
-        )
-        first = last
-    return Members(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+        numbers[start:stop] = order - (segment.offsets[owners] - start)  # sorting keeps documents where they are
+        keys, found = np.unique(keys[order], return_counts=True)
+        part = slice(count, count + len(keys))
+        documents[part], chosen[part], sizes[part] = keys >> 32, keys & 0xFFFFFFFF, found
+        count, first = part.stop, last
+    return Members(documents[:count], chosen[:count], sizes[:count], numbers)
 
 
 def arrays_of(members: Members, documents: int, centroids: int) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -106,15 +107,20 @@ def arrays_of(members: Members, documents: int, centroids: int) -> Iterator[tupl
     rows = -(-lengths // TOGETHER)
     row_ends = np.cumsum(rows)
     firsts = np.cumsum(lengths) - lengths
-    # Place of each member in the rows; what is left over repeats the document's first centroid, without tokens.
-    places = np.arange(len(members.centroids)) + np.repeat((row_ends - rows) * TOGETHER - firsts, lengths)
+    # What is left over of a document's last row repeats its first centroid, without tokens.
     filled = np.repeat(members.centroids[firsts], rows * TOGETHER)
-    filled[places] = members.centroids
+    ends = np.zeros(len(filled) + 1, np.min_scalar_type(len(members.tokens)))
+    for first in range(0, documents, _DOCUMENTS_AT_ONCE):
+        some = slice(first, first + _DOCUMENTS_AT_ONCE)
+        part = slice(int(firsts[first]), int((firsts + lengths)[some][-1]))
+        places = np.arange(part.start, part.stop) + np.repeat(
+            ((row_ends - rows) * TOGETHER - firsts)[some], lengths[some]
+        )
+        filled[places] = members.centroids[part]
+        ends[places + 1] = members.sizes[part]
     yield "members", filled.reshape(-1, TOGETHER)
     yield "members_offsets", np.append(0, row_ends)
     yield "tokens", members.tokens
-    ends = np.zeros(len(filled) + 1, np.min_scalar_type(len(members.tokens)))
-    ends[places + 1] = members.sizes
-    yield "tokens_offsets", np.cumsum(ends, dtype=ends.dtype)
+    yield "tokens_offsets", np.cumsum(ends, out=ends)
     yield "postings", members.documents[np.argsort(members.centroids, kind="stable")]
     yield "postings_offsets", np.append(0, np.cumsum(np.bincount(members.centroids, minlength=centroids)))

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latelite.indexes.generation import SegmentEntry
-from latelite.indexes.quantisation import Grid, Survey
+from latelite.indexes.quantisation import Grid, best_grid
 from latelite.indexes.segment import Segment, lengths_of, live_numbers, token_chunks, write_segment
 from latelite.indexes.snapshot import OpenSegment
 
@@ -26,7 +26,7 @@ Ints = NDArray[np.int64]
 
 FANOUT = 8
 """Segments of one tier that become one."""
-LARGEST = 1 << 22
+LARGEST = 1 << 21
 """Tokens; a merge that would make a larger segment is left to `compact`."""
 
 
@@ -78,11 +78,8 @@ def _grid(kept: Sequence[tuple[Segment, Ints]]) -> Grid | None:
     grids = [files.grid for files, _ in kept]
     if grids[0] is not None and all(grid == grids[0] for grid in grids):
         return grids[0]
-    survey = Survey(largest_grid(files for files, _ in kept))
-    for files, numbers in kept:
-        for chunk in token_chunks(files, numbers, None):
-            survey.add(chunk)
-    return survey.grid()
+    known = largest_grid(files for files, _ in kept)
+    return best_grid(known, lambda: chain.from_iterable(token_chunks(files, numbers, None) for files, numbers in kept))
 
 
 def largest_grid(segments: Iterable[Segment]) -> Grid | None:

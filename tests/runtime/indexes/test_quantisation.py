@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from latelite import indexes
-from latelite.indexes.quantisation import FIT_TOKENS, Grid, Survey
+from latelite.indexes.quantisation import FIT_TOKENS, Grid, best_grid
 
 
 def tokens(count: int, *, seed: int = 0, dim: int = 32) -> np.ndarray:
@@ -25,10 +25,11 @@ def fitted(rows: np.ndarray) -> Grid:
 
 
 def surveyed(known: Grid | None, rows: np.ndarray) -> Grid | None:
-    survey = Survey(known)
-    for block in np.array_split(rows, 7):
-        survey.add(block)
-    return survey.grid()
+    return best_grid(known, lambda: np.array_split(rows, 7))
+
+
+def squared_error(grid: Grid, rows: np.ndarray) -> float:
+    return float(((grid.decode(grid.encode(rows.copy())) - rows) ** 2).sum(dtype=np.float64))
 
 
 def test_rounding_is_at_most_half_a_step_and_the_range_is_used_whole() -> None:
@@ -64,19 +65,45 @@ def test_a_grid_is_shared_while_vectors_stay_in_its_range() -> None:
     more = tokens(40_000, seed=1)
     assert surveyed(grid, more[:100]) is grid
     assert surveyed(grid, more) is grid
-    assert surveyed(grid, 1.5 * more) == fitted(1.5 * more)  # too many beyond the range
+    assert surveyed(grid, 1.5 * more) == surveyed(None, 1.5 * more)  # too many beyond the range
     outlier = more.copy()
     outlier[7, 3] = 2.0
-    assert surveyed(grid, outlier) == fitted(outlier)  # a single one, but far
-    assert surveyed(grid, 0.1 * more) == fitted(0.1 * more)  # steps far too coarse
+    assert surveyed(grid, outlier) == surveyed(None, outlier)  # a single one, but far
+    assert surveyed(grid, 0.1 * more) == surveyed(None, 0.1 * more)  # steps far too coarse
+
+
+def test_rare_components_far_out_are_clipped_for_the_sake_of_the_others() -> None:
+    rows = tokens(50_000)
+    far = np.random.default_rng(3).random(rows.shape) < 2e-4
+    rows[far] *= 4
+    grid, span = surveyed(None, rows), fitted(rows)
+    assert grid is not None
+    assert (grid.scale < span.scale).all()
+    assert squared_error(grid, rows) < 0.92 * squared_error(span, rows)
+
+
+def test_a_grid_ends_where_no_other_ends_make_less_error() -> None:
+    rows = np.random.default_rng(0).standard_t(4, (FIT_TOKENS, 3)).astype(np.float32)
+    grid = surveyed(None, rows)
+    assert grid is not None
+    least = squared_error(grid, rows)
+    reach = 127 * grid.scale
+    for low, high in ((0.9, 1.0), (1.1, 1.0), (1.0, 0.9), (1.0, 1.1)):
+        other = Grid.fit(grid.offset - low * reach, grid.offset + high * reach)
+        assert least < squared_error(other, rows)
+
+
+def test_even_components_use_the_whole_span() -> None:
+    rows = np.random.default_rng(0).uniform(-3, 5, (FIT_TOKENS, 4)).astype(np.float32)
+    assert surveyed(None, rows) == fitted(rows)
 
 
 def test_too_few_vectors_make_no_grid() -> None:
     rows = tokens(FIT_TOKENS)
     assert surveyed(None, rows[:-1]) is None
-    assert surveyed(None, rows) == fitted(rows)
+    assert surveyed(None, rows) is not None
     assert surveyed(fitted(0.1 * rows), rows[:100]) is None
-    assert Survey(None).grid() is None
+    assert best_grid(None, lambda: []) is None
 
 
 @pytest.mark.parametrize("step", [5, 40])
