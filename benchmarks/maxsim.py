@@ -48,25 +48,21 @@ def contenders(
         "latelite int8, rough": lambda: maxsim(query, codes, offsets, quantisation=quantisation, rough=True),
         "loop over documents (NumPy)": lambda: [(query @ tokens[a:b].T).max(axis=1).sum() for a, b in bounds],
     }
-    lengths = np.diff(offsets)
     try:
         import torch
     except ImportError:
         pass
     else:
         torch.set_num_threads(1)
-        padded = torch.zeros(len(lengths), int(lengths.max()), tokens.shape[1])
-        for number, (a, b) in enumerate(bounds):
-            padded[number, : b - a] = torch.from_numpy(tokens[a:b])
-        batch = torch.from_numpy(query)[None]
-        found["padded einsum (torch, as PyLate)"] = lambda: (
-            torch.einsum("ash,bth->abst", batch, padded).max(dim=-1).values.sum(dim=-1)
-        )
-        ragged = [torch.from_numpy(tokens[a:b]) for a, b in bounds]
-        pad = torch.nn.utils.rnn.pad_sequence
-        found["padding and einsum (torch, as PyLate's rerank)"] = lambda: (
-            torch.einsum("ash,bth->abst", batch, pad(ragged, batch_first=True)).max(dim=-1).values.sum(dim=-1)
-        )
+        batch, ragged = torch.from_numpy(query)[None], [torch.from_numpy(tokens[a:b]) for a, b in bounds]
+        pad = partial(torch.nn.utils.rnn.pad_sequence, ragged, batch_first=True)
+        padded = pad()
+
+        def einsum(documents: Any) -> Any:
+            return torch.einsum("ash,bth->abst", batch, documents).max(dim=-1).values.sum(dim=-1)
+
+        found["padded einsum (torch, as PyLate)"] = lambda: einsum(padded)
+        found["padding and einsum (torch, as PyLate's rerank)"] = lambda: einsum(pad())
     try:
         import maxsim_cpu
     except ImportError:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from latelite.progress import Progress
 
 OK, FAILED, USAGE, NOTHING_FOUND = 0, 1, 2, 3
-_GROUP = 512  # passages encoded between two durable states of the collection
 _EPILOG = "exit status: 0 done, 1 failed (one line on standard error says why), 2 wrong usage, 3 search found nothing"
 
 
@@ -39,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _index(options: argparse.Namespace) -> int:
     from latelite import passages
-    from latelite.collection import Collection
+    from latelite.collection import PUBLISH_EVERY, Collection
     from latelite.progress import Progress
 
     start = time.perf_counter()
@@ -68,7 +67,7 @@ def _index(options: argparse.Namespace) -> int:
                         bar.advance()
                         continue
                     group.append(passage)
-                    if len(group) == _GROUP:
+                    if len(group) == PUBLISH_EVERY:
                         counts["added"] += _add(collection, group, bar)
                 # What is left came from an earlier, longer version of the file.
                 if stale := before.get(file.as_posix()):

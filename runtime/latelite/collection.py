@@ -26,7 +26,7 @@ FORMAT_VERSION = 1
 HEADER_NAME = "collection.json"
 _MODEL = "model"
 _INDEX = "index"
-_PUBLISH_EVERY = 512  # documents between two durable generations: bounds memory, and what a crash can cost
+PUBLISH_EVERY = 512  # documents between two durable generations: bounds memory, and what a crash can cost
 _ENCODE_EVERY = 64  # documents between two steps of the progress bar
 
 Where = Mapping[str, Any] | Callable[[Mapping[str, Any]], bool]
@@ -134,8 +134,8 @@ class Collection:
         notes = [_json_object(id_, fields) for id_, fields in zip(ids, given, strict=True)]
         shown = False if on_progress is not None else show_progress_bar
         with Progress("adding documents", total=len(ids), enabled=shown) as bar:
-            for start in range(0, len(ids), _PUBLISH_EVERY):
-                group = slice(start, start + _PUBLISH_EVERY)
+            for start in range(0, len(ids), PUBLISH_EVERY):
+                group = slice(start, start + PUBLISH_EVERY)
                 self.index.update_documents(
                     documents_ids=ids[group],
                     documents_embeddings=self._encode(texts[group], on_progress or bar.advance),

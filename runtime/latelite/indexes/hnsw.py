@@ -188,6 +188,8 @@ class HNSW(TokenIndex):
         return graph
 
     def _candidates(self, view: Snapshot, query: Floats, k: int, allowed: Sequence[Mask | None]) -> list[Ints | None]:
+        if all(segment.companion is None for segment in view.segments):
+            return [everything_allowed(mask) for mask in allowed]
         lean = merged(query)
         return [
             everything_allowed(mask)

@@ -195,6 +195,8 @@ class IVF(TokenIndex):
     # ------------------------------------------------------------------------------------------------------- searching
 
     def _candidates(self, view: Snapshot, query: Floats, k: int, allowed: Sequence[Mask | None]) -> list[Ints | None]:
+        if all(segment.companion is None for segment in view.segments):
+            return [everything_allowed(mask) for mask in allowed]
         query = merged(query)  # the steps here only propose: all of the query ranks what they leave
         wanted = max(self._n_candidates, _PER_RESULT * k)
         found: list[Ints | None] = []

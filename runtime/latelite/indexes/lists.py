@@ -106,21 +106,21 @@ def arrays_of(members: Members, documents: int, centroids: int) -> Iterator[tupl
     lengths = np.bincount(members.documents, minlength=documents)
     rows = -(-lengths // TOGETHER)
     row_ends = np.cumsum(rows)
-    firsts = np.cumsum(lengths) - lengths
+    member_ends = np.cumsum(lengths)
+    firsts = member_ends - lengths
+    shifts = (row_ends - rows) * TOGETHER - firsts
     # What is left over of a document's last row repeats its first centroid, without tokens.
     filled = np.repeat(members.centroids[firsts], rows * TOGETHER)
     ends = np.zeros(len(filled) + 1, np.min_scalar_type(len(members.tokens)))
     for first in range(0, documents, _DOCUMENTS_AT_ONCE):
         some = slice(first, first + _DOCUMENTS_AT_ONCE)
-        part = slice(int(firsts[first]), int((firsts + lengths)[some][-1]))
-        places = np.arange(part.start, part.stop) + np.repeat(
-            ((row_ends - rows) * TOGETHER - firsts)[some], lengths[some]
-        )
+        part = slice(int(firsts[first]), int(member_ends[some][-1]))
+        places = np.arange(part.start, part.stop) + np.repeat(shifts[some], lengths[some])
         filled[places] = members.centroids[part]
         ends[places + 1] = members.sizes[part]
     yield "members", filled.reshape(-1, TOGETHER)
     yield "members_offsets", np.append(0, row_ends)
     yield "tokens", members.tokens
-    yield "tokens_offsets", np.cumsum(ends, out=ends)
+    yield "tokens_offsets", np.cumsum(ends, dtype=ends.dtype, out=ends)
     yield "postings", members.documents[np.argsort(members.centroids, kind="stable")]
     yield "postings_offsets", np.append(0, np.cumsum(np.bincount(members.centroids, minlength=centroids)))

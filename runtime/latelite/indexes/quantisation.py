@@ -6,7 +6,7 @@ encoders are anisotropic: a few dimensions sit far from zero, and one scale for 
 
 A grid does not span all that occurs: rare components far out are clipped, so that the steps are smaller for all others.
 Where to clip follows from the squared error, of rounding and clipping together (Banner et al., "Post training 4-bit
-quantization of convolutional networks for rapid-deployment", NeurIPS 2019). On token vectors that takes a sixth off.
+quantization of convolutional networks for rapid-deployment", NeurIPS 2019). On token vectors that takes a fifth off.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def best_grid(known: Grid | None, blocks: Callable[[], Iterable[Floats]]) -> Gri
         survey.add(block)
     if survey.low is None or survey.high is None:
         return None
-    if known is not None and survey.fits(known):
+    if survey.known_fits():
         return known
     if survey.tokens < FIT_TOKENS:
         return None
@@ -137,10 +137,11 @@ class _Survey:
             self._worst = max(self._worst, float(steps.max()))
             self._clipped += float(((steps * self._known.scale[out]) ** 2).sum(dtype=np.float64))
 
-    def fits(self, grid: Grid) -> bool:
-        """Whether the known grid does for these vectors."""
-        if self.low is None or self.high is None:
-            return True
+    def known_fits(self) -> bool:
+        """Whether there is a known grid, and it does for these vectors."""
+        grid = self._known
+        if grid is None or self.low is None or self.high is None:
+            return False
         rounding = self.tokens * float((grid.scale.astype(np.float64) ** 2).sum()) / 12
         if self._worst > _WORST_OVERSHOOT or self._clipped > _CLIPPING * rounding:
             return False
