@@ -3,12 +3,12 @@
     score(Q, D) = sum_i max_j <q_i, d_j>        (Khattab and Zaharia, ColBERT, SIGIR 2020, equation 3)
 
 Documents are ragged and lie one after another in a flat array ``tokens`` (all tokens, dim); document ``i`` is
-``tokens[offsets[i]:offsets[i + 1]]``. The flat array is read in blocks of whole documents, about `BLOCK_TOKENS` tokens,
-so int8 codes and memory-mapped arrays stay what they are.
+``tokens[offsets[i]:offsets[i + 1]]``. The flat array is read in blocks of `BLOCK_TOKENS` tokens, wherever documents
+begin and end, so int8 codes and memory-mapped arrays stay what they are.
 
 A block is multiplied by the query, and the maxima of every eight neighbouring tokens are taken, in one run of ONNX
 Runtime (`latelite.maxsim_graphs`), on the calling thread. A document's maximum is that of the eights that lie within it
-and of the tokens at its two ends, which `np.maximum.reduceat` finds.
+and of the tokens that share an eight with a neighbour.
 
 **Rounding.** float32 products may be rounded differently by where a row falls in a block, so two documents with equal
 tokens can differ in the last bits of their scores (about 1e-7 per query token). The same call gives the same bits
@@ -25,17 +25,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latelite.errors import InvalidVectorsError
-from latelite.maxsim_graphs import GROUP, Kind, feeds, session
+from latelite.maxsim_graphs import GROUP, Kind, parts, session
 
 BLOCK_TOKENS = 1920
-"""Tokens per product, about; the products of 32 query tokens with them fill less than a quarter of a MiB. 2,048 take
-2 to 3 % longer."""
+"""Tokens per product, a multiple of `GROUP`; the products of 32 query tokens with them fill less than a quarter of a
+MiB. 2,048 take 2 to 3 % longer."""
 
 _DOCUMENTS_AT_ONCE = 1024
 """Documents whose maxima are held at once, a bound on memory."""
@@ -104,8 +104,10 @@ def maxsim_batch(
     else:
         lengths = offsets[documents + 1] - offsets[documents]
         pieces = _slices(tokens, offsets, documents)
+    _check(lengths)
     dim = tokens.shape[1]
-    return _scores([_fold(query, dim, quantisation, rough) for query in queries], pieces, lengths, dim)
+    folded = [_fold(query, dim, quantisation, rough) for query in queries]
+    return _scores(folded, _Joined(pieces, dim, codes=quantisation is not None), lengths)
 
 
 def maxsim_rows(
@@ -126,23 +128,13 @@ def maxsim_rows(
     Other arguments, result and errors as `maxsim`.
     """
     folded = _fold(query, tokens.shape[1], quantisation, rough)
-    if (lengths < 1).any():
-        raise InvalidVectorsError(f"Document {int(np.argmin(lengths))} has no tokens; MaxSim is undefined for it.")
-    if not folded.tokens or not len(lengths):
-        return np.zeros(len(lengths), np.float32)
-    # Each document fills whole groups: its last row is repeated.
+    _check(lengths)
+    # Each document fills whole groups, so none is shared: its last row is repeated.
     groups = -(-lengths // GROUP)
     ends = np.cumsum(lengths)
     filled = np.minimum(ranges(ends - lengths, groups * GROUP), np.repeat(ends - 1, groups * GROUP))
-    buffer = np.empty((min(BLOCK_TOKENS, len(filled)), tokens.shape[1]), tokens.dtype)
-    no_edges = np.empty(0, np.int64)
-    maxima = []
-    for start in range(0, len(filled), BLOCK_TOKENS):
-        block = buffer[: len(filled) - start]
-        np.take(tokens, rows[filled[start : start + BLOCK_TOKENS]], axis=0, out=block, mode="clip")
-        maxima.append(folded.maxima(_unsigned(block) if quantisation is not None else block, no_edges))
-    best = np.maximum.reduceat(np.concatenate(maxima), np.cumsum(groups) - groups, axis=0)
-    return folded.total(best).astype(np.float32)
+    found: Floats = _scores([folded], _Gathered(tokens, rows[filled], codes=quantisation is not None), groups * GROUP)[0]
+    return found
 
 
 def maxsim_documents(query: NDArray[Any], documents: Sequence[NDArray[Any]]) -> Floats:
@@ -158,7 +150,8 @@ def maxsim_documents(query: NDArray[Any], documents: Sequence[NDArray[Any]]) -> 
         if document.ndim != 2 or document.shape[1] != dim:
             raise InvalidVectorsError(f"Document {number} has shape {document.shape}; expected (tokens, {dim}).")
     lengths = np.fromiter((len(document) for document in documents), np.int64, len(documents))
-    scores: Floats = _scores([_fold(query, dim, None, rough=False)], documents, lengths, dim)[0]
+    _check(lengths)
+    scores: Floats = _scores([_fold(query, dim, None, rough=False)], _Joined(documents, dim, codes=False), lengths)[0]
     return scores
 
 
@@ -168,6 +161,11 @@ def ranges(starts: Ints, lengths: Ints) -> Ints:
     steps = np.arange(int(ends[-1]) if len(ends) else 0)
     result: Ints = steps + np.repeat(starts - (ends - lengths), lengths)
     return result
+
+
+def _check(lengths: Ints) -> None:
+    if (lengths < 1).any():
+        raise InvalidVectorsError(f"Document {int(np.argmin(lengths))} has no tokens; MaxSim is undefined for it.")
 
 
 def _unsigned(codes: NDArray[np.int8]) -> NDArray[np.uint8]:
@@ -207,11 +205,19 @@ class _Query:
     @cached_property
     def _fed(self) -> dict[str, Any]:
         """What the graph is fed for every block alike."""
-        return feeds(self.kind, None, self.parts, None, np.array([-1, GROUP, self.tokens]))
+        return parts(self.kind, self.parts) | {"groups": np.array([-1, GROUP, self.tokens])}
 
-    def maxima(self, rows: NDArray[Any], edges: Ints) -> NDArray[Any]:
+    def lowest(self, documents: int) -> NDArray[Any]:
+        """(documents, query tokens), less than any product."""
+        shape = documents, self.tokens
+        if self.kind == "float32":
+            return np.full(shape, -np.inf, np.float32)
+        return np.full(shape, np.iinfo(np.int32).min, np.int32)
+
+    def maxima(self, rows: NDArray[Any], step: _Step, start: NDArray[Any]) -> NDArray[Any]:
         """The output of `latelite.maxsim_graphs.graph`."""
-        (maxima,) = session(self.kind).run(["maxima"], {**self._fed, "tokens": rows, "edges": edges})
+        owners = {"group_owners": step.group_owners, "edges": step.edges, "edge_owners": step.edge_owners}
+        (maxima,) = session(self.kind).run(["maxima"], {**self._fed, "tokens": rows, **owners, "start": start})
         found: NDArray[Any] = maxima
         return found
 
@@ -246,7 +252,7 @@ def _fold(query: NDArray[Any], dim: int, quantisation: Floats | None, rough: boo
     return _Query("int14", (high.astype(np.int8), low.astype(np.int8)), steps, constant)
 
 
-class _Rows:
+class _Joined:
     """Hands out the rows of ``pieces`` in order, as blocks that a graph takes: float32, or codes made unsigned."""
 
     def __init__(self, pieces: Iterable[NDArray[Any]], dim: int, *, codes: bool) -> None:
@@ -254,11 +260,11 @@ class _Rows:
         self._piece: NDArray[Any] = np.empty((0, dim), np.float32)
         self._position = 0
         self._codes = codes
-        self._buffer: NDArray[Any] = np.zeros((_rounded_up(BLOCK_TOKENS), dim), np.uint8 if codes else np.float32)
+        self._buffer: NDArray[Any] = np.zeros((BLOCK_TOKENS, dim), np.uint8 if codes else np.float32)
 
     def take(self, rows: int) -> NDArray[Any]:
         """The next ``rows``, with more rows of any content up to a multiple of `GROUP`; valid until the next call."""
-        wanted, filled = _rounded_up(rows), 0
+        wanted, filled = -(-rows // GROUP) * GROUP, 0
         while filled < rows:
             if self._position == len(self._piece):
                 self._piece, self._position = next(self._pieces), 0
@@ -278,96 +284,94 @@ class _Rows:
         return self._buffer[:wanted]
 
 
+class _Gathered:
+    """Hands out single rows of ``tokens``, a multiple of `GROUP`, as `_Joined` does."""
+
+    def __init__(self, tokens: NDArray[Any], rows: Ints, *, codes: bool) -> None:
+        self._tokens, self._rows, self._codes = tokens, rows, codes
+        self._position = 0
+        self._buffer = np.empty((min(BLOCK_TOKENS, len(rows)), tokens.shape[1]), tokens.dtype)
+
+    def take(self, rows: int) -> NDArray[Any]:
+        block, start = self._buffer[:rows], self._position
+        self._position += rows
+        np.take(self._tokens, self._rows[start : start + rows], axis=0, out=block, mode="clip")
+        return _unsigned(block) if self._codes else block
+
+
 def _is_plain(piece: NDArray[Any]) -> bool:
     return piece.dtype == np.float32 and piece.flags.c_contiguous
 
 
-def _rounded_up(rows: int) -> int:
-    return -(-rows // GROUP) * GROUP
-
-
-def _scores(queries: Sequence[_Query], pieces: Iterable[NDArray[Any]], lengths: Ints, dim: int) -> Floats:
-    """Score the documents whose tokens are the concatenated ``pieces``, cut by ``lengths`` (documents,)."""
-    if (lengths < 1).any():
-        raise InvalidVectorsError(f"Document {int(np.argmin(lengths))} has no tokens; MaxSim is undefined for it.")
+def _scores(queries: Sequence[_Query], rows: _Joined | _Gathered, lengths: Ints) -> Floats:
+    """(queries, documents): score the documents whose tokens are ``rows``, cut by ``lengths`` (documents,)."""
     scores = np.zeros((len(queries), len(lengths)), np.float32)
     asking = [number for number, query in enumerate(queries) if query.tokens]
     if not asking:
         return scores
-    rows = _Rows(pieces, dim, codes=queries[0].kind != "float32")
     for first in range(0, len(lengths), _DOCUMENTS_AT_ONCE):
         part = lengths[first : first + _DOCUMENTS_AT_ONCE]
-        cut, owners = _cut(part)
-        plan = _plan(cut)
-        maxima: list[list[NDArray[Any]]] = [[] for _ in queries]
+        plan = _plan(part)
+        lowest = {number: queries[number].lowest(max(step.documents for step in plan) + 1) for number in asking}
+        best = {number: queries[number].lowest(len(part)) for number in asking}
         for step in plan:
             block = rows.take(step.tokens)
             for number in asking:
-                found = queries[number].maxima(block, step.edges)
-                maxima[number].append(np.maximum.reduceat(found.take(step.order, axis=0), step.cuts, axis=0))
+                found = queries[number].maxima(block, step, lowest[number][: step.documents + 1])
+                # The first document may have begun in an earlier block.
+                known = best[number][step.first : step.first + step.documents]
+                np.maximum(known, found[:-1], out=known)
         for number in asking:
-            best = np.concatenate(maxima[number])
-            if len(best) > len(part):
-                best = np.maximum.reduceat(best, owners, axis=0)
-            scores[number, first : first + len(part)] = queries[number].total(best)
+            scores[number, first : first + len(part)] = queries[number].total(best[number])
     return scores
 
 
-def _cut(lengths: Ints) -> tuple[Ints, Ints]:
-    """Cut documents longer than a block: the lengths of the parts, and the first part of each document."""
-    parts = -(-lengths // BLOCK_TOKENS)
-    last = np.cumsum(parts) - 1
-    cut = np.full(int(parts.sum()), BLOCK_TOKENS)
-    cut[last] = lengths - (parts - 1) * BLOCK_TOKENS
-    return cut, last - parts + 1
+class _Step(NamedTuple):  # made in less time than a frozen dataclass, for every block of every query
+    """One block: which tokens belong to which document.
 
-
-@dataclass(frozen=True)
-class _Step:
-    """One block: which rows of the graph's output belong to which document."""
+    Owners are numbers of documents counted from ``first``; -1, the last row of the graph's output, is nobody's.
+    """
 
     tokens: int
+    first: int
+    documents: int
+    group_owners: Ints
+    """(groups, 1), -1 for a group that documents share."""
     edges: Ints
-    """Tokens of the block in no group that lies within one document."""
-    order: Ints
-    """Rows of the output, document after document."""
-    cuts: Ints
-    """(documents,) where each begins in ``order``."""
+    """(edges,) the tokens of shared groups."""
+    edge_owners: Ints
+    """(edges, 1)"""
 
 
 def _plan(lengths: Ints) -> list[_Step]:
-    """Put documents, none longer than a block, into blocks."""
+    """Cut documents that lie one after another into blocks."""
     ends = np.cumsum(lengths)
-    borders = [0]
-    while borders[-1] < len(lengths):
-        start = int(ends[borders[-1]] - lengths[borders[-1]])
-        borders.append(int(np.searchsorted(ends, start + BLOCK_TOKENS, side="right")))
-    firsts, counts = np.array(borders[:-1]), np.diff(borders)
-    sizes = np.add.reduceat(lengths, firsts)
-    # Within the block of each document: its first token, the end of it, and between them whole groups.
-    begin = ends - lengths - np.repeat(np.cumsum(sizes) - sizes, counts)
-    end = begin + lengths
-    group = -(-begin // GROUP)
-    group_end = np.maximum(end // GROUP, group)
-    head_end = np.minimum(group * GROUP, end)
-    tail = np.minimum(np.maximum(group_end * GROUP, head_end), end)
-    edges = ranges(np.stack([begin, tail], 1).ravel(), np.stack([head_end - begin, end - tail], 1).ravel())
-    edge_counts = head_end - begin + end - tail
-    edge_ends = np.cumsum(edge_counts)
-    edge_bases = np.append(0, edge_ends)[borders]
-    # In the output, edges come after the groups.
-    edge_rows = edge_ends - edge_counts - np.repeat(edge_bases[:-1] - -(-sizes // GROUP), counts)
-    row_counts = np.stack([group_end - group, edge_counts], 1)
-    order = ranges(np.stack([group, edge_rows], 1).ravel(), row_counts.ravel())
-    row_ends = np.cumsum(row_counts.sum(axis=1))
-    row_bases = np.append(0, row_ends)[borders]
-    cuts = row_ends - row_counts.sum(axis=1) - np.repeat(row_bases[:-1], counts)
+    total = int(ends[-1])
+    starts = np.arange(0, total, BLOCK_TOKENS)
+    sizes = np.minimum(total - starts, BLOCK_TOKENS)
+    firsts = np.searchsorted(ends, starts, side="right")
+    counts = np.searchsorted(ends, starts + sizes - 1, side="right") - firsts + 1
+    # As many groups begin in a document as multiples of GROUP lie in it.
+    owners = np.repeat(np.arange(len(lengths)), np.diff(-(-ends // GROUP), prepend=0))
+    per_block = BLOCK_TOKENS // GROUP
+    owners -= np.repeat(firsts, per_block)[: len(owners)]
+    shared = np.unique(ends[ends % GROUP > 0] // GROUP)
+    owners[shared] = -1
+    edges = ranges(shared * GROUP, np.full(len(shared), GROUP))
+    blocks = edges // BLOCK_TOKENS
+    edge_owners = np.where(edges < total, np.searchsorted(ends, edges, side="right") - firsts[blocks], -1)
+    edges -= blocks * BLOCK_TOKENS
+    borders = np.searchsorted(shared, np.arange(len(starts) + 1) * per_block) * GROUP
     return [
         _Step(
-            tokens=int(sizes[block]),
-            edges=edges[edge_bases[block] : edge_bases[block + 1]],
-            order=order[row_bases[block] : row_bases[block + 1]],
-            cuts=cuts[borders[block] : borders[block + 1]],
+            tokens=size,
+            first=first,
+            documents=count,
+            group_owners=owners[number * per_block : (number + 1) * per_block, None],
+            edges=edges[begin:end],
+            edge_owners=edge_owners[begin:end, None],
         )
-        for block in range(len(sizes))
+        for number, (size, first, count, begin, end) in enumerate(
+            zip(sizes.tolist(), firsts.tolist(), counts.tolist(), borders[:-1].tolist(), borders[1:].tolist(), strict=True)
+        )
     ]

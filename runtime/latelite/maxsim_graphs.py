@@ -2,7 +2,7 @@
 
 NumPy's product with OpenBLAS packs the tall block of tokens and lets its threads spin between calls; ONNX Runtime packs
 the narrow query instead, knows int8 dot products (VNNI, AMX, Arm's UDOT), and runs on the calling thread alone. The
-graphs are three to eight nodes. They are written here as bytes in ONNX's protobuf format, since the onnx package is no
+graphs are six to nine nodes. They are written here as bytes in ONNX's protobuf format, since the onnx package is no
 part of the runtime; `tests/runtime/test_maxsim_graphs.py` has it check them.
 """
 
@@ -52,11 +52,14 @@ def graph(kind: Kind) -> bytes:
     Inputs:
         tokens: (n, dim) float32 or uint8; n is a multiple of `GROUP`.
         query: (dim, query tokens) float32, or ``high`` and, for int14, ``low``: int8.
-        edges: (e,) int64, rows of ``tokens``.
         groups: (3,) int64: -1, `GROUP`, query tokens.
+        group_owners: (n / GROUP, 1) int64, the document of each group of `GROUP` tokens.
+        edges: (e,) int64, rows of ``tokens`` that count by themselves.
+        edge_owners: (e, 1) int64, the document of each edge.
+        start: (documents, query tokens) float32 or int32, what the maxima are at least.
 
-    Output ``maxima``: (n / GROUP + e, query tokens) float32 or int32. First the maxima of each group of `GROUP` tokens,
-    then the products of the ``edges``. For int14 a product is 128 * (tokens @ high) + tokens @ low, which 32 bits hold
+    Output ``maxima``: (documents, query tokens) float32 or int32, for each document the maximum of ``start`` and of the
+    products of its groups and edges. For int14 a product is 128 * (tokens @ high) + tokens @ low, which 32 bits hold
     for up to 1,024 dimensions and parts from -63 to 63 and -64 to 63.
     """
     constants = []
@@ -79,12 +82,20 @@ def graph(kind: Kind) -> bytes:
         *product,
         _node("Reshape", ["products", "groups"], "grouped"),
         _node("ReduceMax", ["grouped", "axis"], "group_maxima", keepdims=0),
+        _node("ScatterND", ["start", "group_owners", "group_maxima"], "most", reduction="max"),
         _node("Gather", ["products", "edges"], "edge_products", axis=0),
-        _node("Concat", ["group_maxima", "edge_products"], "maxima", axis=0),
+        _node("ScatterND", ["most", "edge_owners", "edge_products"], "maxima", reduction="max"),
     ]
     constants.append(_constant("axis", _INT64, (1).to_bytes(8, "little"), 1))
-    inputs += [_value("edges", _INT64, 1), _value("groups", _INT64, 1)]
-    return _model(nodes, constants, inputs, _value("maxima", _FLOAT if kind == "float32" else _INT32))
+    element = _FLOAT if kind == "float32" else _INT32
+    inputs += [
+        _value("groups", _INT64, 1),
+        _value("group_owners", _INT64),
+        _value("edges", _INT64, 1),
+        _value("edge_owners", _INT64),
+        _value("start", element),
+    ]
+    return _model(nodes, constants, inputs, _value("maxima", element))
 
 
 def product_graph() -> bytes:
@@ -114,19 +125,22 @@ def _model(nodes: Iterable[bytes], constants: Iterable[bytes], inputs: Iterable[
     return _field(1, _IR_VERSION) + _field(2, b"latelite") + _field(7, content) + _field(8, opset)
 
 
-def _node(operator: str, inputs: Iterable[str], output: str, **attributes: int) -> bytes:
-    integer = 2  # AttributeProto.INT
+def _node(operator: str, inputs: Iterable[str], output: str, **attributes: int | str) -> bytes:
     return b"".join(
         [
             *(_field(1, name.encode()) for name in inputs),
             _field(2, output.encode()),
             _field(4, operator.encode()),
-            *(
-                _field(5, _field(1, name.encode()) + _field(3, value) + _field(20, integer))
-                for name, value in attributes.items()
-            ),
+            *(_field(5, _field(1, name.encode()) + _attribute(value)) for name, value in attributes.items()),
         ]
     )
+
+
+def _attribute(value: int | str) -> bytes:
+    integer, string = 2, 3  # AttributeProto.AttributeType
+    if isinstance(value, int):
+        return _field(3, value) + _field(20, integer)
+    return _field(4, value.encode()) + _field(20, string)
 
 
 def _value(name: str, element: int, rank: int = 2) -> bytes:
@@ -153,7 +167,7 @@ def _varint(value: int) -> bytes:
     return bytes([low]) if not rest else bytes([low | 0x80]) + _varint(rest)
 
 
-def feeds(kind: Kind, tokens: Any, query: Iterable[Any], edges: Any, groups: Any) -> dict[str, Any]:
-    """The inputs of `graph` by name; ``query`` is the one array of float32 or int7, the two of int14."""
+def parts(kind: Kind, query: Iterable[Any]) -> dict[str, Any]:
+    """The query's inputs of `graph` by name: one array of float32 or int7, two of int14."""
     names = {"float32": ("query",), "int7": ("high",), "int14": ("high", "low")}[kind]
-    return {"tokens": tokens, "edges": edges, "groups": groups} | dict(zip(names, query, strict=True))
+    return dict(zip(names, query, strict=True))

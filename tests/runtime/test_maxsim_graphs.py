@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from latelite.maxsim_graphs import GROUP, Kind, feeds, graph, product_graph, products, session
+from latelite.maxsim_graphs import GROUP, Kind, graph, parts, product_graph, products, session
 
 KINDS: list[Kind] = ["float32", "int7", "int14"]
 
@@ -24,21 +24,34 @@ def test_onnx_finds_no_fault_with_the_product() -> None:
     onnx.checker.check_model(onnx.load_from_string(product_graph()), full_check=True)
 
 
-def run(kind: Kind, tokens: np.ndarray, query: list[np.ndarray], edges: list[int]) -> Any:
-    groups = np.array([-1, GROUP, query[0].shape[1]])
-    (found,) = session(kind).run(None, feeds(kind, tokens, query, np.array(edges, np.int64), groups))
-    return found
+def run(kind: Kind, tokens: np.ndarray, query: list[np.ndarray], groups: list[int], edges: list[tuple[int, int]]) -> Any:
+    """``groups``: the owner of each group; ``edges``: rows with their owners. The last row of all is nobody's."""
+    width = query[0].shape[1]
+    documents = max([*groups, *(owner for _, owner in edges)]) + 1
+    start = np.full((documents + 1, width), -(2**31), np.float32 if kind == "float32" else np.int32)
+    rows, owners = np.array(edges, np.int64).reshape(-1, 2).T
+    fed = parts(kind, query) | {
+        "tokens": tokens,
+        "groups": np.array([-1, GROUP, width]),
+        "group_owners": np.array(groups, np.int64)[:, None],
+        "edges": rows,
+        "edge_owners": owners[:, None],
+        "start": start,
+    }
+    (found,) = session(kind).run(None, fed)
+    return found[:-1]
 
 
-@pytest.mark.parametrize("edges", [[], [0, 15, 3]])
-def test_maxima_of_groups_and_products_of_edges(edges: list[int]) -> None:
+def test_maxima_of_groups_and_edges() -> None:
     rng = np.random.default_rng(0)
-    tokens = rng.standard_normal((2 * GROUP, 16)).astype(np.float32)
+    tokens = rng.standard_normal((3 * GROUP, 16)).astype(np.float32)
     query = rng.standard_normal((16, 5)).astype(np.float32)
-    expected = tokens @ query
-    found = run("float32", tokens, [query], edges)
-    np.testing.assert_allclose(found[:2], expected.reshape(2, GROUP, 5).max(axis=1), rtol=1e-5)
-    np.testing.assert_allclose(found[2:], expected[edges], rtol=1e-5)
+    products = tokens @ query
+    groups = products.reshape(3, GROUP, 5).max(axis=1)
+    found = run("float32", tokens, [query], [1, -1, 1], [(9, 1), (15, 0), (8, 0)])
+    np.testing.assert_allclose(found[0], products[[15, 8]].max(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(found[1], np.stack([groups[0], groups[2], products[9]]).max(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(run("float32", tokens, [query], [0, 1, 2], []), groups, rtol=1e-5)
 
 
 @pytest.mark.parametrize("dim", [2, 16, 127, 128, 1024])
@@ -49,9 +62,10 @@ def test_the_largest_integers_neither_saturate_nor_overflow(dim: int) -> None:
     high = np.stack([np.full(dim, 63), np.full(dim, -63), np.arange(dim) % 2 * 63], 1).astype(np.int8)
     low = np.stack([np.full(dim, 63), np.full(dim, -64), np.full(dim, 63)], 1).astype(np.int8)
     exact = tokens.astype(np.int64) @ high.astype(np.int64)
-    np.testing.assert_array_equal(run("int7", tokens, [high], list(range(GROUP)))[1:], exact)
+    each, none = [(row, row) for row in range(GROUP)], [-1]
+    np.testing.assert_array_equal(run("int7", tokens, [high], none, each), exact)
     exact = 128 * exact + tokens.astype(np.int64) @ low.astype(np.int64)
-    np.testing.assert_array_equal(run("int14", tokens, [high, low], list(range(GROUP)))[1:], exact)
+    np.testing.assert_array_equal(run("int14", tokens, [high, low], none, each), exact)
     (product,) = products().run(None, {"rows": tokens, "columns": high})
     np.testing.assert_array_equal(product, (tokens.astype(np.int64) - 128) @ high.astype(np.int64))
 
