@@ -42,10 +42,9 @@ def contenders(
     bounds = list(pairwise(offsets.tolist()))
     columns = np.ascontiguousarray(query.T)
     one_document = {
-        "groups": np.array([-1, GROUP, len(query)]),
-        "group_owners": np.zeros((BLOCK_TOKENS // GROUP, 1), np.int64),
-        "edges": np.empty(0, np.int64),
-        "edge_owners": np.empty((0, 1), np.int64),
+        "owners": np.zeros((BLOCK_TOKENS // GROUP, 1), np.int64),
+        "shared": np.empty(0, np.int64),
+        "token_owners": np.empty((0, GROUP, 1), np.int64),
         "start": np.full((1, len(query)), -np.inf, np.float32),
     }
     found: dict[str, Callable[[], Any]] = {
@@ -86,7 +85,10 @@ def contenders(
         products().run(None, {"rows": block, "columns": high}) for block in blocks(unsigned)
     ]
     found["product and maxima of each block (ONNX Runtime)"] = lambda: [
-        session("float32").run(None, {"tokens": block, "query": columns} | one_document) for block in blocks(tokens)
+        session("float32").run(
+            None, {"tokens": block.reshape(-1, GROUP, block.shape[1]), "query": columns} | one_document
+        )
+        for block in blocks(tokens)
     ]
     return found
 

@@ -133,8 +133,9 @@ def maxsim_rows(
     groups = -(-lengths // GROUP)
     ends = np.cumsum(lengths)
     filled = np.minimum(ranges(ends - lengths, groups * GROUP), np.repeat(ends - 1, groups * GROUP))
-    found: Floats = _scores([folded], _Gathered(tokens, rows[filled], codes=quantisation is not None), groups * GROUP)[0]
-    return found
+    gathered = _Gathered(tokens, rows[filled], codes=quantisation is not None)
+    scores: Floats = _scores([folded], gathered, groups * GROUP)[0]
+    return scores
 
 
 def maxsim_documents(query: NDArray[Any], documents: Sequence[NDArray[Any]]) -> Floats:
@@ -205,7 +206,7 @@ class _Query:
     @cached_property
     def _fed(self) -> dict[str, Any]:
         """What the graph is fed for every block alike."""
-        return parts(self.kind, self.parts) | {"groups": np.array([-1, GROUP, self.tokens])}
+        return parts(self.kind, self.parts)
 
     def lowest(self, documents: int) -> NDArray[Any]:
         """(documents, query tokens), less than any product."""
@@ -214,10 +215,10 @@ class _Query:
             return np.full(shape, -np.inf, np.float32)
         return np.full(shape, np.iinfo(np.int32).min, np.int32)
 
-    def maxima(self, rows: NDArray[Any], step: _Step, start: NDArray[Any]) -> NDArray[Any]:
+    def maxima(self, rows: NDArray[Any], owners: dict[str, Ints], start: NDArray[Any]) -> NDArray[Any]:
         """The output of `latelite.maxsim_graphs.graph`."""
-        owners = {"group_owners": step.group_owners, "edges": step.edges, "edge_owners": step.edge_owners}
-        (maxima,) = session(self.kind).run(["maxima"], {**self._fed, "tokens": rows, **owners, "start": start})
+        fed = {**self._fed, **owners, "tokens": rows.reshape(-1, GROUP, rows.shape[1]), "start": start}
+        (maxima,) = session(self.kind).run(["maxima"], fed)
         found: NDArray[Any] = maxima
         return found
 
@@ -311,67 +312,69 @@ def _scores(queries: Sequence[_Query], rows: _Joined | _Gathered, lengths: Ints)
         return scores
     for first in range(0, len(lengths), _DOCUMENTS_AT_ONCE):
         part = lengths[first : first + _DOCUMENTS_AT_ONCE]
-        plan = _plan(part)
-        lowest = {number: queries[number].lowest(max(step.documents for step in plan) + 1) for number in asking}
-        best = {number: queries[number].lowest(len(part)) for number in asking}
+        plan, cuts = _plan(part)
+        lowest = [queries[number].lowest(max(step.documents for step in plan) + 1) for number in asking]
+        maxima: list[list[NDArray[Any]]] = [[] for _ in asking]
         for step in plan:
             block = rows.take(step.tokens)
-            for number in asking:
-                found = queries[number].maxima(block, step, lowest[number][: step.documents + 1])
-                # The first document may have begun in an earlier block.
-                known = best[number][step.first : step.first + step.documents]
-                np.maximum(known, found[:-1], out=known)
-        for number in asking:
-            scores[number, first : first + len(part)] = queries[number].total(best[number])
+            for number, start, found in zip(asking, lowest, maxima, strict=True):
+                found.append(queries[number].maxima(block, step.owners, start[: step.documents + 1])[:-1])
+        for number, found in zip(asking, maxima, strict=True):
+            best = np.maximum.reduceat(np.concatenate(found), cuts, axis=0)
+            scores[number, first : first + len(part)] = queries[number].total(best)
     return scores
 
 
 class _Step(NamedTuple):  # made in less time than a frozen dataclass, for every block of every query
-    """One block: which tokens belong to which document.
-
-    Owners are numbers of documents counted from ``first``; -1, the last row of the graph's output, is nobody's.
-    """
+    """One block: which tokens belong to which document."""
 
     tokens: int
-    first: int
     documents: int
-    group_owners: Ints
-    """(groups, 1), -1 for a group that documents share."""
-    edges: Ints
-    """(edges,) the tokens of shared groups."""
-    edge_owners: Ints
-    """(edges, 1)"""
+    owners: dict[str, Ints]
+    """Inputs of the graph by name. Documents are counted from the block's first; -1, the last row, is nobody's."""
 
 
-def _plan(lengths: Ints) -> list[_Step]:
-    """Cut documents that lie one after another into blocks."""
+def _plan(lengths: Ints) -> tuple[list[_Step], Ints]:
+    """Cut documents that lie one after another into blocks.
+
+    Returns the blocks, and where each document begins in the concatenation of their maxima: one that lies in several
+    blocks has a row of each.
+    """
     ends = np.cumsum(lengths)
     total = int(ends[-1])
-    starts = np.arange(0, total, BLOCK_TOKENS)
-    sizes = np.minimum(total - starts, BLOCK_TOKENS)
-    firsts = np.searchsorted(ends, starts, side="right")
-    counts = np.searchsorted(ends, starts + sizes - 1, side="right") - firsts + 1
+    begins = np.arange(0, total, BLOCK_TOKENS)
+    sizes = np.minimum(total - begins, BLOCK_TOKENS)
+    firsts = np.searchsorted(ends, begins, side="right")
+    counts = np.searchsorted(ends, begins + sizes - 1, side="right") - firsts + 1
+    numbers = np.arange(len(lengths))
+    again = firsts[begins > (ends - lengths)[firsts]]
+    cuts = numbers + np.searchsorted(again, numbers)
+
     # As many groups begin in a document as multiples of GROUP lie in it.
-    owners = np.repeat(np.arange(len(lengths)), np.diff(-(-ends // GROUP), prepend=0))
-    per_block = BLOCK_TOKENS // GROUP
-    owners -= np.repeat(firsts, per_block)[: len(owners)]
-    shared = np.unique(ends[ends % GROUP > 0] // GROUP)
+    owners = np.repeat(numbers, np.diff(-(-ends // GROUP), prepend=0))
+    groups = BLOCK_TOKENS // GROUP
+    owners -= np.repeat(firsts, groups)[: len(owners)]
+    # Where a document ends within a group, the group is shared, and its later tokens are the next one's.
+    inside = ends[ends % GROUP > 0]
+    shared, places = np.unique(inside // GROUP, return_inverse=True)
+    ended = np.bincount(places * GROUP + inside % GROUP, minlength=len(shared) * GROUP).reshape(-1, GROUP)
+    token_owners = owners[shared, None] + ended.cumsum(axis=1)
+    if total % GROUP:
+        token_owners[-1, total % GROUP :] = -1
     owners[shared] = -1
-    edges = ranges(shared * GROUP, np.full(len(shared), GROUP))
-    blocks = edges // BLOCK_TOKENS
-    edge_owners = np.where(edges < total, np.searchsorted(ends, edges, side="right") - firsts[blocks], -1)
-    edges -= blocks * BLOCK_TOKENS
-    borders = np.searchsorted(shared, np.arange(len(starts) + 1) * per_block) * GROUP
-    return [
+    blocks = shared // groups
+    shared -= blocks * groups
+    borders = np.searchsorted(blocks, np.arange(len(begins) + 1)).tolist()
+    steps = [
         _Step(
-            tokens=size,
-            first=first,
-            documents=count,
-            group_owners=owners[number * per_block : (number + 1) * per_block, None],
-            edges=edges[begin:end],
-            edge_owners=edge_owners[begin:end, None],
+            size,
+            count,
+            {
+                "owners": owners[number * groups : (number + 1) * groups, None],
+                "shared": shared[borders[number] : borders[number + 1]],
+                "token_owners": token_owners[borders[number] : borders[number + 1], :, None],
+            },
         )
-        for number, (size, first, count, begin, end) in enumerate(
-            zip(sizes.tolist(), firsts.tolist(), counts.tolist(), borders[:-1].tolist(), borders[1:].tolist(), strict=True)
-        )
+        for number, (size, count) in enumerate(zip(sizes.tolist(), counts.tolist(), strict=True))
     ]
+    return steps, cuts

@@ -2,7 +2,7 @@
 
 NumPy's product with OpenBLAS packs the tall block of tokens and lets its threads spin between calls; ONNX Runtime packs
 the narrow query instead, knows int8 dot products (VNNI, AMX, Arm's UDOT), and runs on the calling thread alone. The
-graphs are six to nine nodes. They are written here as bytes in ONNX's protobuf format, since the onnx package is no
+graphs are five to eight nodes. They are written here as bytes in ONNX's protobuf format, since the onnx package is no
 part of the runtime; `tests/runtime/test_maxsim_graphs.py` has it check them.
 """
 
@@ -50,27 +50,26 @@ def graph(kind: Kind) -> bytes:
     """An ONNX model, serialised.
 
     Inputs:
-        tokens: (n, dim) float32 or uint8; n is a multiple of `GROUP`.
+        tokens: (groups, `GROUP`, dim) float32 or uint8.
         query: (dim, query tokens) float32, or ``high`` and, for int14, ``low``: int8.
-        groups: (3,) int64: -1, `GROUP`, query tokens.
-        group_owners: (n / GROUP, 1) int64, the document of each group of `GROUP` tokens.
-        edges: (e,) int64, rows of ``tokens`` that count by themselves.
-        edge_owners: (e, 1) int64, the document of each edge.
+        owners: (groups, 1) int64, the document of each group.
+        shared: (s,) int64, the groups that documents share.
+        token_owners: (s, GROUP, 1) int64, the document of each token of those.
         start: (documents, query tokens) float32 or int32, what the maxima are at least.
 
     Output ``maxima``: (documents, query tokens) float32 or int32, for each document the maximum of ``start`` and of the
-    products of its groups and edges. For int14 a product is 128 * (tokens @ high) + tokens @ low, which 32 bits hold
+    products of its groups and tokens. For int14 a product is 128 * (tokens @ high) + tokens @ low, which 32 bits hold
     for up to 1,024 dimensions and parts from -63 to 63 and -64 to 63.
     """
     constants = []
     if kind == "float32":
-        inputs = [_value("tokens", _FLOAT), _value("query", _FLOAT)]
+        inputs = [_value("tokens", _FLOAT, 3), _value("query", _FLOAT)]
         product = [_node("MatMul", ["tokens", "query"], "products")]
     elif kind == "int7":
-        inputs = [_value("tokens", _UINT8), _value("high", _INT8)]
+        inputs = [_value("tokens", _UINT8, 3), _value("high", _INT8)]
         product = [_node("MatMulInteger", ["tokens", "high"], "products")]
     else:
-        inputs = [_value("tokens", _UINT8), _value("high", _INT8), _value("low", _INT8)]
+        inputs = [_value("tokens", _UINT8, 3), _value("high", _INT8), _value("low", _INT8)]
         product = [
             _node("MatMulInteger", ["tokens", "high"], "high_products"),
             _node("MatMulInteger", ["tokens", "low"], "low_products"),
@@ -80,19 +79,17 @@ def graph(kind: Kind) -> bytes:
         constants.append(_constant("step", _INT32, (128).to_bytes(4, "little")))
     nodes = [
         *product,
-        _node("Reshape", ["products", "groups"], "grouped"),
-        _node("ReduceMax", ["grouped", "axis"], "group_maxima", keepdims=0),
-        _node("ScatterND", ["start", "group_owners", "group_maxima"], "most", reduction="max"),
-        _node("Gather", ["products", "edges"], "edge_products", axis=0),
-        _node("ScatterND", ["most", "edge_owners", "edge_products"], "maxima", reduction="max"),
+        _node("ReduceMax", ["products", "axis"], "group_maxima", keepdims=0),
+        _node("ScatterND", ["start", "owners", "group_maxima"], "most", reduction="max"),
+        _node("Gather", ["products", "shared"], "shared_products", axis=0),
+        _node("ScatterND", ["most", "token_owners", "shared_products"], "maxima", reduction="max"),
     ]
     constants.append(_constant("axis", _INT64, (1).to_bytes(8, "little"), 1))
     element = _FLOAT if kind == "float32" else _INT32
     inputs += [
-        _value("groups", _INT64, 1),
-        _value("group_owners", _INT64),
-        _value("edges", _INT64, 1),
-        _value("edge_owners", _INT64),
+        _value("owners", _INT64),
+        _value("shared", _INT64, 1),
+        _value("token_owners", _INT64, 3),
         _value("start", element),
     ]
     return _model(nodes, constants, inputs, _value("maxima", element))

@@ -24,34 +24,32 @@ def test_onnx_finds_no_fault_with_the_product() -> None:
     onnx.checker.check_model(onnx.load_from_string(product_graph()), full_check=True)
 
 
-def run(kind: Kind, tokens: np.ndarray, query: list[np.ndarray], groups: list[int], edges: list[tuple[int, int]]) -> Any:
-    """``groups``: the owner of each group; ``edges``: rows with their owners. The last row of all is nobody's."""
-    width = query[0].shape[1]
-    documents = max([*groups, *(owner for _, owner in edges)]) + 1
-    start = np.full((documents + 1, width), -(2**31), np.float32 if kind == "float32" else np.int32)
-    rows, owners = np.array(edges, np.int64).reshape(-1, 2).T
+def run(
+    kind: Kind, tokens: np.ndarray, query: list[np.ndarray], owners: list[int], shared: dict[int, list[int]]
+) -> Any:
+    """``owners`` of the groups, and for those that are ``shared`` the owners of their tokens; -1 is nobody."""
+    documents = max([*owners, *(max(each) for each in shared.values())]) + 1
     fed = parts(kind, query) | {
-        "tokens": tokens,
-        "groups": np.array([-1, GROUP, width]),
-        "group_owners": np.array(groups, np.int64)[:, None],
-        "edges": rows,
-        "edge_owners": owners[:, None],
-        "start": start,
+        "tokens": tokens.reshape(-1, GROUP, tokens.shape[1]),
+        "owners": np.array(owners, np.int64)[:, None],
+        "shared": np.array(list(shared), np.int64),
+        "token_owners": np.array(list(shared.values()), np.int64).reshape(-1, GROUP, 1),
+        "start": np.full((documents + 1, query[0].shape[1]), -(2**31), np.float32 if kind == "float32" else np.int32),
     }
     (found,) = session(kind).run(None, fed)
     return found[:-1]
 
 
-def test_maxima_of_groups_and_edges() -> None:
+def test_maxima_of_groups_and_of_tokens_in_shared_ones() -> None:
     rng = np.random.default_rng(0)
     tokens = rng.standard_normal((3 * GROUP, 16)).astype(np.float32)
     query = rng.standard_normal((16, 5)).astype(np.float32)
     products = tokens @ query
     groups = products.reshape(3, GROUP, 5).max(axis=1)
-    found = run("float32", tokens, [query], [1, -1, 1], [(9, 1), (15, 0), (8, 0)])
-    np.testing.assert_allclose(found[0], products[[15, 8]].max(axis=0), rtol=1e-5)
+    found = run("float32", tokens, [query], [1, -1, 1], {1: [0, 1, -1, -1, -1, -1, -1, 0]})
+    np.testing.assert_allclose(found[0], products[[8, 15]].max(axis=0), rtol=1e-5)
     np.testing.assert_allclose(found[1], np.stack([groups[0], groups[2], products[9]]).max(axis=0), rtol=1e-5)
-    np.testing.assert_allclose(run("float32", tokens, [query], [0, 1, 2], []), groups, rtol=1e-5)
+    np.testing.assert_allclose(run("float32", tokens, [query], [0, 1, 2], {}), groups, rtol=1e-5)
 
 
 @pytest.mark.parametrize("dim", [2, 16, 127, 128, 1024])
@@ -62,7 +60,7 @@ def test_the_largest_integers_neither_saturate_nor_overflow(dim: int) -> None:
     high = np.stack([np.full(dim, 63), np.full(dim, -63), np.arange(dim) % 2 * 63], 1).astype(np.int8)
     low = np.stack([np.full(dim, 63), np.full(dim, -64), np.full(dim, 63)], 1).astype(np.int8)
     exact = tokens.astype(np.int64) @ high.astype(np.int64)
-    each, none = [(row, row) for row in range(GROUP)], [-1]
+    each, none = {0: list(range(GROUP))}, [-1]
     np.testing.assert_array_equal(run("int7", tokens, [high], none, each), exact)
     exact = 128 * exact + tokens.astype(np.int64) @ low.astype(np.int64)
     np.testing.assert_array_equal(run("int14", tokens, [high, low], none, each), exact)
