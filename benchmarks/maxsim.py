@@ -29,7 +29,7 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "
 import numpy as np  # noqa: E402
 
 from latelite.indexes.quantisation import Grid  # noqa: E402
-from latelite.maxsim import BLOCK_TOKENS, maxsim  # noqa: E402
+from latelite.maxsim import BLOCK_TOKENS, maxsim, maxsim_near_best  # noqa: E402
 from latelite.maxsim_graphs import GROUP, products, session  # noqa: E402
 
 
@@ -47,9 +47,16 @@ def contenders(
         "token_owners": np.empty((0, GROUP, 1), np.int64),
         "start": np.full((1, len(query)), -np.inf, np.float32),
     }
+    everything = np.arange(len(offsets) - 1)
+
+    def best(k: int) -> Any:
+        rough = maxsim(query, codes, offsets, quantisation=quantisation, rough=True)
+        return maxsim_near_best(query, codes, offsets, k, everything, rough, quantisation=quantisation)
+
     found: dict[str, Callable[[], Any]] = {
         "latelite float32": lambda: maxsim(query, tokens, offsets),
         "latelite int8": lambda: maxsim(query, codes, offsets, quantisation=quantisation),
+        "latelite int8, the ten best (rough, then those near)": lambda: best(10),
         "latelite int8, rough": lambda: maxsim(query, codes, offsets, quantisation=quantisation, rough=True),
         "loop over documents (NumPy)": lambda: [(query @ tokens[a:b].T).max(axis=1).sum() for a, b in bounds],
     }

@@ -43,6 +43,9 @@ _STEPS = 63
 """A 7-bit part of a query component lies between -_STEPS - 1 and _STEPS."""
 _HIGH = 128
 """Weight of the high part in 14 bits."""
+_SAMPLE = 1024
+_BIAS, _DEVIATIONS = 1.5, 6.0
+"""See `rough_margin`."""
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -67,7 +70,7 @@ def maxsim(
             numbers are fastest.
         quantisation: (2, dim) float32, the offset and the scale of each dimension: a token is ``offset + scale *
             code``. Both fold into the query, because <q, o + s*c> = <q, o> + <q*s, c>; no code is ever rescaled.
-        rough: round the query to 7 bits, which halves the time for int8 codes; float32 tokens are not affected.
+        rough: round the query to 7 bits, which takes a third less time for int8 codes; float32 tokens are not affected.
 
     Returns:
         (documents,) float32 scores, in the order of ``documents``. A query without tokens scores 0 everywhere.
@@ -136,6 +139,55 @@ def maxsim_rows(
     gathered = _Gathered(tokens, rows[filled], codes=quantisation is not None)
     scores: Floats = _scores([folded], gathered, groups * GROUP)[0]
     return scores
+
+
+def maxsim_near_best(
+    query: NDArray[Any],
+    tokens: NDArray[Any],
+    offsets: Ints,
+    k: int,
+    documents: Ints,
+    rough: Floats,
+    *,
+    quantisation: Floats,
+) -> tuple[Ints, Floats]:
+    """Those of ``documents`` that may be among their ``k`` best, and their scores, from ``rough`` scores of all.
+
+    Scoring roughly first takes two thirds of the time, for a few times ``k`` documents are left.
+
+    Args:
+        documents: (documents,) int64, ascending.
+        rough: (documents,) float32, what `maxsim` with ``rough`` gives for them.
+
+    Other arguments and errors as `maxsim`.
+
+    Returns:
+        (at least min(k, documents),) int64 of ``documents``, ascending, and their scores, float32.
+    """
+    if len(documents) > k:
+        border = np.partition(rough, len(rough) - k)[len(rough) - k]
+        documents = documents[rough >= border - rough_margin(query, tokens, quantisation)]
+    return documents, maxsim(query, tokens, offsets, documents=documents, quantisation=quantisation)
+
+
+def rough_margin(query: NDArray[Any], tokens: NDArray[Any], quantisation: Floats) -> float:
+    """How far two documents' ``rough`` scores may be apart where their scores would be equal.
+
+    Rounding adds an error, uniform within half a step, to each component of a query token, and so one of the deviation
+    ``step / sqrt(12) * |code|`` to its products. The best product is chosen by its error, too, which lifts a document
+    of many nearly equal tokens by up to `_BIAS` deviations a query token; for the rest the errors add up like random
+    numbers, and `_DEVIATIONS` of their sum's are allowed for each of the two documents.
+
+    Args:
+        query: (query tokens, dim) float32.
+        tokens: (tokens, dim) int8 codes, of which the first `_SAMPLE` say how long one is.
+        quantisation: as `maxsim`.
+    """
+    codes = np.asarray(tokens[:_SAMPLE], np.float64)
+    longest = float(np.sqrt(np.einsum("td,td->t", codes, codes).max(initial=0)))
+    _, steps = _steps(query.astype(np.float64), quantisation, rough=True)
+    deviations = steps * (longest / np.sqrt(12))
+    return float(_BIAS * deviations.sum() + 2 * _DEVIATIONS * np.sqrt((deviations**2).sum()))
 
 
 def maxsim_documents(query: NDArray[Any], documents: Sequence[NDArray[Any]]) -> Floats:
@@ -238,19 +290,25 @@ def _fold(query: NDArray[Any], dim: int, quantisation: Floats | None, rough: boo
     if quantisation is None:
         return _Query("float32", (np.ascontiguousarray(query.T),), None, 0.0)
     exact = query.astype(np.float64)
-    offset, scale = quantisation.astype(np.float64)
-    scaled = exact * scale
-    widest = np.abs(scaled).max(axis=1, initial=0)
-    steps = np.where(widest > 0, widest, 1) / (_STEPS if rough else _STEPS * _HIGH)
+    scaled, steps = _steps(exact, quantisation, rough)
     whole = np.rint(scaled / steps[:, None]).astype(np.int32)
     # The graph multiplies code + 128, which is unsigned.
-    constant = float((exact @ offset).sum() - 128 * (whole.sum(axis=1) * steps).sum())
+    constant = float((exact @ quantisation[0].astype(np.float64)).sum() - 128 * (whole.sum(axis=1) * steps).sum())
     columns = np.ascontiguousarray(whole.T)
     if rough:
         return _Query("int7", (columns.astype(np.int8),), steps, constant)
     high = (columns + _HIGH // 2) // _HIGH
     low = columns - _HIGH * high
     return _Query("int14", (high.astype(np.int8), low.astype(np.int8)), steps, constant)
+
+
+def _steps(
+    query: NDArray[np.float64], quantisation: Floats, rough: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The query with the scales of the codes, and of each of its tokens what an integer counts in it."""
+    scaled = query * quantisation[1].astype(np.float64)
+    widest = np.abs(scaled).max(axis=1, initial=0)
+    return scaled, np.where(widest > 0, widest, 1) / (_STEPS if rough else _STEPS * _HIGH)
 
 
 class _Joined:

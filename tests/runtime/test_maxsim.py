@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from index_samples import documents, naive_maxsim
 from latelite.errors import InvalidVectorsError
-from latelite.maxsim import BLOCK_TOKENS, maxsim, maxsim_batch, maxsim_documents, maxsim_rows
+from latelite.indexes.quantisation import Grid
+from latelite.maxsim import BLOCK_TOKENS, maxsim, maxsim_batch, maxsim_documents, maxsim_rows, rough_margin
 
 
 def flat(corpus: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -77,6 +78,26 @@ def test_codes_at_both_ends_score_right() -> None:
 def test_rough_is_for_codes_and_leaves_float32_alone() -> None:
     tokens, offsets = flat(documents(50))
     np.testing.assert_array_equal(maxsim(tokens[:9], tokens, offsets, rough=True), maxsim(tokens[:9], tokens, offsets))
+
+
+@pytest.mark.parametrize("query_tokens", [1, 4, 32])
+@pytest.mark.parametrize("alike", [1, 60])
+def test_rough_scores_are_off_by_less_than_the_margin(query_tokens: int, alike: int) -> None:
+    """Also where half the documents hold many nearly equal tokens, of which a rough score takes the luckiest."""
+    rng = np.random.default_rng(query_tokens)
+    rows = rng.standard_normal((400, 1, 64)) + 0.01 * rng.standard_normal((400, alike, 64))
+    others = rng.standard_normal((400, alike, 64))
+    tokens = np.concatenate([rows, others]).reshape(-1, 64).astype(np.float32)
+    tokens /= np.linalg.norm(tokens, axis=1, keepdims=True)
+    grid = Grid.fit(tokens.min(axis=0), tokens.max(axis=0))
+    codes, quantisation, offsets = grid.encode(tokens), grid.to_array(), np.arange(801) * alike
+    query = tokens[rng.choice(len(tokens), query_tokens)]
+    errors = maxsim(query, codes, offsets, quantisation=quantisation, rough=True) - maxsim(
+        query, codes, offsets, quantisation=quantisation
+    )
+    margin = rough_margin(query, codes, quantisation)
+    assert np.ptp(errors) < margin
+    assert margin < 20 * np.ptp(errors)  # or it would say nothing
 
 
 def test_candidates_are_scored_in_the_order_asked_for() -> None:

@@ -12,7 +12,10 @@ from latelite.indexes.snapshot import Mask, Snapshot
 
 
 class Exact(TokenIndex):
-    """Scans all token vectors. With ``store="float32"`` the vectors are kept as they came, at four times the size."""
+    """Scans all token vectors. With ``store="float32"`` the vectors are kept as they came, at four times the size.
+
+    int8 vectors are scanned with a query of 7 bits first, and what may be among the best with one of 14 bits.
+    """
 
     kind = "exact"
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from latelite.indexes.identifiers import checked_id
 from latelite.indexes.snapshot import Mask, Snapshot
-from latelite.maxsim import maxsim, maxsim_batch
+from latelite.maxsim import maxsim, maxsim_batch, maxsim_near_best
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -18,6 +18,10 @@ Payload = Mapping[str, Any] | None
 
 _NEAR = 2e-6
 """Scores that differ by less than this, relative to the larger (and to 1), may differ by rounding alone."""
+
+
+_FEW = 4
+"""Documents per result; so few are scored with all bits at once."""
 
 
 def nth_largest(scores: Floats, n: int) -> Any:
@@ -76,12 +80,18 @@ def ranked(
         scanned = [number for number in range(len(queries)) if chosen[number][position] is None]
         if scanned:  # one pass over the store for all of them
             batch = [queries[number] for number in scanned]
-            rows = maxsim_batch(batch, files.tokens, files.offsets, quantisation=files.quantisation)
+            rough = files.quantisation is not None and len(files) > _FEW * k
+            rows = maxsim_batch(batch, files.tokens, files.offsets, quantisation=files.quantisation, rough=rough)
             for number, row in zip(scanned, rows, strict=True):
                 mask = allowed[number][position]
                 kept = np.arange(len(files)) if mask is None else np.flatnonzero(mask)
+                row = row[kept]
+                if files.quantisation is not None and rough:
+                    kept, row = maxsim_near_best(
+                        queries[number], files.tokens, files.offsets, k, kept, row, quantisation=files.quantisation
+                    )
                 numbers[number].append(kept + first)
-                scores[number].append(row if mask is None else row[kept])
+                scores[number].append(row)
         for number, query in enumerate(queries):
             documents = chosen[number][position]
             if documents is None or not len(documents):
