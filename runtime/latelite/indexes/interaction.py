@@ -57,28 +57,28 @@ class Closeness:
 
     def __init__(self, codebook: Codebook, query: Floats, n_probe: int) -> None:
         """``n_probe``: centroids that each query token looks into, at least; a few more where that is quicker."""
-        tokens = len(query)
-        self.width = -(-max(tokens, 1) // _WIDTH) * _WIDTH
-        padded = np.zeros((self.width, query.shape[1]), np.float32)
-        padded[:tokens] = query
-        products, steps = codebook.closeness(padded)
+        self._columns = len(query)
+        self.width = -(-max(self._columns, 1) // _WIDTH) * _WIDTH
+        products, steps = codebook.closeness(query)
         folded = _folded(products, n_probe)
         lowest, largest = folded.min(axis=0).astype(np.float32), folded.max(axis=0).astype(np.float32)
         scale = 255 / np.maximum(largest - lowest, 1)
-        self.table = np.empty(products.shape, np.uint8)
+        self.table = np.zeros((len(products), self.width), np.uint8)
         for start in range(0, len(products), _CENTROIDS_AT_ONCE):
             lifted = products[start : start + _CENTROIDS_AT_ONCE].astype(np.float32)
             lifted -= lowest
             lifted *= scale
             np.maximum(lifted, 0, out=lifted)
-            self.table[start : start + _CENTROIDS_AT_ONCE] = lifted
-        self._counts = np.where(np.arange(self.width) < tokens, steps / scale, 0).astype(np.float32)
-        self._base = float((lowest * steps)[:tokens].sum())
-        self._probed, self._tokens = _nearest(products, folded, tokens, n_probe)
+            self.table[start : start + _CENTROIDS_AT_ONCE, : self._columns] = lifted
+        self._counts = np.zeros(self.width, np.float32)
+        self._counts[: self._columns] = steps / scale
+        self._base = float((lowest * steps).sum())
+        self._probed, self._tokens = _nearest(products, folded, n_probe)
 
     def total(self, best: NDArray[np.uint8]) -> Floats:
-        """(documents, width) largest bytes to (documents,) scores."""
-        found: Floats = np.einsum("dt,t->d", best, self._counts)  # not a BLAS product, whose threads would wake up
+        """(documents, width, or as many as query tokens) largest bytes to (documents,) scores."""
+        counts = self._counts[: best.shape[1]]
+        found: Floats = np.einsum("dt,t->d", best, counts)  # not a BLAS product, whose threads would wake up
         found += np.float32(self._base)
         return found
 
@@ -90,19 +90,20 @@ class Closeness:
         values = self.table[self._probed, self._tokens]
         order = np.argsort(values, kind="stable")
         values, probed, tokens = values[order], self._probed[order], self._tokens[order]
-        floor = np.zeros(self.width, np.uint8)
+        width = self._columns
+        floor = np.zeros(width, np.uint8)
         floor[tokens[::-1]] = values[::-1]
         values -= floor[tokens]
         starts = lists.postings_offsets[probed]
         lengths = lists.postings_offsets[probed + 1] - starts
-        best = np.zeros((documents, self.width), np.uint8)
+        best = np.zeros((documents, width), np.uint8)
         touched = np.zeros(documents, np.bool_)
         # Values ascend, and of several assignments to one place the last stays: the maximum.
         for first, last in _cuts(np.cumsum(lengths), _POSTINGS_AT_ONCE):
             part = slice(first, last)
             owners = lists.postings[ranges(starts[part], lengths[part])].astype(np.int64)
             touched[owners] = True
-            owners *= self.width
+            owners *= width
             owners += np.repeat(tokens[part], lengths[part])
             best.ravel()[owners] = np.repeat(values[part], lengths[part])
         if mask is not None:
@@ -189,7 +190,7 @@ def _folded(products: NDArray[np.int32], n_probe: int) -> NDArray[np.int32]:
     return folded
 
 
-def _nearest(products: NDArray[np.int32], folded: NDArray[np.int32], tokens: int, n_probe: int) -> tuple[Ints, Ints]:
+def _nearest(products: NDArray[np.int32], folded: NDArray[np.int32], n_probe: int) -> tuple[Ints, Ints]:
     """Numbers of centroid and query token of every product that is among the ``n_probe`` largest of its query token.
 
     The n-th largest maximum of disjoint sets is no larger than the n-th largest product. It is found faster, and
@@ -197,7 +198,6 @@ def _nearest(products: NDArray[np.int32], folded: NDArray[np.int32], tokens: int
     """
     place = len(folded) - min(n_probe, len(folded))
     border = np.partition(folded, place, axis=0)[place]
-    border[tokens:] = np.iinfo(np.int32).max  # no centroid for the padding
     found = np.flatnonzero(products >= border)  # much faster than nonzero of two axes
     width = products.shape[1]
     return found // width, found % width
