@@ -43,7 +43,7 @@ from latelite.maxsim import maxsim_rows
 
 SCANNED = 32_768
 """Tokens below which scanning a segment is no slower than its lists would be: ``benchmarks/index.py`` finds the
-crossing at 38,000 tokens for passages of 32 tokens. Documents of 263 tokens are all scored either way below 67,000,
+crossing at 35,000 tokens for passages of 32 tokens. Documents of 263 tokens are all scored either way below 67,000,
 where there are ``n_candidates`` of them."""
 _DRIFT = 1.25
 """A codebook is fitted again when new tokens lie this much farther (mean squared) from it than old ones."""

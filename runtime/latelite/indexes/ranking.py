@@ -21,7 +21,7 @@ _NEAR = 2e-6
 
 
 _FEW = 4
-"""Documents per result; so few are scored with all bits at once."""
+"""Documents per result; a segment of fewer is scored with all bits at once."""
 
 
 def nth_largest(scores: Floats, n: int) -> Any:
