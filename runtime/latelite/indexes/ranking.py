@@ -20,8 +20,8 @@ _NEAR = 2e-6
 """Scores that differ by less than this, relative to the larger (and to 1), may differ by rounding alone."""
 
 
-_FEW = 4
-"""Documents per result; a segment of fewer is scored with all bits at once."""
+_ROUGHLY_FROM = 4
+"""Documents per result; a segment of no more is scored with all bits at once."""
 
 
 def nth_largest(scores: Floats, n: int) -> Any:
@@ -80,7 +80,7 @@ def ranked(
         scanned = [number for number in range(len(queries)) if chosen[number][position] is None]
         if scanned:  # one pass over the store for all of them
             batch = [queries[number] for number in scanned]
-            rough = files.quantisation is not None and len(files) > _FEW * k
+            rough = files.quantisation is not None and len(files) > _ROUGHLY_FROM * k
             rows = maxsim_batch(batch, files.tokens, files.offsets, quantisation=files.quantisation, rough=rough)
             for number, row in zip(scanned, rows, strict=True):
                 mask = allowed[number][position]
