@@ -29,7 +29,9 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "
 import numpy as np  # noqa: E402
 
 from latelite.indexes.quantisation import Grid  # noqa: E402
-from latelite.maxsim import BLOCK_TOKENS, maxsim, maxsim_near_best  # noqa: E402
+from latelite.indexes.ranking import near_best  # noqa: E402
+from latelite.maxsim import maxsim  # noqa: E402
+from latelite.maxsim_blocks import BLOCK_TOKENS  # noqa: E402
 from latelite.maxsim_graphs import GROUP, products, session  # noqa: E402
 
 
@@ -51,7 +53,7 @@ def contenders(
 
     def best(k: int) -> Any:
         rough = maxsim(query, codes, offsets, quantisation=quantisation, rough=True)
-        return maxsim_near_best(query, codes, offsets, k, everything, rough, quantisation=quantisation)
+        return near_best(query, codes, offsets, k, everything, rough, quantisation)
 
     found: dict[str, Callable[[], Any]] = {
         "latelite float32": lambda: maxsim(query, tokens, offsets),
@@ -142,7 +144,7 @@ def main() -> None:
     reference = milliseconds["latelite float32"]
     print(f"{options.documents} documents, {len(tokens)} tokens, {options.query_tokens} query tokens, 1 thread")
     for name, value in milliseconds.items():
-        print(f"{name:46} {value:8.2f} ms  {value / reference:6.2f}x")
+        print(f"{name:52} {value:8.2f} ms  {value / reference:6.2f}x")
     if options.json:
         record = {
             "settings": {k: v for k, v in vars(options).items() if k != "json"},

@@ -3,7 +3,7 @@
     score(Q, D) = sum_i max_j <q_i, d_j>        (Khattab and Zaharia, ColBERT, SIGIR 2020, equation 3)
 
 Documents are ragged and lie one after another in a flat array ``tokens`` (all tokens, dim); document ``i`` is
-``tokens[offsets[i]:offsets[i + 1]]``. The flat array is read in blocks of `BLOCK_TOKENS` tokens, wherever documents
+``tokens[offsets[i]:offsets[i + 1]]``. The flat array is read in blocks (`latelite.maxsim_blocks`), wherever documents
 begin and end, so int8 codes and memory-mapped arrays stay what they are.
 
 A block is multiplied by the query, and the maxima of every eight neighbouring tokens are taken, in one run of ONNX
@@ -25,17 +25,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latelite.errors import InvalidVectorsError
+from latelite.maxsim_blocks import Gathered, Joined, plan, ranges
 from latelite.maxsim_graphs import GROUP, Kind, parts, session
-
-BLOCK_TOKENS = 1920
-"""Tokens per product, a multiple of `GROUP`; the products of 32 query tokens with them fill less than a quarter of a
-MiB. 2,048 take 2 to 3 % longer."""
 
 _DOCUMENTS_AT_ONCE = 1024
 """Documents whose maxima are held at once, a bound on memory."""
@@ -107,10 +104,9 @@ def maxsim_batch(
     else:
         lengths = offsets[documents + 1] - offsets[documents]
         pieces = _slices(tokens, offsets, documents)
-    _check(lengths)
     dim = tokens.shape[1]
     folded = [_fold(query, dim, quantisation, rough) for query in queries]
-    return _scores(folded, _Joined(pieces, dim, codes=quantisation is not None), lengths)
+    return _scores(folded, Joined(pieces, dim, codes=quantisation is not None), lengths)
 
 
 def maxsim_rows(
@@ -131,43 +127,13 @@ def maxsim_rows(
     Other arguments, result and errors as `maxsim`.
     """
     folded = _fold(query, tokens.shape[1], quantisation, rough)
-    _check(lengths)
     # Each document fills whole groups, so none is shared: its last row is repeated.
     groups = -(-lengths // GROUP)
     ends = np.cumsum(lengths)
     filled = np.minimum(ranges(ends - lengths, groups * GROUP), np.repeat(ends - 1, groups * GROUP))
-    gathered = _Gathered(tokens, rows[filled], codes=quantisation is not None)
+    gathered = Gathered(tokens, rows[filled], codes=quantisation is not None)
     scores: Floats = _scores([folded], gathered, groups * GROUP)[0]
     return scores
-
-
-def maxsim_near_best(
-    query: NDArray[Any],
-    tokens: NDArray[Any],
-    offsets: Ints,
-    k: int,
-    documents: Ints,
-    rough: Floats,
-    *,
-    quantisation: Floats,
-) -> tuple[Ints, Floats]:
-    """Those of ``documents`` that may be among their ``k`` best, and their scores, from ``rough`` scores of all.
-
-    Scoring roughly first takes two thirds of the time, for a few times ``k`` documents are left.
-
-    Args:
-        documents: (documents,) int64, ascending.
-        rough: (documents,) float32, what `maxsim` with ``rough`` gives for them.
-
-    Other arguments and errors as `maxsim`.
-
-    Returns:
-        (at least min(k, documents),) int64 of ``documents``, ascending, and their scores, float32.
-    """
-    if len(documents) > k:
-        border = np.partition(rough, len(rough) - k)[len(rough) - k]
-        documents = documents[rough >= border - rough_margin(query, tokens, quantisation)]
-    return documents, maxsim(query, tokens, offsets, documents=documents, quantisation=quantisation)
 
 
 def rough_margin(query: NDArray[Any], tokens: NDArray[Any], quantisation: Floats) -> float:
@@ -203,29 +169,8 @@ def maxsim_documents(query: NDArray[Any], documents: Sequence[NDArray[Any]]) -> 
         if document.ndim != 2 or document.shape[1] != dim:
             raise InvalidVectorsError(f"Document {number} has shape {document.shape}; expected (tokens, {dim}).")
     lengths = np.fromiter((len(document) for document in documents), np.int64, len(documents))
-    _check(lengths)
-    scores: Floats = _scores([_fold(query, dim, None, rough=False)], _Joined(documents, dim, codes=False), lengths)[0]
+    scores: Floats = _scores([_fold(query, dim, None, rough=False)], Joined(documents, dim, codes=False), lengths)[0]
     return scores
-
-
-def ranges(starts: Ints, lengths: Ints) -> Ints:
-    """The numbers ``start, start + 1, ...`` of every range, ``length`` of them, one range after another."""
-    ends = np.cumsum(lengths)
-    steps = np.arange(int(ends[-1]) if len(ends) else 0)
-    result: Ints = steps + np.repeat(starts - (ends - lengths), lengths)
-    return result
-
-
-def _check(lengths: Ints) -> None:
-    if (lengths < 1).any():
-        raise InvalidVectorsError(f"Document {int(np.argmin(lengths))} has no tokens; MaxSim is undefined for it.")
-
-
-def _unsigned(codes: NDArray[np.int8]) -> NDArray[np.uint8]:
-    """The same memory with 128 added to each code: that is flipping the top bit."""
-    flipped = codes.view(np.uint8)
-    np.bitwise_xor(flipped, np.uint8(128), out=flipped)
-    return flipped
 
 
 def _slices(tokens: NDArray[Any], offsets: Ints, documents: Ints) -> Iterator[NDArray[Any]]:
@@ -311,128 +256,25 @@ def _steps(
     return scaled, np.where(widest > 0, widest, 1) / (_STEPS if rough else _STEPS * _HIGH)
 
 
-class _Joined:
-    """Hands out the rows of ``pieces`` in order, as blocks that a graph takes: float32, or codes made unsigned."""
-
-    def __init__(self, pieces: Iterable[NDArray[Any]], dim: int, *, codes: bool) -> None:
-        self._pieces = iter(pieces)
-        self._piece: NDArray[Any] = np.empty((0, dim), np.float32)
-        self._position = 0
-        self._codes = codes
-        self._buffer: NDArray[Any] = np.zeros((BLOCK_TOKENS, dim), np.uint8 if codes else np.float32)
-
-    def take(self, rows: int) -> NDArray[Any]:
-        """The next ``rows``, with more rows of any content up to a multiple of `GROUP`; valid until the next call."""
-        wanted, filled = -(-rows // GROUP) * GROUP, 0
-        while filled < rows:
-            if self._position == len(self._piece):
-                self._piece, self._position = next(self._pieces), 0
-                continue
-            piece, start = self._piece, self._position
-            size = min(rows - filled, len(piece) - start)
-            self._position += size
-            if self._codes:
-                # Flipping the top bit adds 128.
-                signed = piece[start : start + size].view(np.uint8)
-                np.bitwise_xor(signed, np.uint8(128), out=self._buffer[filled : filled + size])
-            elif size == rows and start + wanted <= len(piece) and _is_plain(piece):
-                return piece[start : start + wanted]  # no copy
-            else:
-                self._buffer[filled : filled + size] = piece[start : start + size]
-            filled += size
-        return self._buffer[:wanted]
-
-
-class _Gathered:
-    """Hands out single rows of ``tokens``, a multiple of `GROUP`, as `_Joined` does."""
-
-    def __init__(self, tokens: NDArray[Any], rows: Ints, *, codes: bool) -> None:
-        self._tokens, self._rows, self._codes = tokens, rows, codes
-        self._position = 0
-        self._buffer = np.empty((min(BLOCK_TOKENS, len(rows)), tokens.shape[1]), tokens.dtype)
-
-    def take(self, rows: int) -> NDArray[Any]:
-        block, start = self._buffer[:rows], self._position
-        self._position += rows
-        np.take(self._tokens, self._rows[start : start + rows], axis=0, out=block, mode="clip")
-        return _unsigned(block) if self._codes else block
-
-
-def _is_plain(piece: NDArray[Any]) -> bool:
-    return piece.dtype == np.float32 and piece.flags.c_contiguous
-
-
-def _scores(queries: Sequence[_Query], rows: _Joined | _Gathered, lengths: Ints) -> Floats:
+def _scores(queries: Sequence[_Query], rows: Joined | Gathered, lengths: Ints) -> Floats:
     """(queries, documents): score the documents whose tokens are ``rows``, cut by ``lengths`` (documents,)."""
+    if (lengths < 1).any():
+        raise InvalidVectorsError(f"Document {int(np.argmin(lengths))} has no tokens; MaxSim is undefined for it.")
     scores = np.zeros((len(queries), len(lengths)), np.float32)
     asking = [number for number, query in enumerate(queries) if query.tokens]
     if not asking:
         return scores
     for first in range(0, len(lengths), _DOCUMENTS_AT_ONCE):
         part = lengths[first : first + _DOCUMENTS_AT_ONCE]
-        plan, cuts = _plan(part)
-        lowest = [queries[number].lowest(max(step.documents for step in plan) + 1) for number in asking]
+        blocks, cuts = plan(part)
+        most = max(block.documents for block in blocks)
+        lowest = [queries[number].lowest(most + 1) for number in asking]
         maxima: list[list[NDArray[Any]]] = [[] for _ in asking]
-        for step in plan:
-            block = rows.take(step.tokens)
+        for block in blocks:
+            taken = rows.take(block.tokens)
             for number, start, found in zip(asking, lowest, maxima, strict=True):
-                found.append(queries[number].maxima(block, step.owners, start[: step.documents + 1])[:-1])
+                found.append(queries[number].maxima(taken, block.owners, start[: block.documents + 1])[:-1])
         for number, found in zip(asking, maxima, strict=True):
             best = np.maximum.reduceat(np.concatenate(found), cuts, axis=0)
             scores[number, first : first + len(part)] = queries[number].total(best)
     return scores
-
-
-class _Step(NamedTuple):  # made in less time than a frozen dataclass, for every block of every query
-    """One block: which tokens belong to which document."""
-
-    tokens: int
-    documents: int
-    owners: dict[str, Ints]
-    """Inputs of the graph by name. Documents are counted from the block's first; -1, the last row, is nobody's."""
-
-
-def _plan(lengths: Ints) -> tuple[list[_Step], Ints]:
-    """Cut documents that lie one after another into blocks.
-
-    Returns the blocks, and where each document begins in the concatenation of their maxima: one that lies in several
-    blocks has a row of each.
-    """
-    ends = np.cumsum(lengths)
-    total = int(ends[-1])
-    begins = np.arange(0, total, BLOCK_TOKENS)
-    sizes = np.minimum(total - begins, BLOCK_TOKENS)
-    firsts = np.searchsorted(ends, begins, side="right")
-    counts = np.searchsorted(ends, begins + sizes - 1, side="right") - firsts + 1
-    numbers = np.arange(len(lengths))
-    again = firsts[begins > (ends - lengths)[firsts]]
-    cuts = numbers + np.searchsorted(again, numbers)
-
-    # As many groups begin in a document as multiples of GROUP lie in it.
-    owners = np.repeat(numbers, np.diff(-(-ends // GROUP), prepend=0))
-    groups = BLOCK_TOKENS // GROUP
-    owners -= np.repeat(firsts, groups)[: len(owners)]
-    # Where a document ends within a group, the group is shared, and its later tokens are the next one's.
-    inside = ends[ends % GROUP > 0]
-    shared, places = np.unique(inside // GROUP, return_inverse=True)
-    ended = np.bincount(places * GROUP + inside % GROUP, minlength=len(shared) * GROUP).reshape(-1, GROUP)
-    token_owners = owners[shared, None] + ended.cumsum(axis=1)
-    if total % GROUP:
-        token_owners[-1, total % GROUP :] = -1
-    owners[shared] = -1
-    blocks = shared // groups
-    shared -= blocks * groups
-    borders = np.searchsorted(blocks, np.arange(len(begins) + 1)).tolist()
-    steps = [
-        _Step(
-            size,
-            count,
-            {
-                "owners": owners[number * groups : (number + 1) * groups, None],
-                "shared": shared[borders[number] : borders[number + 1]],
-                "token_owners": token_owners[borders[number] : borders[number + 1], :, None],
-            },
-        )
-        for number, (size, count) in enumerate(zip(sizes.tolist(), counts.tolist(), strict=True))
-    ]
-    return steps, cuts

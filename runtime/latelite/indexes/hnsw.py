@@ -38,7 +38,8 @@ from latelite.indexes.ranking import nth_largest
 from latelite.indexes.segment import Segment
 from latelite.indexes.snapshot import Mask, OpenSegment, Snapshot
 from latelite.manifest import FileEntry
-from latelite.maxsim import maxsim, maxsim_rows, ranges
+from latelite.maxsim import maxsim, maxsim_rows
+from latelite.maxsim_blocks import ranges
 
 GRAPH = "graph.bin"
 
