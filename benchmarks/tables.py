@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from results import Result
+
+_PERCENT = re.compile(r"(\d+)%")
 
 Rows = Sequence[Sequence[str]]
 
@@ -67,12 +70,25 @@ def source(*results: Result, folder: str, commands: bool = True) -> str:
     """Where figures are from, and the warnings that belong to them."""
     links = {f"[{r.file_name}]({folder}/{r.file_name})": r.command for r in results}
     files = ", ".join(f"{link} (`{command}`)" if commands else link for link, command in links.items())
-    warnings = "".join(f"\n\n*{warning}*" for r in results for warning in dict.fromkeys(r.warnings))
+    warnings = "".join(f"\n\n*{warning}*" for warning in merged_warnings(results))
     bundles = {
         r.figures["bundle"]["fingerprint"][:8]: r.figures["bundle"]["id"] for r in results if "bundle" in r.figures
     }
     models = "".join(f"Model {name}, fingerprint {fingerprint}. " for fingerprint, name in bundles.items())
     return f"{models}From {files}.{warnings}"
+
+
+def merged_warnings(found: Iterable[Result]) -> list[str]:
+    """Warnings of all runs in order; those that differ in their percentage alone are one, with the range."""
+    shares: dict[str, list[int]] = {}
+    for warning in (warning for result in found for warning in result.warnings):
+        shares.setdefault(_PERCENT.sub("%", warning), []).extend(map(int, _PERCENT.findall(warning)))
+    return [text.replace("%", f"{_range(values)}%") if values else text for text, values in shares.items()]
+
+
+def _range(values: Sequence[int]) -> str:
+    least, most = min(values), max(values)
+    return str(least) if least == most else f"{least} to {most}"
 
 
 def machine(result: Result) -> str:

@@ -91,10 +91,24 @@ def test_quality_of_another_model_is_not_mixed_in(tmp_path: Path) -> None:
 
 
 def test_every_warning_of_a_run_stands_under_its_table() -> None:
-    text = (ROOT / report.REPORT).read_text()
+    def form(text: str) -> str:
+        return re.sub(r"\d+( to \d+)?%", "%", text)
+
+    text = form((ROOT / report.REPORT).read_text())
     for machine in report.machines(ROOT / "benchmarks" / "results"):
         for result in machine.newest.values():
-            assert all(warning in text for warning in result.warnings)
+            assert all(form(warning) in text for warning in result.warnings)
+
+
+def test_warnings_that_differ_in_their_percentage_alone_are_one() -> None:
+    state = device.state()
+    run = results.result_of("quality", {}, part="a", command="", before=state, after=state)
+    found = [
+        replace(run, warnings=("Others used 63% of the time.", "85 °C.")),
+        replace(run, warnings=("Others used 40% of the time.",)),
+        replace(run, warnings=("Others used 50% of the time.", "The host took 5%.")),
+    ]
+    assert tables.merged_warnings(found) == ["Others used 40 to 63% of the time.", "85 °C.", "The host took 5%."]
 
 
 @pytest.mark.parametrize(
