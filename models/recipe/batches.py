@@ -57,6 +57,14 @@ class Mix:
     """Whether translations come from parallel text, too."""
     inflected: bool = False
     """Whether translations come in rare forms of their words, too."""
+    anchored: bool = False
+    """Whether the teacher's vectors of English texts alone are targets, with words replaced or not.
+
+    Those of a rare word's pieces are far from those of the English word: "Verzeichnis" has cosines of .34 to .47 to
+    "directory", so they would pull a word away from its translation.
+    """
+    siblings: int = 1
+    """Documents drawn together that stand side by side: pages of one book, methods of one class, alike and so hard."""
 
     @property
     def switches(self) -> bool:
@@ -74,6 +82,8 @@ class Side:
     """Teacher token of each student token."""
     teacher: torch.Tensor
     teacher_mask: torch.Tensor
+    anchored: torch.Tensor
+    """Texts whose teacher vectors are targets ``(texts,)``."""
 
 
 @dataclass
@@ -89,10 +99,11 @@ class Batch:
 class Cache:
     """The teacher stage's output."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, spelled: Path | None = None) -> None:
+        """``spelled`` is a folder with the texts in other pieces than the teacher stage's."""
         self.student, self.match, self.teacher = (
-            Ragged(np.load(folder / f"{name}.npy"), np.load(folder / f"{name}_starts.npy"))
-            for name in ("student", "match", "teacher")
+            Ragged(np.load(place / f"{name}.npy"), np.load(place / f"{name}_starts.npy"))
+            for name, place in (("student", spelled or folder), ("match", spelled or folder), ("teacher", folder))
         )
         self.vectors = np.load(folder / "vectors.npy", mmap_mode="r")
         axes = load_file(folder / "axes.safetensors")
@@ -132,6 +143,7 @@ class Cache:
             pad(matches, batch_first=True),
             known,
             torch.arange(known.shape[1]) < known_lengths[:, None],
+            torch.ones(len(rows), dtype=torch.bool),
         )
 
 
@@ -170,10 +182,13 @@ class Sampler:
         language = _choose(draw, present)
         pool = self.pools[source, language]
         longest = int(draw.integers(self.longest // 2, self.longest + 1))
-        drawn = draw.choice(len(pool), min(SORTED * self.size, len(pool)), replace=False)
-        drawn = drawn[np.argsort([self.lengths[pool[i].text] for i in drawn], kind="stable")]
-        parts = np.array_split(drawn, -(-len(drawn) // self.size))
-        chosen = [pool[i] for i in parts[int(draw.integers(len(parts)))]]
+        siblings = self.mix.siblings
+        runs = -(-len(pool) // siblings)
+        drawn = draw.choice(runs, min(SORTED * self.size // siblings, runs), replace=False)
+        families = [pool[run * siblings : (run + 1) * siblings] for run in drawn]
+        lengths = [sum(self.lengths[document.text] for document in family) / len(family) for family in families]
+        parts = np.array_split(np.argsort(lengths, kind="stable"), -(-len(drawn) * siblings // self.size))
+        chosen = [document for at in parts[int(draw.integers(len(parts)))] for document in families[at]]
         asked = [document for document in chosen if document.own or document.foreign]
         if len(asked) < len(chosen) // 2:
             texts = [(language, document.text) for document in chosen]
@@ -199,7 +214,10 @@ class Sampler:
                 into = str(draw.choice([other for other in LANGUAGES if other not in (language, "en")]))
             return self.switcher.row(draw, self.texts[text], *row, language, into, draw.uniform(*words))  # type: ignore[call-arg]
 
-        return self.cache.side([text for _, text in texts], longest, switch if share else None)
+        side = self.cache.side([text for _, text in texts], longest, switch if share else None)
+        if mix.anchored:
+            side.anchored = torch.tensor([language == "en" for language, _ in texts])
+        return side
 
 
 def _choose(draw: np.random.Generator, shares: Mapping[str, float]) -> str:

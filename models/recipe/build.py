@@ -44,9 +44,11 @@ from recipe import (
     fetch,
     heldout,
     inflections,
+    instructions,
     layout,
     lexicon,
     losses,
+    marks,
     packed,
     pages,
     phases,
@@ -61,6 +63,7 @@ from recipe import (
     teacher,
     training,
     vocabulary,
+    widening,
 )
 from recipe.errors import RecipeError
 from recipe.stages import code_digest, run_stage, stage_digest
@@ -72,7 +75,7 @@ WORK = Path(__file__).resolve().parents[1] / "build" / "recipe"
 STAGES = (
     "fetch", "examples", "vocabulary", "encoder", "teacher", "student", "lexicon", "alignment", "inflections",
     "multilingual", "english", "crossing", "aligning", "broadening", "inflecting", "averaged", "asking", "settled",
-    "checkpoint",
+    "widened", "naming", "named", "sharpening", "sharpened", "checkpoint",
 )  # fmt: skip
 
 
@@ -226,31 +229,62 @@ class Recipe:
     def settled(self) -> Path:
         return self.mean("settled", self.averaged, self.asking)
 
+    @cached_property
+    def widened(self) -> Path:
+        source, cut, trained, cache, chosen = self.fetch, self.vocabulary, self.settled, self.teacher, self.examples
+        words, messages = self.wheel(pins.WORDS), self.wheel(pins.MESSAGES)
+        tables = {"lexicon": self.lexicon, "alignment": self.alignment, "inflections": self.inflections}
+        inputs = digests(fetch=source, vocabulary=cut, trained=trained, teacher=cache, examples=chosen, **tables)
+        return self.run(
+            "widened",
+            (widening, instructions, marks, switching, vocabulary, pieces, corpus, pins),
+            {**inputs, "tokenizers": tokenizers.__version__},
+            lambda out: widening.build_widened(source, cut, trained, cache, tables, words, messages, chosen, out),
+        )
+
+    @cached_property
+    def naming(self) -> Path:
+        return self.phase(phases.NAMING, self.widened, self.widened)
+
+    @cached_property
+    def named(self) -> Path:
+        return self.mean("named", self.widened, self.naming)
+
+    @cached_property
+    def sharpening(self) -> Path:
+        return self.phase(phases.SHARPENING, self.named, self.widened)
+
+    @cached_property
+    def sharpened(self) -> Path:
+        return self.mean("sharpened", self.named, self.sharpening)
+
     def mean(self, name: str, one: Path, other: Path) -> Path:
         return self.run(
             name, (averaging,), digests(one=one, other=other), lambda out: averaging.average(one, other, out)
         )
 
-    def phase(self, phase: training.Phase, start: Path) -> Path:
+    def phase(self, phase: training.Phase, start: Path, spelled: Path | None = None) -> Path:
+        """A phase of training; ``spelled`` holds the texts in other pieces than those of the teacher stage."""
         cache, chosen, mix = self.teacher, self.examples, phase.mix
         tables = {"lexicon": self.lexicon} if mix.switches else {}
         if mix.aligned:
             tables["alignment"] = self.alignment
         if mix.inflected:
             tables["inflections"] = self.inflections
+        stages = {"start": start, "teacher": cache, **tables, **({"spelled": spelled} if spelled else {})}
         return self.run(
             phase.name,
             (training, batches, switching, losses, heldout),
-            {**digests(start=start, teacher=cache, **tables), "phase": repr(phase), "torch": torch.__version__},
+            {**digests(**stages), "phase": repr(phase), "torch": torch.__version__},
             lambda out: training.train(
-                phase, start, cache, chosen, switching.Lexicon(**tables) if tables else None, out
+                phase, start, cache, chosen, switching.Lexicon(**tables) if tables else None, out, spelled
             ),
             resumable=True,
         )
 
     @cached_property
     def checkpoint(self) -> Path:
-        trained, record = self.settled, self.record()
+        trained, record = self.sharpened, self.record()
         logs = {phase.name: json.loads((getattr(self, phase.name) / "log.json").read_text()) for phase in phases.ALL}
         return self.run(
             "checkpoint",
@@ -274,6 +308,7 @@ class Recipe:
             "words": [{k: v for k, v in asdict(wheel).items() if v} for wheel in (pins.WORDS, pins.MESSAGES)],
             "documents": json.loads((self.examples / "counts.json").read_text()),
             "coverage": json.loads((self.vocabulary / "coverage.json").read_text()),
+            "whole_words": json.loads((self.widened / "words.json").read_text(encoding="utf-8")),
             "phases": [asdict(phase) for phase in phases.ALL],
             "toolchain": versions(),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,26 +11,10 @@ from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
-from tokenizers import Regex, Tokenizer, normalizers
 
 from recipe.layout import write_layout
 
 NAME = "latelite-colbert-16m"
-
-MARKS = r"[¿¡]|\s*[?!]"
-"""Marks that every text goes without, those at an end with the space before them.
-
-They say that a question is one, match what they like in a text of another language, and so only add noise: without "¿"
-Spanish questions about English text gain three points of nDCG@10, without "?" German, Dutch and Portuguese ones one.
-"""
-
-
-def write_tokenizer(source: Path, target: Path) -> None:
-    """Copy a tokenizer with its normalizer made to drop ``MARKS``."""
-    tokenizer = Tokenizer.from_file(str(source))
-    dropped = normalizers.Replace(Regex(MARKS), "")
-    tokenizer.normalizer = normalizers.Sequence([tokenizer.normalizer, dropped] if tokenizer.normalizer else [dropped])
-    tokenizer.save(str(target))
 
 
 def write_checkpoint(
@@ -47,6 +32,6 @@ def write_checkpoint(
         config = json.loads((trained / "config.json").read_text())
         config["torch_dtype"] = "float16"
         (encoder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-        write_tokenizer(trained / "tokenizer.json", encoder / "tokenizer.json")
+        shutil.copyfile(trained / "tokenizer.json", encoder / "tokenizer.json")
         write_layout(encoder, projection, record, folder)
     (folder / "training.json").write_text(json.dumps(dict(logs), indent=2, ensure_ascii=False) + "\n")

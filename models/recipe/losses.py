@@ -61,6 +61,6 @@ def pairs(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
 
 
 def tokens(student: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean cosine distance of matched token vectors."""
+    """Mean cosine distance of matched token vectors; zero where there are none."""
     distance = 1 - (student * target).sum(dim=-1)
-    return (distance * mask).sum() / mask.sum()
+    return (distance * mask).sum() / mask.sum().clamp(min=1)

@@ -160,4 +160,41 @@ ASKING = replace(
 )
 """Whole questions in another language: nearly all words replaced, and the ranking counts more than the vectors."""
 
-ALL = (MULTILINGUAL, ENGLISH, CROSSING, ALIGNING, BROADENING, INFLECTING, ASKING)
+NAMING = replace(
+    ASKING,
+    name="naming",
+    mix=replace(
+        ASKING.mix,
+        sources={**ASKING.mix.sources, "office": 4.0},
+        switched_queries=0.8,
+        query_words=(0.6, 1.0),
+        switched_documents=0.2,
+        anchored=True,
+        siblings=4,
+    ),
+    weights=Weights(ranking=0.5, pairs=1.0, tokens=2.0),
+    steps=3_000,
+    rate=2.5e-4,
+    warmup=50,
+    decay=2_950,
+    seed=7,
+)
+"""Words as single pieces, English alone as the target, documents that stand side by side; the rate falls to zero.
+
+The teacher's ranking counts half: inside a language the student's is better by now.
+"""
+
+SHARPENING = replace(
+    NAMING,
+    name="sharpening",
+    mix=replace(NAMING.mix, siblings=8),
+    weights=Weights(ranking=0.3, pairs=1.0, tokens=2.0),
+    steps=1_600,
+    rate=2e-4,
+    warmup=30,
+    decay=1_570,
+    seed=8,
+)
+"""The same with longer runs of documents and still less of the teacher's ranking."""
+
+ALL = (MULTILINGUAL, ENGLISH, CROSSING, ALIGNING, BROADENING, INFLECTING, ASKING, NAMING, SHARPENING)

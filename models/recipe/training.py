@@ -99,11 +99,12 @@ class Student(torch.nn.Module):
 def terms(student: Student, batch: Batch, cache: Cache, weights: losses.Weights) -> dict[str, torch.Tensor]:
     """The loss terms of a batch, unweighted."""
     vectors, mask = student.encode(batch.documents, "document")
-    found = {"tokens": losses.tokens(vectors, target(batch.documents, cache), batch.documents.mask)}
+    found = {"tokens": losses.tokens(vectors, target(batch.documents, cache), anchors(batch.documents))}
     if batch.queries is None:
         return found
     queries, query_mask = student.encode(batch.queries, "query")
-    found["tokens"] = (found["tokens"] + losses.tokens(queries, target(batch.queries, cache), batch.queries.mask)) / 2
+    asked = losses.tokens(queries, target(batch.queries, cache), anchors(batch.queries))
+    found["tokens"] = (found["tokens"] + asked) / 2
     scores = losses.maxsim(queries, query_mask, vectors, mask)
     with torch.no_grad():
         wanted = losses.maxsim(
@@ -115,6 +116,11 @@ def terms(student: Student, batch: Batch, cache: Cache, weights: losses.Weights)
     return found
 
 
+def anchors(side: Side) -> torch.Tensor:
+    """The tokens that have a target, ``(texts, tokens)``."""
+    return side.mask & side.anchored[:, None]
+
+
 def target(side: Side, cache: Cache) -> torch.Tensor:
     """The teacher's vector of each student token, projected to the student's dimensions."""
     with torch.no_grad():
@@ -122,13 +128,16 @@ def target(side: Side, cache: Cache) -> torch.Tensor:
         return torch.nn.functional.normalize(matched @ cache.weight.T + cache.bias, dim=-1)
 
 
-def train(phase: Phase, start: Path, cache_folder: Path, examples: Path, lexicon: Lexicon | None, folder: Path) -> None:
+def train(
+    phase: Phase, start: Path, cache_folder: Path, examples: Path, lexicon: Lexicon | None, folder: Path,
+    spelled: Path | None = None,
+) -> None:  # fmt: skip
     """Train from the student in ``start``; the result, ``log.json`` and the resumable state go to ``folder``.
 
-    Without ``lexicon`` no words are replaced.
+    Without ``lexicon`` no words are replaced. ``spelled`` holds the texts in other pieces than the teacher stage's.
     """
     torch.manual_seed(phase.seed)
-    cache = Cache(cache_folder)
+    cache = Cache(cache_folder, spelled)
     student = Student(start)
     student.train()
     for module in student.modules():

@@ -50,17 +50,12 @@ def test_weights_are_kept_in_half_precision(folder: Path, trained: Path) -> None
     assert json.loads((folder / "config.json").read_text())["torch_dtype"] == "float16"
 
 
-def test_the_folder_has_the_layout_the_record_and_the_log(folder: Path) -> None:
+def test_the_folder_has_the_layout_the_record_and_the_log(folder: Path, trained: Path) -> None:
     assert json.loads((folder / "recipe.json").read_text()) == {"name": "tiny"}
     assert json.loads((folder / "training.json").read_text()) == LOGS
     assert json.loads((folder / "1_Dense" / "config.json").read_text())["out_features"] == 2
     assert {path.name for path in folder.iterdir() if path.is_dir()} == {"1_Dense"}
-
-
-def test_its_tokenizer_drops_question_and_exclamation_marks(folder: Path) -> None:
-    normalizer = Tokenizer.from_file(str(folder / "tokenizer.json")).normalizer
-    assert normalizer.normalize_str("Hola. ¿Qué tal? ¡Bien!") == "Hola. Qué tal Bien"
-    assert normalizer.normalize_str("Comment faire ?") == "Comment faire"
+    assert (folder / "tokenizer.json").read_bytes() == (trained / "tokenizer.json").read_bytes()
 
 
 def test_publishing_leaves_the_card_and_refuses_what_is_not_a_checkpoint(tmp_path: Path, folder: Path) -> None:

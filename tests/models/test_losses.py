@@ -52,3 +52,4 @@ def test_tokens_counts_no_padding() -> None:
     mask = masks(3, 1)
     expected = torch.cat([1 - (student[0] * target[0]).sum(-1), 1 - (student[1, :1] * target[1, :1]).sum(-1)]).mean()
     assert losses.tokens(student, target, mask).item() == pytest.approx(expected.item(), abs=1e-6)
+    assert losses.tokens(student, target, torch.zeros(2, 3, dtype=torch.bool)).item() == 0

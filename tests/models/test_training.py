@@ -157,6 +157,55 @@ def test_a_mix_with_switched_words_draws_the_same_texts_with_translations(
     assert changed
 
 
+def test_anchored_texts_are_those_whose_original_is_english(cache: Path, examples: Path, switcher: Switcher) -> None:
+    known = Cache(cache)
+    mixed = replace(PHASE.mix, anchored=True, switched_queries=1.0)
+    anchored, plain = (Sampler(known, examples, mix, 4, 10, 0, switcher) for mix in (mixed, PHASE.mix))
+    seen = set()
+    for step in range(40):
+        batch = anchored.batch(step)
+        assert plain.batch(step).documents.anchored.all()
+        assert (batch.documents.anchored == (batch.language == "en")).all()
+        if batch.queries:
+            seen |= set(batch.queries.anchored.tolist())
+            counted = training.anchors(batch.queries).sum(dim=1)
+            assert torch.equal(counted, batch.queries.mask.sum(dim=1) * batch.queries.anchored)
+    assert seen == {True, False}
+
+
+def test_siblings_are_drawn_together(cache: Path, examples: Path) -> None:
+    known = Cache(cache)
+    sampler = Sampler(known, examples, replace(PHASE.mix, siblings=2), 4, 100, 0, None)
+    families = {}
+    for pool in sampler.pools.values():
+        families |= {document.text: place // 2 for place, document in enumerate(pool)}
+    texts = {tuple(known.student.row(text)): text for text in families}
+    drawn = set()
+    for step in range(40):
+        side = sampler.batch(step).documents
+        found = [texts[tuple(row[keep].tolist())] for row, keep in zip(side.ids, side.mask, strict=True)]
+        drawn |= set(found)
+        counts = np.bincount([families[text] for text in found])
+        assert len(found) <= 4
+        assert set(counts[counts > 0]) <= {1, 2}
+        assert (counts == 2).sum() >= (counts == 1).sum()
+    assert len(drawn) > DOCUMENTS / 2
+
+
+def test_texts_may_be_in_other_pieces_than_the_teacher_stages(cache: Path, examples: Path, tmp_path: Path) -> None:
+    spelled = tmp_path / "spelled"
+    spelled.mkdir()
+    rows = [[0, 1, 4, 5, 2] for _ in token_ids()]
+    for name, row in (("student", [0, 1, 4, 5, 2]), ("match", [0, 1, 2, 2, 3])):
+        ragged = Ragged.of([row for _ in rows], np.int32)
+        np.save(spelled / f"{name}.npy", ragged.flat)
+        np.save(spelled / f"{name}_starts.npy", ragged.starts)
+    side = Cache(cache, spelled).side([0, 1], 10)
+    assert side.ids.tolist() == rows[:2]
+    assert side.match.tolist() == [[0, 1, 2, 2, 3]] * 2
+    assert torch.equal(side.teacher, Cache(cache).side([0, 1], 100).teacher)
+
+
 def test_a_cut_text_keeps_its_end_mark_and_its_matches(cache: Path) -> None:
     known = Cache(cache)
     longest = int(known.student.lengths.argmax())
