@@ -189,10 +189,10 @@ SHARPENING = replace(
     name="sharpening",
     mix=replace(NAMING.mix, siblings=8),
     weights=Weights(ranking=0.3, pairs=1.0, tokens=2.0),
-    steps=1_600,
+    steps=1_000,
     rate=2e-4,
     warmup=30,
-    decay=1_570,
+    decay=970,
     seed=8,
 )
 """The same with longer runs of documents and still less of the teacher's ranking."""
