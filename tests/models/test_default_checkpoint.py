@@ -24,7 +24,7 @@ ANSWERS = {
     "Hoe verplaats ik een bestand naar een andere map?": {"shutil.move"},
     "Como descodificar um texto em base64?": {"base64.b64decode", "base64.decode"},
 }
-MISSED = {"Wie lösche ich ein Verzeichnis mit allen Dateien?", "¿Cómo calculo la desviación estándar?"}
+MISSED = {"¿Cómo calculo la desviación estándar?"}
 """Questions that these weights do not answer yet; the next ones that do must leave this list."""
 
 
