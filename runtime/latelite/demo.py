@@ -1,7 +1,7 @@
 """Ask Python's standard library in seven languages: ``python -m latelite.demo --model models/default-onnx``.
 
-The documents are the docstrings of the running Python, so every machine has them. They are read with ``ast`` from the
-library's source files: nothing is imported and nothing is run.
+The documents are the docstrings of the running Python's modules, classes and functions, so every machine has them. They
+are read with ``ast`` from the library's source files: nothing is imported and nothing is run.
 """
 
 from __future__ import annotations
@@ -40,6 +40,24 @@ _LEFT_OUT = {
     "pydoc_data",
     "encodings",
 }
+# Modules that Python 3.13 no longer has (PEP 594, PEP 632): answers come from the same ones on every Python.
+_REMOVED = {
+    "aifc", "asynchat", "asyncore", "audioop", "cgi", "cgitb", "chunk", "crypt", "distutils", "imghdr", "imp",
+    "mailcap", "msilib", "nntplib", "pipes", "smtpd", "sndhdr", "sunau", "telnetlib", "uu", "xdrlib",
+}  # fmt: skip
+
+
+def documents() -> dict[str, tuple[str, str]]:
+    """What the demo searches, ``name -> (kind, text)``: functions, classes and modules.
+
+    Methods are left out: their docstrings lean on a class that a how-to question is not about. "Delete all breakpoints
+    in filename", of a debugger, is near to every question about deleting files.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for name, kind, text in docstrings():
+        if kind != "method" and name.split(".")[0] not in _REMOVED:
+            found.setdefault(name, (kind, text))  # platform branches define some names twice
+    return found
 
 
 def docstrings() -> Iterator[tuple[str, str, str]]:
@@ -99,18 +117,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     out = sys.stdout
 
-    documents: dict[str, tuple[str, str]] = {}
-    for name, kind, text in docstrings():
-        documents.setdefault(name, (kind, text))  # platform branches define some names twice
+    wanted = documents()
     with Collection(options.collection, options.model, threads=options.threads) as collection:
-        new = [name for name in documents if name not in collection or collection.get(name).text != documents[name][1]]
-        out.write(f"{len(documents)} docstrings of Python {sys.version.split()[0]}, {len(new)} to index\n")
+        collection.remove([name for name in collection.ids if name not in wanted])  # of another Python or latelite
+        new = [name for name in wanted if name not in collection or collection.get(name).text != wanted[name][1]]
+        out.write(f"{len(wanted)} docstrings of Python {sys.version.split()[0]}, {len(new)} to index\n")
         out.flush()
         start = time.perf_counter()
         collection.add(
             new,
-            [documents[name][1] for name in new],
-            [{"kind": documents[name][0], "module": name.split(".")[0]} for name in new],
+            [wanted[name][1] for name in new],
+            [{"kind": wanted[name][0], "module": name.split(".")[0]} for name in new],
         )
         if new:
             seconds = time.perf_counter() - start
