@@ -1,4 +1,4 @@
-"""Stages *averaged* and *settled*: the mean of two students' weights.
+"""Stages *averaged*, *settled*, *named* and *sharpened*: the mean of two students' weights.
 
 What continued training wins and what it loses lie on a line between its start and its end (Wortsman et al., 2022,
 "Robust fine-tuning of zero-shot models"): the middle is better than both ends here.
