@@ -15,7 +15,7 @@ def test_it_searches_functions_classes_and_modules() -> None:
     assert found["zipfile.PyZipFile"][0] == "class"
     assert found["statistics"][0] == "module"
     assert not {"ftplib.FTP.delete", "distutils", "cgi"} & set(found)
-    assert len(found) > 2000
+    assert len(found) > 1500  # some distributions package parts of the library apart
 
 
 def test_docstrings_are_filed_under_their_module_and_name() -> None:
