@@ -44,9 +44,7 @@ def docstrings() -> Corpus:
     Sentences come from docstrings' second halves as well as their first lines, so they have from two to forty words.
     Such a query finds its document too easily to say anything about quality; its length and its work are real.
     """
-    documents: dict[str, str] = {}
-    for name, _, text in demo.docstrings():
-        documents.setdefault(name, text)  # platform branches define some names twice
+    documents = {name: text for name, _, text in demo.docstrings()}
     sentences = {
         sentence
         for text in documents.values()

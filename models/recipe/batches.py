@@ -102,7 +102,7 @@ class Cache:
     def __init__(self, folder: Path, spelled: Path | None = None) -> None:
         """``spelled`` is a folder with the texts in other pieces than the teacher stage's."""
         self.student, self.match, self.teacher = (
-            Ragged(np.load(place / f"{name}.npy"), np.load(place / f"{name}_starts.npy"))
+            Ragged.load(place, name)
             for name, place in (("student", spelled or folder), ("match", spelled or folder), ("teacher", folder))
         )
         self.vectors = np.load(folder / "vectors.npy", mmap_mode="r")

@@ -64,6 +64,14 @@ class Ragged:
         starts = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
         return cls(np.fromiter((value for row in rows for value in row), dtype, starts[-1]), starts)
 
+    @classmethod
+    def load(cls, folder: Path, name: str) -> Ragged:
+        return cls(np.load(folder / f"{name}.npy"), np.load(folder / f"{name}_starts.npy"))
+
+    def save(self, folder: Path, name: str) -> None:
+        np.save(folder / f"{name}.npy", self.flat)
+        np.save(folder / f"{name}_starts.npy", self.starts)
+
 
 def covering(student: Sequence[tuple[int, int]], teacher: Sequence[tuple[int, int]]) -> list[int]:
     """For each student token the teacher token that covers most of its characters; both are ordered ``(start, end)``.
@@ -190,8 +198,7 @@ def cache_teacher(source: Path, encoder: Path, examples: Path, folder: Path) -> 
     student = Tokenizer.from_file(str(encoder / "tokenizer.json"))
     ragged = match(student, teacher, texts, queries)
     for name, rows in ragged.items():
-        np.save(folder / f"{name}.npy", rows.flat)
-        np.save(folder / f"{name}_starts.npy", rows.starts)
+        rows.save(folder, name)
     ids = ragged["teacher"]
     logger.info("teacher: %d tokens of %d texts", len(ids.flat), len(texts))
     axes = load_or_fit_axes(teacher, ids, folder)

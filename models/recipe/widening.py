@@ -153,8 +153,9 @@ def whole_words(
 
     These are the ``FREQUENT`` words that would save the most pieces, and those of ``instructed``, word -> verb.
     """
-    known = {word: share for word, share in use.items() if share > LEAST and translations(lexicon, word)}
-    found = {word: translations(lexicon, word) for word in candidates(tokenizer, known)}
+    meanings = {word: translations(lexicon, word) for word, share in use.items() if share > LEAST}
+    frequent = candidates(tokenizer, {word: use[word] for word, meant in meanings.items() if meant})
+    found = {word: meanings[word] for word in frequent}
     offered = [word for word in instructed if WORD.fullmatch(word) and word not in lexicon.tables["en-de"]]
     found.update({word: [instructed[word]] for word in offered if length(tokenizer, word) >= PIECES})
     return found
@@ -203,7 +204,5 @@ def build_widened(
     original = Tokenizer.from_file(str(source / "tokenizer.json"))
     original.no_truncation()
     original.no_padding()
-    cached = Ragged(np.empty(0), np.load(teacher / "teacher_starts.npy"))
-    for name, ragged in match(student, original, texts, queries, cached).items():
-        np.save(folder / f"{name}.npy", ragged.flat)
-        np.save(folder / f"{name}_starts.npy", ragged.starts)
+    for name, ragged in match(student, original, texts, queries, Ragged.load(teacher, "teacher")).items():
+        ragged.save(folder, name)

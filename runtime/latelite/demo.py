@@ -53,11 +53,11 @@ def documents() -> dict[str, tuple[str, str]]:
     Methods are left out: their docstrings lean on a class that a how-to question is not about. "Delete all breakpoints
     in filename", of a debugger, is near to every question about deleting files.
     """
-    found: dict[str, tuple[str, str]] = {}
-    for name, kind, text in docstrings():
-        if kind != "method" and name.split(".")[0] not in _REMOVED:
-            found.setdefault(name, (kind, text))  # platform branches define some names twice
-    return found
+    return {
+        name: (kind, text)
+        for name, kind, text in docstrings()
+        if kind != "method" and name.split(".")[0] not in _REMOVED
+    }
 
 
 def docstrings() -> Iterator[tuple[str, str, str]]:
@@ -68,6 +68,7 @@ def docstrings() -> Iterator[tuple[str, str, str]]:
     the module one answer more is missed, and what comes after the second paragraph is mostly lists of options.
     """
     library = Path(sysconfig.get_paths()["stdlib"])
+    seen = set()
     for file in sorted(library.rglob("*.py")):
         parts = file.relative_to(library).with_suffix("").parts
         if parts[-1] == "__init__":
@@ -76,7 +77,10 @@ def docstrings() -> Iterator[tuple[str, str, str]]:
             continue
         module = ".".join(parts)
         tree = ast.parse(file.read_bytes())
-        yield from _documented(tree, module, "module")
+        for name, kind, text in _documented(tree, module, "module"):
+            if name not in seen:  # platform branches define some names twice
+                seen.add(name)
+                yield name, kind, text
 
 
 def _documented(node: ast.Module | ast.ClassDef, name: str, kind: str) -> Iterator[tuple[str, str, str]]:

@@ -69,11 +69,8 @@ def cache(tmp_path: Path) -> Path:
     rows = token_ids()
     ids = Ragged.of(rows, np.int32)
     for name in ("student", "teacher"):
-        np.save(folder / f"{name}.npy", ids.flat)
-        np.save(folder / f"{name}_starts.npy", ids.starts)
-    match = Ragged.of([range(len(row)) for row in rows], np.int16)
-    np.save(folder / "match.npy", match.flat)
-    np.save(folder / "match_starts.npy", match.starts)
+        ids.save(folder, name)
+    Ragged.of([range(len(row)) for row in rows], np.int16).save(folder, "match")
     vectors = space[ids.flat]
     np.save(folder / "vectors.npy", (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16))
     axes = {"weight": draw.normal(size=(8, DIM)), "bias": np.zeros(8)}
@@ -197,9 +194,7 @@ def test_texts_may_be_in_other_pieces_than_the_teacher_stages(cache: Path, examp
     spelled.mkdir()
     rows = [[0, 1, 4, 5, 2] for _ in token_ids()]
     for name, row in (("student", [0, 1, 4, 5, 2]), ("match", [0, 1, 2, 2, 3])):
-        ragged = Ragged.of([row for _ in rows], np.int32)
-        np.save(spelled / f"{name}.npy", ragged.flat)
-        np.save(spelled / f"{name}_starts.npy", ragged.starts)
+        Ragged.of([row for _ in rows], np.int32).save(spelled, name)
     side = Cache(cache, spelled).side([0, 1], 10)
     assert side.ids.tolist() == rows[:2]
     assert side.match.tolist() == [[0, 1, 2, 2, 3]] * 2
