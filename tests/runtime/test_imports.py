@@ -77,4 +77,4 @@ def test_the_workstation_knows_only_the_contract_of_the_device(file: Path) -> No
 def test_the_library_logs_instead_of_printing(file: Path) -> None:
     calls = [node.func for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
     prints = [call for call in calls if isinstance(call, ast.Name) and call.id == "print"]
-    assert not prints or file.name == "cli.py"
+    assert not prints or file.name == "cli.py" or file.parent.name == "commands"

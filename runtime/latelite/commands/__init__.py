@@ -1,0 +1,11 @@
+"""The commands of ``latelite``: one module each, with its arguments (`register`) and what it does.
+
+A command imports what it needs when it runs, so that ``--help`` stays instant.
+"""
+
+from __future__ import annotations
+
+from latelite.commands import doctor, encode, index, info, rerank, search
+
+ALL = (index, search, encode, rerank, info, doctor)
+"""In the order of ``latelite --help``."""

@@ -1,0 +1,94 @@
+"""What the commands share: exit statuses, common options, and how a report is printed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from latelite.manifest import PRECISIONS
+
+if TYPE_CHECKING:
+    from latelite.models import ColBERT
+
+OK, FAILED, USAGE, NOTHING_FOUND = 0, 1, 2, 3
+EPILOG = "exit status: 0 done, 1 failed (one line on standard error says why), 2 wrong usage, 3 search found nothing"
+
+Commands = Any
+"""What ``ArgumentParser.add_subparsers`` returns; its class has no public name."""
+
+
+def common() -> argparse.ArgumentParser:
+    """A parent parser with the options of every command."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    return parser
+
+
+def encoding() -> argparse.ArgumentParser:
+    """A parent parser with the options of commands that encode."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--precision", choices=PRECISIONS, help="graph to run (default: what suits this CPU)")
+    parser.add_argument("--threads", type=positive, help="CPU threads (default: all usable)")
+    parser.add_argument(
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        help="progress on standard error (default: when it is a terminal)",
+    )
+    return parser
+
+
+def load_model(options: argparse.Namespace) -> ColBERT:
+    from latelite.models import ColBERT
+
+    return ColBERT(options.model, precision=options.precision, threads=options.threads)
+
+
+def standard_input_lines() -> list[str]:
+    return [line.rstrip("\n") for line in sys.stdin if line.strip()]
+
+
+def one_line(text: str, length: int) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= length else flat[: length - 1] + "…"
+
+
+def table(report: Mapping[str, Any], indent: str = "") -> str:
+    """Names and values in two columns; a value with a source shows it in a third, other mappings are indented."""
+    width = max(map(len, report), default=0)
+    lines = []
+    for name, value in report.items():
+        if isinstance(value, Mapping) and set(value) == {"value", "source"}:
+            lines.append(f"{indent}{name:<{width}}  {_cell(value['value']):<20}  ({value['source']})")
+        elif isinstance(value, Mapping) and value:
+            lines += [f"{indent}{name}", table(value, indent + "  ")]
+        else:
+            lines.append(f"{indent}{name:<{width}}  {_cell(value)}")
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value)) or "-"
+    if isinstance(value, Mapping):
+        return "-"
+    return "-" if value is None else str(value)
+
+
+def print_report(options: argparse.Namespace, report: dict[str, Any], text: str) -> None:
+    print(json.dumps(report, ensure_ascii=False) if options.json else text)
+
+
+def positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
+    return value
+
+
+def pair(text: str) -> str:
+    if "=" not in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form KEY=VALUE")
+    return text
