@@ -11,9 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from latelite import indexes
+from latelite import default_model, indexes
 from latelite.bundle import Bundle
-from latelite.errors import IndexCorruptError, IndexMismatchError, IndexNotFoundError, IndexVersionError, StoreError
+from latelite.errors import IndexCorruptError, IndexMismatchError, IndexVersionError, StoreError
 from latelite.files import atomic_write, fsync_folder
 from latelite.indexes.identifiers import checked_ids
 from latelite.indexes.index import TokenIndex
@@ -52,8 +52,9 @@ class Collection:
 
     Args:
         folder: opened when it holds a collection, created when it does not exist.
-        model: bundle folder or loaded `ColBERT`. Needed to create a collection; when opening one it must be the model
-            that the collection was made with, and may be left out.
+        model: bundle folder, name of an installed model, or loaded `ColBERT`. None creates a collection with the
+            installed model (see `latelite.default_model`); when opening a collection it must be the model that the
+            collection was made with, and may be left out.
         precision: which graph of the bundle encodes, None for the one that suits this CPU; int8 and fp32 may share a
             collection.
         threads: CPU threads for encoding; default: all usable.
@@ -79,6 +80,7 @@ class Collection:
     ) -> None:
         self.folder = Path(folder)
         if not (self.folder / HEADER_NAME).exists():
+            model = model if isinstance(model, ColBERT) else default_model.resolve(model, precision=precision)
             _create(self.folder, model, index=index or indexes.suited(None).__name__, pool_factor=pool_factor or 1)
         header = _read_header(self.folder)
         for name, asked in (("index", index), ("pool_factor", pool_factor)):
@@ -229,10 +231,8 @@ def _accepting(where: Where) -> Callable[[Mapping[str, Any] | None], bool]:
     return has_all
 
 
-def _create(folder: Path, model: str | Path | ColBERT | None, *, index: str, pool_factor: int) -> None:
+def _create(folder: Path, model: Path | ColBERT, *, index: str, pool_factor: int) -> None:
     """Make an empty collection; the header is written last, so a folder without one is no collection yet."""
-    if model is None:
-        raise IndexNotFoundError(f"{folder} holds no collection; name a model to create one there.")
     if index not in indexes.KINDS:
         raise ValueError(f"index must be one of {', '.join(indexes.KINDS)}, not {index!r}.")
     if pool_factor < 1:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latelite import default_model
 from latelite.bundle import Bundle
 from latelite.cpus import usable_cpus
 from latelite.manifest import PRECISIONS, Manifest, Precision
@@ -31,24 +32,29 @@ class ColBERT:
     """A late-interaction encoder read from a bundle folder.
 
     Args:
-        model_name_or_path: bundle folder written by ``latelite-export`` (called a name for PyLate's sake).
+        model_name_or_path: bundle folder written by ``latelite-export``, or name of an installed model; None takes the
+            installed model, see `latelite.default_model`.
         precision: which graph of the bundle to run; None takes the one that suits this CPU, see
             `latelite.precision.choose`.
         threads: worker threads for encoding lists of texts, one text each at a time, or all of them on one long text
             when there is no other; default: all usable CPUs. The vectors do not depend on it.
 
     Raises:
-        BundleError: the folder is no bundle, is damaged, or lacks the precision.
+        BundleError: the folder is no bundle, is damaged, or lacks the precision, or no model is installed.
     """
 
     def __init__(
-        self, model_name_or_path: str | Path, *, precision: Precision | None = None, threads: int | None = None
+        self,
+        model_name_or_path: str | Path | None = None,
+        *,
+        precision: Precision | None = None,
+        threads: int | None = None,
     ) -> None:
         if precision not in (None, *PRECISIONS):
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)} or None, not {precision!r}.")
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, not {threads}.")
-        self.bundle = Bundle(model_name_or_path)
+        self.bundle = Bundle(default_model.resolve(model_name_or_path, precision=precision))
         if precision is None:
             choice = choose_here(self.manifest.graphs)
             logger.info("Running %s in %s: %s.", self.bundle.folder, choice.precision, choice.reason)

@@ -15,7 +15,6 @@ from latelite.errors import (
     DuplicateIdError,
     IndexCorruptError,
     IndexMismatchError,
-    IndexNotFoundError,
     IndexVersionError,
     StoreError,
     UnknownIdError,
@@ -145,12 +144,6 @@ def test_bad_documents_are_refused_and_nothing_is_added(
     with pytest.raises(error):
         notes.add(ids, texts, metadata)
     assert notes.ids == list(TEXTS)
-
-
-def test_creating_needs_a_model(tmp_path: Path) -> None:
-    with pytest.raises(IndexNotFoundError, match="name a model"):
-        Collection(tmp_path / "new.lt")
-    assert not (tmp_path / "new.lt").exists()
 
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path: Path, model: ColBERT) -> None:

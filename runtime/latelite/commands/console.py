@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 OK, FAILED, USAGE, NOTHING_FOUND = 0, 1, 2, 3
 EPILOG = "exit status: 0 done, 1 failed (one line on standard error says why), 2 wrong usage, 3 search found nothing"
 
+MODEL_HELP = "bundle folder, or name of an installed model (default: the installed model)"
+
 Commands = Any
 """What ``ArgumentParser.add_subparsers`` returns; its class has no public name."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from latelite.commands.console import (
     EPILOG,
+    MODEL_HELP,
     OK,
     Commands,
     common,
@@ -29,7 +30,7 @@ def register(commands: Commands) -> None:
         epilog=EPILOG,
     )
     command.add_argument("texts", nargs="*", help="texts (default: lines of standard input)")
-    command.add_argument("--model", required=True, help="bundle folder")
+    command.add_argument("--model", help=MODEL_HELP)
     command.add_argument("--query", action="store_true", help="encode as queries (default: as documents)")
     command.add_argument("--pool-factor", type=positive, default=1, help="keep 1 in N token vectors of documents")
     command.add_argument(

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latelite.commands.console import EPILOG, OK, Commands, common, encoding, positive, print_report
+from latelite.commands.console import EPILOG, MODEL_HELP, OK, Commands, common, encoding, positive, print_report
 
 if TYPE_CHECKING:
     from latelite.collection import Collection
@@ -27,7 +27,7 @@ def register(commands: Commands) -> None:
     )
     command.add_argument("collection", help="folder of the collection; created when it does not exist")
     command.add_argument("paths", nargs="+", type=Path, help="files, or folders to search for text files")
-    command.add_argument("--model", help="bundle folder; needed to create a collection")
+    command.add_argument("--model", help=MODEL_HELP)
     command.add_argument("--index", metavar="KIND", help="index of a new collection (default: IVF, a scan while small)")
     command.add_argument("--pool-factor", type=positive, help="keep 1 in N token vectors of a new collection")
     command.add_argument("--suffix", action="append", help="suffix of files to read in folders; may be repeated")

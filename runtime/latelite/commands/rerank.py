@@ -6,6 +6,7 @@ import argparse
 
 from latelite.commands.console import (
     EPILOG,
+    MODEL_HELP,
     OK,
     Commands,
     common,
@@ -24,7 +25,7 @@ def register(commands: Commands) -> None:
     )
     command.add_argument("query")
     command.add_argument("texts", nargs="*", help="texts (default: lines of standard input)")
-    command.add_argument("--model", required=True, help="bundle folder")
+    command.add_argument("--model", help=MODEL_HELP)
     command.set_defaults(command=_rerank)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 
 from latelite.commands.console import (
     EPILOG,
@@ -33,13 +34,16 @@ def register(commands: Commands) -> None:
         metavar="KEY=VALUE",
         help="only documents with this metadata",
     )
-    command.add_argument("--model", help="bundle folder (default: the one in the collection)")
+    command.add_argument("--model", help="bundle folder or installed model (default: the one in the collection)")
     command.set_defaults(command=_search)
 
 
 def _search(options: argparse.Namespace) -> int:
-    from latelite.collection import Collection
+    from latelite.collection import HEADER_NAME, Collection
+    from latelite.errors import IndexNotFoundError
 
+    if not (Path(options.collection) / HEADER_NAME).exists():
+        raise IndexNotFoundError(f"{options.collection} holds no collection; make one with `latelite index`.")
     where = dict(pair.split("=", 1) for pair in options.where) or None
     with Collection(
         options.collection, options.model, precision=options.precision, threads=options.threads
