@@ -18,6 +18,7 @@ from latelite.manifest import MANIFEST_NAME, TOKENIZER_NAME, Graph, Manifest, Se
 from latelite_export import bundle, encoder, graph, hub, layouts, quantize, texts, tokenizer, trace, verify, weights
 from latelite_export.checkpoint import Checkpoint, Overrides
 from latelite_export.errors import GateError
+from latelite_export.graph.narrowing import narrow
 from latelite_export.quantize import Scheme
 from latelite_export.reference import Reference, Sample
 from latelite_export.repair import Goal, Repair, repair
@@ -92,6 +93,7 @@ def export(
         described["int8"] = Graph(_INT8_FILE, scheme, {**form, **_details(scheme, fixed)})
 
     with bundle.staging(out, override=override) as folder:
+        models[_FP32_FILE] = narrow(fp32)
         for name, model in models.items():
             _write(folder / name, model.SerializeToString(deterministic=True))
         _write(folder / TOKENIZER_NAME, words.json.encode())
