@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from latelite.pooling import pool
 from latelite.precision import choose_here
 from latelite.progress import Progress
 from latelite.session import Session
+from latelite.terms import Analyzer
 from latelite.tokenization import Tokenization
 
 logger = logging.getLogger(__name__)
@@ -73,6 +75,11 @@ class ColBERT:
     def dim(self) -> int:
         """Dimensions of a token vector."""
         return self.manifest.dim
+
+    @cached_property
+    def analyzer(self) -> Analyzer:
+        """Turns texts into terms for lexical search."""
+        return Analyzer(self.bundle.tokenizer_path, self.manifest.token_ids)
 
     def encode(
         self,

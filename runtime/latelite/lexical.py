@@ -1,0 +1,196 @@
+"""Lexical search: BM25 over postings, as a share of the most that a document could get.
+
+    BM25(Q, D) = sum_t idf(t) * f(t, D) * (k1 + 1) / (f(t, D) + k1 * (1 - b + b * |D| / mean |D|))
+    idf(t) = ln(1 + (N - n(t) + .5) / (n(t) + .5))
+
+(Robertson and Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond, 2009; the idf is Lucene's, which is
+never negative.) A query term that occurs twice counts twice. The upper bound is the sum of ``idf(t) * (k1 + 1)``: what
+a document would get if every term of the query saturated, those that no document has included. The score is the
+quotient, so it lies between 0 and 1, does not depend on which other documents are looked at, and is small where most
+words of a query are unknown to the collection.
+
+A term's id is its place in the tokenizer's vocabulary (`latelite.terms`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latelite.errors import IndexCorruptError
+
+K1 = 1.2
+B = 0.75
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Ids = NDArray[np.int32]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Postings:
+    """Which documents have a term, and how often: compressed sparse rows over the vocabulary.
+
+    The documents of term ``t`` are ``documents[offsets[t]:offsets[t + 1]]``, ascending. 5 bytes a (document, term);
+    all arrays may be memory-mapped.
+    """
+
+    offsets: Ints
+    """(vocabulary + 1,) int64"""
+    documents: Ids
+    """(postings,) int32, numbers of documents"""
+    frequencies: NDArray[np.uint8]
+    """(postings,) uint8, occurrences of the term in the document; 255 means that many or more"""
+    lengths: Ids
+    """(documents,) int32, terms of each document, repeats included"""
+
+    def check(self) -> None:
+        """Raise IndexCorruptError when the arrays do not fit each other."""
+        fits = (
+            len(self.offsets) > 0
+            and int(self.offsets[0]) == 0
+            and int(self.offsets[-1]) == len(self.documents) == len(self.frequencies)
+            and bool((np.diff(self.offsets) >= 0).all())
+            and (not len(self.documents) or 0 <= self.documents.min() <= self.documents.max() < len(self.lengths))
+        )
+        if not fits:
+            raise IndexCorruptError("the postings for lexical search are damaged: their arrays do not fit each other.")
+
+
+def build_postings(terms_per_document: Sequence[Ids], vocabulary_size: int) -> Postings:
+    """Postings of documents that are numbered as they come.
+
+    Args:
+        terms_per_document: for each document (terms,) int32 ids, with repeats, in any order.
+        vocabulary_size: ids are below this.
+
+    Raises:
+        ValueError: an id lies outside the vocabulary.
+    """
+    lengths = np.fromiter((len(terms) for terms in terms_per_document), np.int32, len(terms_per_document))
+    terms = np.concatenate([np.empty(0, np.int32), *terms_per_document]).astype(np.int64)
+    if len(terms) and not 0 <= terms.min() <= terms.max() < vocabulary_size:
+        raise ValueError(f"term ids must be at least 0 and below {vocabulary_size}.")
+    documents = np.repeat(np.arange(len(lengths)), lengths)
+    keys, counts = np.unique(terms * max(len(lengths), 1) + documents, return_counts=True)
+    terms, documents = np.divmod(keys, max(len(lengths), 1))
+    return _postings(terms, documents, np.minimum(counts, 255).astype(np.uint8), lengths, vocabulary_size)
+
+
+def merge_postings(parts: Sequence[tuple[Postings, Mask | None]]) -> Postings:
+    """Postings of the documents of all ``parts``, one part after another.
+
+    Args:
+        parts: postings over one vocabulary, each with the documents to keep, (documents,) bool; None keeps all.
+    """
+    terms, documents, frequencies, lengths = [], [], [], []
+    first = 0
+    for postings, kept in parts:
+        keep = np.ones(len(postings.lengths), np.bool_) if kept is None else kept
+        numbers = first + np.cumsum(keep) - 1
+        stays = keep[postings.documents]
+        terms.append(np.repeat(np.arange(len(postings.offsets) - 1), np.diff(postings.offsets))[stays])
+        documents.append(numbers[postings.documents[stays]])
+        frequencies.append(postings.frequencies[stays])
+        lengths.append(postings.lengths[keep])
+        first += int(keep.sum())
+    all_terms = np.concatenate(terms)
+    order = np.argsort(all_terms, kind="stable")  # within a term the parts stay in order, so documents ascend
+    return _postings(
+        all_terms[order],
+        np.concatenate(documents)[order],
+        np.concatenate(frequencies)[order],
+        np.concatenate(lengths),
+        len(parts[0][0].offsets) - 1,
+    )
+
+
+def _postings(
+    terms: Ints, documents: Ints, frequencies: NDArray[np.uint8], lengths: Ids, vocabulary_size: int
+) -> Postings:
+    """Postings from (term, document) pairs in the order of both."""
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(terms, minlength=vocabulary_size))]).astype(np.int64)
+    return Postings(offsets, documents.astype(np.int32), frequencies, lengths)
+
+
+class BM25:
+    """Scores the documents of several postings as one collection. Safe to share between threads.
+
+    Which postings the documents lie in changes no score: the statistics are those of all live documents.
+
+    Args:
+        parts: postings over one vocabulary, each with its live documents, (documents,) bool; None where all are.
+    """
+
+    def __init__(self, parts: Sequence[tuple[Postings, Mask | None]]) -> None:
+        self._parts = tuple(parts)
+        documents = total = 0
+        for postings, live in self._parts:
+            lengths = postings.lengths if live is None else postings.lengths[live]
+            documents += len(lengths)
+            total += int(lengths.sum(dtype=np.int64))
+        self._documents = documents
+        mean = total / documents if total else 1.0
+        self._norms = [(K1 * (1 - B + B / mean * p.lengths)).astype(np.float32) for p, _ in self._parts]
+
+    def score(self, query_terms: Ids) -> list[Floats]:
+        """Score every document.
+
+        Args:
+            query_terms: (terms,) ids, with repeats.
+
+        Returns:
+            Per part (documents,) float32 between 0 and 1; 0 for documents that share no term with the query. Removed
+            documents get a score as well.
+        """
+        scores = [np.zeros(len(postings.lengths), np.float32) for postings, _ in self._parts]
+        terms, counts = np.unique(query_terms, return_counts=True)
+        if not len(terms):
+            return scores
+        weights = counts * self._idf(terms)
+        for term, weight in zip(terms.tolist(), (weights / weights.sum()).astype(np.float32), strict=True):
+            for (postings, _), norms, score in zip(self._parts, self._norms, scores, strict=True):
+                start, stop = int(postings.offsets[term]), int(postings.offsets[term + 1])
+                # Wide numbers, `take` and `add.at` take a third of the time of ``score[documents] += ...``.
+                documents = postings.documents[start:stop].astype(np.intp)
+                frequencies = postings.frequencies[start:stop].astype(np.float32)
+                np.add.at(score, documents, weight * frequencies / (frequencies + norms.take(documents)))
+        return scores
+
+    def _idf(self, terms: Ids) -> NDArray[np.float64]:
+        """(terms,) inverse document frequencies."""
+        found = np.zeros(len(terms), np.int64)
+        for postings, live in self._parts:
+            starts, stops = postings.offsets[terms], postings.offsets[terms + 1]
+            if live is None:
+                found += stops - starts
+            else:
+                for number, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
+                    found[number] += int(np.count_nonzero(live[postings.documents[start:stop]]))
+        idf: NDArray[np.float64] = np.log1p((self._documents - found + 0.5) / (found + 0.5))
+        return idf
+
+
+def best(scores: Sequence[Floats], allowed: Sequence[Mask | None], n: int) -> list[Ints]:
+    """Per part the documents, ascending, that are among the ``n`` best of all parts; ties go to the earlier ones.
+
+    Args:
+        scores: per part (documents,) float32. Documents that score 0 are no candidates.
+        allowed: per part the documents that may be returned; None allows all.
+    """
+    kept = [
+        np.flatnonzero(s if mask is None else np.where(mask, s, 0)) for s, mask in zip(scores, allowed, strict=True)
+    ]
+    if sum(map(len, kept)) <= n:
+        return kept
+    values = np.concatenate([score[numbers] for score, numbers in zip(scores, kept, strict=True)])
+    border = np.partition(values, len(values) - n)[len(values) - n]
+    chosen = values > border
+    ties = np.flatnonzero(values == border)[: n - int(chosen.sum())]
+    chosen[ties] = True
+    ends = np.cumsum([len(numbers) for numbers in kept])
+    return [numbers[chosen[end - len(numbers) : end]] for numbers, end in zip(kept, ends, strict=True)]
