@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ Verify a bundle, on any machine:
   latelite-export verify BUNDLE              checksums, loading, the vectors stored in the bundle (no PyTorch needed)
   latelite-export verify BUNDLE CHECKPOINT   the whole gate again, against the checkpoint
 
+Make an installable model of a bundle:
+
+  latelite-export BUNDLE --wheel [-o FOLDER] one wheel per graph (into dist); after `pip install WHEEL` no bundle need
+                                             be named: it is what latelite uses by default
+
 Exit codes: 0 done, 1 failed (one sentence on standard error), 2 wrong usage."""
 
 
@@ -35,7 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments[:1] == ["verify"]:
             return _verify(_verify_parser().parse_args(arguments[1:]))
-        return _export(_export_parser().parse_args(arguments))
+        parser = _export_parser()
+        options = parser.parse_args(arguments)
+        if options.wheel and _is_bundle(options.checkpoint):
+            return _guarded(lambda _: _wheels(options.checkpoint, options.output or "dist"))
+        if options.output is None:
+            parser.error("name the folder to write with -o/--output BUNDLE")
+        return _export(options)
     except KeyboardInterrupt:
         print("\nlatelite-export: interrupted, nothing was written.", file=sys.stderr)
         return 1
@@ -48,8 +60,11 @@ def _export_parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="folder, or id on the model hub")
-    parser.add_argument("-o", "--output", metavar="BUNDLE", required=True, help="folder to write")
+    parser.add_argument(
+        "checkpoint", metavar="CHECKPOINT", help="folder, or id on the model hub; with --wheel a bundle too"
+    )
+    parser.add_argument("-o", "--output", metavar="BUNDLE", help="folder to write")
+    parser.add_argument("--wheel", action="store_true", help="write the bundle's wheels too, one per graph, beside it")
     parser.add_argument("--override", action="store_true", help="replace an existing bundle")
     parser.add_argument(
         "--scheme",
@@ -111,17 +126,29 @@ def _export(arguments: argparse.Namespace) -> int:
             _print_report(manifest.verification)
             size = sum(entry.bytes for entry in manifest.files.values())
             print(f"{arguments.output}: {size / 1e6:.1f} MB, dim {manifest.dim}", file=sys.stderr)
-        return 0
+        return _wheels(arguments.output, Path(arguments.output).parent) if arguments.wheel else 0
 
     return _guarded(run)
+
+
+def _is_bundle(path: str) -> bool:
+    from latelite.manifest import MANIFEST_NAME
+
+    return (Path(path) / MANIFEST_NAME).is_file()
+
+
+def _wheels(bundle: str, folder: str | Path) -> int:
+    from latelite_export import wheel
+
+    for path in wheel.write_all(bundle, folder):
+        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+    return 0
 
 
 def _verify(arguments: argparse.Namespace) -> int:
     def run(stage: Callable[[str], None]) -> int:
         report: dict[str, Any]
         if arguments.checkpoint is None:
-            from pathlib import Path
-
             from latelite_export.verify import check
 
             report = check(Path(arguments.bundle))

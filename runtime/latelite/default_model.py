@@ -1,8 +1,8 @@
 """Which bundle is meant when none is named: an installed model, or the one in latelite's own repository.
 
 A model is installed as a wheel that ``latelite-export --wheel`` writes: a package with the bundle's files, announced by
-an entry point of the group `GROUP`. Each wheel holds one graph and is a whole bundle by itself, so a model may be
-installed once (int8) or twice (int8 and fp32, for boards like the Raspberry Pi 4).
+an entry point of the group `latelite.manifest.MODEL_GROUP`. Each wheel holds one graph and is a whole bundle by itself,
+so a model may be installed once (int8) or twice (int8 and fp32, for boards like the Raspberry Pi 4).
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from latelite.errors import BundleError, BundleNotFoundError
-from latelite.manifest import MANIFEST_NAME, Graph, Manifest, Precision
+from latelite.manifest import MANIFEST_NAME, MODEL_GROUP, Graph, Manifest, Precision
 from latelite.precision import choose_here
 
-GROUP = "latelite.models"
-"""Entry points: the name is the model's, the value the package whose folder is its bundle."""
 _HOW = "name a bundle folder (model=..., on the command line --model), or install a model: `pip install MODEL.whl`"
 _REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -24,7 +22,7 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 def installed() -> dict[str, list[Path]]:
     """Installed models: name -> their bundle folders, sorted. The packages are located, not imported."""
     found: dict[str, list[Path]] = {}
-    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+    for point in sorted(entry_points(group=MODEL_GROUP), key=lambda point: (point.name, point.value)):
         folder = _folder(point)
         if folder not in found.setdefault(point.name, []):  # a wheel may be seen twice, through two path entries
             found[point.name].append(folder)

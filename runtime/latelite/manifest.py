@@ -19,6 +19,8 @@ FORMAT = "latelite-bundle"
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
 TOKENIZER_NAME = "tokenizer.json"
+MODEL_GROUP = "latelite.models"
+"""Entry points of installed bundles: the name is the model's, the value the package whose folder is its bundle."""
 
 Precision = Literal["fp32", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)

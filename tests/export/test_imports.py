@@ -1,4 +1,4 @@
-"""The exporter shares the manifest's schema with the runtime and nothing else, apart from the gate."""
+"""The exporter shares the bundle's layout with the runtime and nothing else, apart from the gate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import latelite_export
 
-SHARED = {"latelite.manifest", "latelite.errors", "latelite.files"}
+SHARED = {"latelite.bundle", "latelite.manifest", "latelite.errors", "latelite.files"}
 FOLDER = Path(latelite_export.__file__).parent
 
 

@@ -13,7 +13,7 @@ import pytest
 from latelite import Collection, cli, default_model
 from latelite.bundle import Bundle
 from latelite.errors import BundleError, BundleNotFoundError
-from latelite.manifest import MANIFEST_NAME, Manifest
+from latelite.manifest import MANIFEST_NAME, MODEL_GROUP, Manifest
 from latelite.models import ColBERT
 
 Install = Callable[..., Path]
@@ -39,7 +39,7 @@ def install(site: Path, bundle: Callable[[str], Path]) -> Install:
             _keep_one(folder, precision)
         (site / f"{package}-1.0.dist-info").mkdir()
         (site / f"{package}-1.0.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\n")
-        entry = f"[{default_model.GROUP}]\n{name} = {package}\n"
+        entry = f"[{MODEL_GROUP}]\n{name} = {package}\n"
         (site / f"{package}-1.0.dist-info" / "entry_points.txt").write_text(entry)
         importlib.invalidate_caches()
         return folder
