@@ -70,3 +70,7 @@ class InvalidVectorsError(LateliteError, ValueError):
 
 class MissingExtraError(LateliteError, ImportError):
     """An optional dependency is not installed; the message holds the command that installs it."""
+
+
+class FilterError(LateliteError, ValueError):
+    """A ``where`` is no filter: an unknown operator, or a value that its operator does not take."""
