@@ -1,12 +1,14 @@
 # latelite: `make help` lists what there is. Every target makes the environment that it needs in .venv.
 
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 
 # make export CHECKPOINT=<hub id or folder> OUT=<folder>; without them, the default checkpoint and its bundle
 CHECKPOINT ?=
-OUT ?= models/default-onnx
+OUT ?= models/build/default-onnx
+# make export TORCH_INDEX=<PyTorch's index of CPU builds>: on x86-64 Linux, PyPI's PyTorch brings CUDA
+TORCH_INDEX ?=
 # make bench-full DATA=<folder of folders in BEIR layout>
 DATA ?=
 BENCH_OPTIONS ?=
@@ -18,38 +20,52 @@ DEMO_COLLECTION := models/build/stdlib.lt
 # hnswlib is built from source, by default for this very CPU; a cached wheel would then crash on another one.
 export HNSWLIB_NO_NATIVE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+PIP = $(BIN)/python -m pip install -q
+TORCH = $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+COMPILER = command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null
 
 .DEFAULT_GOAL := help
-.PHONY: help install export demo test bench bench-full peers lint clean
+.PHONY: help install demo test test-all test-wheels test-arm export wheels bench bench-full peers lint clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-install: $(VENV)/.runtime  ## the runtime, with hnswlib, into .venv
+install: $(VENV)/.runtime  ## the runtime into .venv: numpy, onnxruntime, tokenizers
+
+demo: $(VENV)/.runtime  ## ask Python's standard library in seven languages
+	@# of another model, if it is older than this one
+	@[ $(DEMO_COLLECTION)/collection.json -nt $(DEFAULT_BUNDLE)/manifest.json ] || rm -rf $(DEMO_COLLECTION)
+	$(BIN)/latelite demo --collection $(DEMO_COLLECTION)
+
+test: $(VENV)/.test  ## the runtime's tests, and those of what else is installed
+	$(BIN)/python -m pytest
+
+test-all: $(VENV)/.dev  ## every test, with the export toolchain, all extras, and hnswlib where a compiler is
+	LATELITE_TEST_ALL=1 $(BIN)/python -m pytest
+
+test-wheels: $(BIN)/python  ## the wheels on every Python here, with the oldest and the newest dependencies
+	$(BIN)/python tests/wheels/run.py
+
+test-arm:  ## the runtime on an emulated Raspberry Pi 4 and 5 (Debian, qemu-user); minutes
+	tests/arm/run
 
 export: $(VENV)/.toolchain  ## checkpoint -> bundle: CHECKPOINT=<hub id or folder> OUT=<folder> [OVERRIDE=1]
 	$(BIN)/latelite-export $(or $(CHECKPOINT),$(DEFAULT_CHECKPOINT)) -o $(OUT) \
-		$(if $(or $(OVERRIDE),$(filter $(DEFAULT_BUNDLE),$(OUT))),--override)
+		$(if $(or $(OVERRIDE),$(filter models/build/default-onnx,$(OUT))),--override)
 
-$(DEFAULT_BUNDLE)/manifest.json: $(DEFAULT_CHECKPOINT)/model.safetensors
-	$(MAKE) export CHECKPOINT= OUT=$(DEFAULT_BUNDLE)
-	rm -rf $(DEMO_COLLECTION)  # of another model, if there is one
-
-demo: $(DEFAULT_BUNDLE)/manifest.json $(VENV)/.runtime  ## ask Python's standard library in seven languages
-	$(BIN)/python -m latelite.demo --model $(DEFAULT_BUNDLE) --collection $(DEMO_COLLECTION)
-
-test: $(VENV)/.dev  ## the test suite
-	$(BIN)/python -m pytest
+wheels: $(VENV)/.runtime  ## latelite and the default model as wheels, into dist
+	$(BIN)/python -m pip wheel -q --no-deps -w dist .
+	$(BIN)/latelite-export $(DEFAULT_BUNDLE) --wheel -o dist
 
 lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev $(DEFAULT_BUNDLE)/manifest.json  ## speed and footprint on this machine, beside PyTorch; minutes
+bench: $(VENV)/.dev  ## speed and footprint on this machine, beside PyTorch; minutes
 	$(BIN)/python benchmarks/suite.py $(BENCH_OPTIONS)
 
-bench-full: $(VENV)/.dev $(DEFAULT_BUNDLE)/manifest.json  ## everything, with quality on the sets in DATA=<folder>; hours
+bench-full: $(VENV)/.dev  ## everything, with quality on the sets in DATA=<folder>; hours
 	$(BIN)/python benchmarks/suite.py --full $(if $(DATA),--data $(DATA)) $(BENCH_OPTIONS)
 
 peers:  ## environments of what to compare with: PEERS="pylate openvino ..." (default: all)
@@ -59,21 +75,33 @@ peers:  ## environments of what to compare with: PEERS="pylate openvino ..." (de
 		.venv-peers/$$peer/bin/python -m pip install -q --group peer-$$peer || exit 1; \
 	done
 
-clean:  ## remove the environment and all build output
-	rm -rf $(VENV) .venv-peers models/build $(DEFAULT_BUNDLE)
+clean:  ## remove the environments and all build output
+	rm -rf $(VENV) .venv-* models/build dist
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
+
+# --group needs pip 25.1.
+$(VENV)/.pip: $(BIN)/python
+	$(PIP) --upgrade "pip>=25.1"
+	@touch $@
 
 $(VENV)/.runtime: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install -q -e ".[hnsw]"
+	$(PIP) -e .
 	@touch $@
 
-$(VENV)/.toolchain: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install -q -e ".[hnsw,export]" --group toolchain
+$(VENV)/.test: $(VENV)/.pip pyproject.toml
+	$(PIP) -e . --group test
 	@touch $@
 
-$(VENV)/.dev: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install -q -e ".[hnsw,export,bench]" --group dev
+$(VENV)/.toolchain: $(VENV)/.pip pyproject.toml
+	@echo "This installs PyTorch, transformers and ONNX into $(VENV): 300 MB to download, 1.2 GB on disk."
+	@[ -n "$(TORCH_INDEX)" ] || [ "$$(uname -sm)" != "Linux x86_64" ] || echo "On x86-64 Linux, PyPI's PyTorch brings" \
+		"CUDA, gigabytes of it, if your index is PyPI: TORCH_INDEX=<PyTorch's index of CPU builds> avoids that."
+	$(PIP) -e ".[export]" --group toolchain $(TORCH)
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.toolchain
+	$(PIP) -e ".[all]" --group dev $(TORCH)
+	@if $(COMPILER); then $(PIP) -e ".[hnsw]"; else echo "No C++ compiler: without hnswlib, tests of HNSW are skipped."; fi
 	@touch $@

@@ -1,33 +1,102 @@
-"""Fixtures that several folders share: tiny checkpoints and the bundles exported from them."""
+"""Fixtures that several folders share, and what is left out where a package is missing.
+
+The runtime's tests need pytest and hypothesis beside the runtime: they use the tiny bundles in tests/data. What needs
+the export toolchain, a compiler or an extra is left out, with the reason, unless LATELITE_TEST_ALL is set, as
+``make test-all`` does: then everything has to be there.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
+import importlib.util
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import onnxruntime
 import pytest
 
+import latelite
+from latelite.cpus import usable_cpus
+from latelite.errors import MissingExtraError
 from latelite.models import ColBERT
-from latelite_export import export
-from reference import checkpoints
 
-DEFAULT_BUNDLE = Path(__file__).parent.parent / "models" / "default-onnx"
+TESTS = Path(__file__).parent
+DEFAULT_BUNDLE = TESTS.parent / "models" / "default-onnx"
+BUNDLES = TESTS / "data" / "bundles"
+
+_EVERYTHING = os.environ.get("LATELITE_TEST_ALL") == "1"
+_TOOLCHAIN = ("torch", "transformers", "onnx", "safetensors")
+_NEEDED = {
+    "export": _TOOLCHAIN,
+    "reference": _TOOLCHAIN,
+    "models": (*_TOOLCHAIN, "matplotlib"),
+    "benchmarks": (*_TOOLCHAIN, "scipy", "ir_measures", "bm25s"),
+}
+"""Folder -> packages that its tests import."""
+_MISSING = {
+    folder: [package for package in packages if importlib.util.find_spec(package) is None]
+    for folder, packages in _NEEDED.items()
+}
+collect_ignore = [] if _EVERYTHING else [folder for folder, missing in _MISSING.items() if missing]
 
 
-def pytest_report_header() -> str:
-    versions = " ".join(
-        f"{package} {importlib.metadata.version(package)}"
-        for package in ("onnxruntime", "tokenizers", "numpy", "torch")
-    )
-    return f"{versions}, providers {onnxruntime.get_available_providers()}, {len(os.sched_getaffinity(0))} CPUs"
+def pytest_configure() -> None:
+    missing = {package for packages in _MISSING.values() for package in packages}
+    if shutil.which("c++") and importlib.util.find_spec("hnswlib") is None:
+        missing.add("hnswlib")
+    if _EVERYTHING and missing:
+        raise pytest.UsageError(f"LATELITE_TEST_ALL is set, but not installed: {', '.join(sorted(missing))}.")
+
+
+def pytest_report_header() -> list[str]:
+    def version(package: str) -> str:
+        try:
+            return f"{package} {importlib.metadata.version(package)}"
+        except importlib.metadata.PackageNotFoundError:
+            return f"no {package}"
+
+    versions = " ".join(version(package) for package in ("onnxruntime", "tokenizers", "numpy", "torch", "hnswlib"))
+    return [
+        f"latelite {latelite.__version__} in {Path(latelite.__file__).parent}",
+        f"{versions}, providers {onnxruntime.get_available_providers()}, {usable_cpus()} CPUs",
+        *(
+            f"left out: tests/{folder}, without {', '.join(_MISSING[folder])} (`make test-all` installs it)"
+            for folder in collect_ignore
+        ),
+    ]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Iterator[None]:
+    with _skipping_what_needs_an_extra():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    with _skipping_what_needs_an_extra():
+        return (yield)
+
+
+@contextlib.contextmanager
+def _skipping_what_needs_an_extra() -> Iterator[None]:
+    """A test that stops because an extra is missing is skipped with the extra's own sentence."""
+    try:
+        yield
+    except MissingExtraError as error:
+        if _EVERYTHING and shutil.which("c++"):
+            raise
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Name of a case of the golden matrix -> its checkpoint folder."""
+    from reference import checkpoints
+
     root = tmp_path_factory.mktemp("checkpoints")
     cases = {case.name: case for case in checkpoints.CASES}
 
@@ -40,13 +109,20 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
 
 
 @pytest.fixture(scope="session")
-def bundle(tmp_path_factory: pytest.TempPathFactory, checkpoint: Callable[[str], Path]) -> Callable[[str], Path]:
-    """Name of a case of the golden matrix -> its bundle, exported once per run."""
+def bundle(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Callable[[str], Path]:
+    """Name of a case of the golden matrix -> its bundle: a copy of the one in tests/data, or exported once per run."""
     root = tmp_path_factory.mktemp("bundles")
 
     def folder(name: str) -> Path:
-        if not (root / name).exists():
-            export(checkpoint(name), root / name)
+        if (root / name).exists():
+            return root / name
+        if (BUNDLES / name).exists():
+            return Path(shutil.copytree(BUNDLES / name, root / name))
+        if _MISSING["export"]:
+            pytest.skip(f"exports {name}, which needs the toolchain: {', '.join(_MISSING['export'])} (make test-all)")
+        from latelite_export import export
+
+        export(request.getfixturevalue("checkpoint")(name), root / name)
         return root / name
 
     return folder
@@ -55,4 +131,4 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, checkpoint: Callable[[str],
 @pytest.fixture(scope="session")
 def model(bundle: Callable[[str], Path]) -> ColBERT:
     """A tiny int8 encoder without query expansion."""
-    return ColBERT(bundle("bert-pylate"), threads=2)
+    return ColBERT(bundle("bert-pylate"), precision="int8", threads=2)

@@ -1,4 +1,4 @@
-"""Ask Python's standard library in seven languages: ``python -m latelite.demo --model models/default-onnx``.
+"""Ask Python's standard library in seven languages: ``latelite demo``.
 
 The documents are the docstrings of the running Python's modules, classes and functions, so every machine has them. They
 are read with ``ast`` from the library's source files: nothing is imported and nothing is run.
@@ -6,14 +6,12 @@ are read with ``ast`` from the library's source files: nothing is imported and n
 
 from __future__ import annotations
 
-import argparse
 import ast
-import inspect
 import re
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from latelite.collection import Collection
@@ -112,44 +110,36 @@ def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
             yield statement
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Index the docstrings and answer `QUESTIONS`; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m latelite.demo", description=inspect.getdoc(sys.modules[__name__]))
-    parser.add_argument("--model", default="models/default-onnx", help="bundle folder")
-    parser.add_argument("--collection", default="stdlib.lt", help="where to keep the indexed docstrings")
-    parser.add_argument("--threads", type=int)
-    options = parser.parse_args(arguments)
-    out = sys.stdout
+def answer(collection: Collection, *, write: Callable[[str], object]) -> None:
+    """Bring the collection up to date with `documents` and answer `QUESTIONS`.
 
+    Args:
+        collection: of docstrings, new or from an earlier run.
+        write: is given lines of text.
+    """
     wanted = documents()
-    with Collection(options.collection, options.model, threads=options.threads) as collection:
-        collection.remove([name for name in collection.ids if name not in wanted])  # of another Python or latelite
-        new = [name for name in wanted if name not in collection or collection.get(name).text != wanted[name][1]]
-        out.write(f"{len(wanted)} docstrings of Python {sys.version.split()[0]}, {len(new)} to index\n")
-        out.flush()
-        start = time.perf_counter()
-        collection.add(
-            new,
-            [wanted[name][1] for name in new],
-            [{"kind": wanted[name][0], "module": name.split(".")[0]} for name in new],
-        )
-        if new:
-            seconds = time.perf_counter() - start
-            out.write(f"indexed in {seconds:.1f} s, {len(new) / seconds:.0f} documents a second\n")
-        for language, question in QUESTIONS:
-            start = time.perf_counter()
-            hits = collection.search(question, k=3)
-            milliseconds = (time.perf_counter() - start) * 1000
-            out.write(f"\n[{language}] {question}  ({milliseconds:.0f} ms)\n")
-            for hit in hits:
-                out.write(f"  {hit.score:6.2f}  {hit.id:<40} {' '.join(hit.text.split())[:76]}\n")
-    out.write(
-        "\nSearch your own folder:\n"
-        f"  latelite index notes.lt FOLDER --model {options.model}\n"
-        '  latelite search notes.lt "your question, in any of the seven languages"\n'
+    collection.remove([name for name in collection.ids if name not in wanted])  # of another Python or latelite
+    new = [name for name in wanted if name not in collection or collection.get(name).text != wanted[name][1]]
+    write(f"{len(wanted)} docstrings of Python {sys.version.split()[0]}, {len(new)} to index")
+    start = time.perf_counter()
+    collection.add(
+        new,
+        [wanted[name][1] for name in new],
+        [{"kind": wanted[name][0], "module": name.split(".")[0]} for name in new],
     )
-    return 0
+    if new:
+        seconds = time.perf_counter() - start
+        write(f"indexed in {seconds:.1f} s, {len(new) / seconds:.0f} documents a second")
+    for language, question in QUESTIONS:
+        start = time.perf_counter()
+        hits = collection.search(question, k=3)
+        milliseconds = (time.perf_counter() - start) * 1000
+        write(f"\n[{language}] {question}  ({milliseconds:.0f} ms)")
+        for hit in hits:
+            write(f"  {hit.score:6.2f}  {hit.id:<40} {' '.join(hit.text.split())[:76]}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from latelite.cli import main
+
+    sys.exit(main(["demo", *sys.argv[1:]]))

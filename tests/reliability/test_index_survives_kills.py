@@ -59,6 +59,8 @@ def run_until_killed(kind: str, folder: Path, seed: int, delay: float) -> tuple[
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_reopens_to_the_old_or_the_new_state(kind: str, tmp_path: Path) -> None:
+    if kind == "HNSW":
+        pytest.importorskip("hnswlib")
     corpus = topical(200)
     rng = random.Random(kind)
     before: State = []

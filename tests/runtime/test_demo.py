@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from latelite import Collection, demo
+from latelite import Collection, cli, demo
 
 
 def test_it_searches_functions_classes_and_modules() -> None:
@@ -29,15 +29,23 @@ def test_a_collection_of_before_is_brought_up_to_date(
 ) -> None:
     documents = {name: ("function", f"{name}: does {name}") for name in ("open", "close", "read")}
     monkeypatch.setattr(demo, "documents", lambda: documents)
-    arguments = ["--model", str(bundle("bert-pylate")), "--collection", str(tmp_path / "demo.lt"), "--threads", "1"]
-    assert demo.main(arguments) == 0
+    arguments = [
+        "demo",
+        "--model",
+        str(bundle("bert-pylate")),
+        "--collection",
+        str(tmp_path / "demo.lt"),
+        "--threads",
+        "1",
+    ]
+    assert cli.main(arguments) == 0
     first = capsys.readouterr().out
     assert "3 docstrings" in first
     assert "3 to index" in first
     assert all(question in first for _, question in demo.QUESTIONS)
     del documents["read"]
     documents["close"] = ("function", "close: does nothing")
-    assert demo.main(arguments) == 0
+    assert cli.main(arguments) == 0
     assert "2 docstrings of Python" in (out := capsys.readouterr().out)
     assert "1 to index" in out
     with Collection(tmp_path / "demo.lt", bundle("bert-pylate")) as collection:

@@ -6,12 +6,12 @@ import time
 
 import numpy as np
 import pytest
-from scipy.cluster import hierarchy
 
 from latelite.pooling import pool
 
 
 def reference(vectors: np.ndarray, factor: int, protected: int) -> np.ndarray:
+    hierarchy = pytest.importorskip("scipy.cluster.hierarchy")
     kept, rest = vectors[:protected], vectors[protected:]
     count = max(len(rest) // factor, 1)
     if count >= len(rest):

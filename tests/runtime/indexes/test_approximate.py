@@ -8,7 +8,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import hnswlib
 import numpy as np
 import pytest
 
@@ -85,6 +84,7 @@ def test_a_graph_of_another_length_is_refused_although_hnswlib_would_load_it(
 ) -> None:
     index = indexes.HNSW(tmp_path, graph_threshold=1).add_documents(range(30), topical(30))
     path = next((tmp_path / "index").rglob(GRAPH))
+    hnswlib = pytest.importorskip("hnswlib")
     other = hnswlib.Index(space="l2", dim=16)
     other.init_index(5)
     other.add_items(np.eye(5, 16, dtype=np.float32))
@@ -96,7 +96,7 @@ def test_a_graph_of_another_length_is_refused_although_hnswlib_would_load_it(
 
 def test_a_graph_that_was_not_written_whole_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`save_index` says nothing when the disk is full."""
-    real = hnswlib.Index
+    real = pytest.importorskip("hnswlib").Index
 
     class Cut(real):  # type: ignore[misc, valid-type]
         def save_index(self, path: str) -> None:
