@@ -27,7 +27,11 @@ def encoder(kind: Kind, attention: Attention) -> Any:
     import torch
     from transformers import BertConfig, BertModel, ModernBertConfig, ModernBertModel
 
-    from latelite_export.encoder import Encoder
+    from latelite_export.architectures import ARCHITECTURES
+    from latelite_export.checkpoint import DenseLayer
+    from latelite_export.configuration import Configuration
+    from latelite_export.encoder import Dense, Encoder
+    from latelite_export.weights import Backbone
 
     torch.manual_seed(0)
     sizes = {
@@ -50,9 +54,11 @@ def encoder(kind: Kind, attention: Attention) -> Any:
                 weight.normal_(0.0, 1.0 if "embed" in name else 1.2 * weight.shape[1] ** -0.5)
             else:
                 weight.normal_(0.0 if name.endswith("bias") else 1.0, 0.1)
-    whole = Encoder(backbone, [], ("input_ids", "attention_mask")).eval()
-    whole.head = torch.nn.Sequential(torch.nn.Linear(HIDDEN, DIM, bias=False))
-    return whole
+    configuration = Configuration(Path(), backbone.config.to_dict(), backbone.config, ARCHITECTURES[kind])
+    layer = DenseLayer(HIDDEN, DIM, False, "torch.nn.modules.linear.Identity", False, Path())
+    dense = Dense(layer, {"weight": torch.nn.Linear(HIDDEN, DIM, bias=False).weight.detach()})
+    source = Backbone(backbone, configuration, dict(backbone.state_dict()))
+    return Encoder(source, [dense], ("input_ids", "attention_mask")).eval()
 
 
 def write_plain(kind: Kind, folder: Path) -> dict[str, Path]:
@@ -85,14 +91,15 @@ def write_fused(kind: Kind, folder: Path) -> dict[str, Path]:
     """``fused fp32`` and ``fused int8``: what latelite-export writes."""
     import onnx
 
-    from latelite_export.graph import quantise, trace
+    from latelite_export import graph
+    from latelite_export.quantize import quantize
 
-    fused = trace(encoder(kind, "eager"), masked=False)
+    fused = graph.write(encoder(kind, "eager"), masked=False)
     if fused is None:
         raise RuntimeError(f"latelite-export has no fused graph for {kind}.")
     fp32, int8 = (folder / f"{kind}-fused-{precision}.onnx" for precision in ("fp32", "int8"))
-    onnx.save(fused.model, fp32)
-    onnx.save(quantise(fused.model), int8)
+    onnx.save(fused, fp32)
+    onnx.save(quantize(fused, "int8"), int8)
     return {"fused fp32": fp32, "fused int8": int8}
 
 

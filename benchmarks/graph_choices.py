@@ -50,13 +50,14 @@ EXPORTED = "as exported"
 
 def graphs(only: Sequence[str] | None, folder: Path) -> dict[str, Path]:
     """Name -> ONNX file; the exported graph first."""
-    from latelite_export.graph import quantise, trace
+    from latelite_export import graph
+    from latelite_export.quantize import quantize
 
     exported = onnx.load(encoders.write_fused("bert", folder)["fused int8"])
-    masked = trace(encoders.encoder("bert", "eager"), masked=True)
+    masked = graph.write(encoders.encoder("bert", "eager"), masked=True)
     if masked is None:
         raise RuntimeError("latelite-export has no fused graph for bert.")
-    made = {EXPORTED: exported, "masked": quantise(masked.model), **graph_variants.variants(exported)}
+    made = {EXPORTED: exported, "masked": quantize(masked, "int8"), **graph_variants.variants(exported)}
     if only is not None:
         made = {name: model for name, model in made.items() if name in (EXPORTED, *only)}
     files = {}

@@ -151,11 +151,12 @@ def plain_graph(checkpoint: Path, target: Path) -> Path:
     """Write an unoptimised fp32 trace of the checkpoint."""
     import onnx
 
-    from latelite_export import encoder, layouts, tokenizer, trace
+    from latelite_export import configuration, encoder, layouts, tokenizer, trace
     from latelite_export.checkpoint import Overrides
 
     resolved = layouts.read(checkpoint, checkpoint.name, None, Overrides())
-    onnx.save(trace.trace(encoder.build(resolved, tokenizer.load(resolved))), target)
+    config = configuration.read(resolved.backbone)
+    onnx.save(trace.trace(encoder.build(resolved, tokenizer.load(resolved, config.parsed), config)), target)
     return target
 
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from latelite.manifest import Settings
-from latelite_export.errors import CheckpointNotFoundError, IncompleteCheckpointError, SettingError
+from latelite_export.errors import (
+    CheckpointNotFoundError,
+    IncompleteCheckpointError,
+    SettingError,
+    UnsupportedCheckpointError,
+)
 
 DEFAULT_QUERY_LENGTH = 32
 DEFAULT_DOCUMENT_LENGTH = 180
 SHORTEST = 4
 """CLS, prefix, one token of text, SEP."""
-
-WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 
 SkipPolicy = Literal["unk", "drop"]
 """A skiplist word outside the vocabulary skips unknown tokens (PyLate) or nothing (Sentence Transformers)."""
@@ -35,7 +38,7 @@ class DenseLayer:
     residual: bool
     """Add the input: as it is when the dimensions agree, through a bias-free linear layer otherwise."""
     weights: Path
-    """File that holds ``linear.weight``, ``linear.bias`` and ``residual.weight``."""
+    """Folder whose weights hold ``linear.weight``, ``linear.bias`` and ``residual.weight``."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,11 @@ class Overrides:
     query_expansion: bool | None = None
     query_length: int | None = None
     document_length: int | None = None
+    query_prefix: str | None = None
+    document_prefix: str | None = None
+    attend_to_expansion: bool | None = None
+    dim: int | None = None
+    """Keep the first dimensions only, for checkpoints trained so that these suffice (Matryoshka)."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,10 @@ class Checkpoint:
     sources: Mapping[str, str]
     """For each setting: where its value came from."""
     skip_policy: SkipPolicy
+    head_tensors: tuple[str, ...] = ()
+    """Names of the head's tensors where they are among the encoder's."""
+    dim: int | None = None
+    """Dimensions that are kept of each vector; None: all."""
     expansion_token: str | None = None
     """Fills an expanded query; None means the mask token, else end-of-text, else padding."""
 
@@ -114,7 +126,7 @@ class Resolution:
             return value
 
         expansion = setting("do_query_expansion", bool, True, overrides.query_expansion)
-        attend = setting("attend_to_expansion_tokens", bool, False)
+        attend = setting("attend_to_expansion_tokens", bool, False, overrides.attend_to_expansion)
         if attend and not expansion:
             attend, self.sources["attend_to_expansion_tokens"] = False, "off, as query expansion is"
         skiplist = setting("skiplist_words", list, list(string.punctuation))
@@ -129,8 +141,8 @@ class Resolution:
         self.sources["strip"] = "layout"
         lower = self.take("do_lower_case", (transformer.get("do_lower_case"), transformer_source), (False, "default"))
         return Settings(
-            query_prefix=setting("query_prefix", str, prefixes[0]),
-            document_prefix=setting("document_prefix", str, prefixes[1]),
+            query_prefix=setting("query_prefix", str, prefixes[0], overrides.query_prefix),
+            document_prefix=setting("document_prefix", str, prefixes[1], overrides.document_prefix),
             query_length=setting("query_length", int, DEFAULT_QUERY_LENGTH, overrides.query_length),
             document_length=setting("document_length", int, DEFAULT_DOCUMENT_LENGTH, overrides.document_length),
             do_query_expansion=expansion,
@@ -143,33 +155,47 @@ class Resolution:
         )
 
 
-def read_json(path: Path, *, required: bool = True) -> Any:
-    """Content of a JSON file; ``{}`` when it is missing and not required.
+_SIMILARITIES = ("maxsim", "cosine")
+
+
+def check_similarity(name: Any, where: str) -> None:
+    """Refuse a checkpoint that was trained for other scores than MaxSim of cosines.
+
+    Raises:
+        UnsupportedCheckpointError: it was.
+    """
+    if name is not None and str(name).lower() not in _SIMILARITIES:
+        raise UnsupportedCheckpointError(
+            f"{where} says that vectors are compared by {name!r}; latelite knows MaxSim of cosines only."
+        )
+
+
+def read_json(path: Path, *, required: bool = True) -> dict[str, Any]:
+    """Content of a JSON file that holds an object; ``{}`` when it is missing and not required.
 
     Raises:
         CheckpointNotFoundError: it is missing and required.
-        IncompleteCheckpointError: it is not JSON.
+        IncompleteCheckpointError: it is not JSON, or not an object.
     """
+    content = read_json_value(path, required=required)
+    if not isinstance(content, dict):
+        raise IncompleteCheckpointError(f"{path} holds a JSON {type(content).__name__}, an object is expected.")
+    return content
+
+
+def read_json_value(path: Path, *, required: bool = True) -> Any:
+    """As `read_json`, for files that hold any JSON."""
     if not path.is_file():
         if required:
             raise CheckpointNotFoundError(f"{path} is missing.")
         return {}
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise IncompleteCheckpointError(f"{path} is not valid JSON ({error}).") from error
+    except (ValueError, RecursionError) as error:
+        raise IncompleteCheckpointError(f"{path} is not valid JSON ({first_line(error)}).") from error
 
 
-def weights_file(folder: Path, names: Iterable[str] = WEIGHT_FILES) -> Path:
-    """The first of ``names`` that is in ``folder``.
-
-    Raises:
-        IncompleteCheckpointError: none is.
-    """
-    names = tuple(names)
-    for name in names:
-        if (folder / name).is_file():
-            return folder / name
-    raise IncompleteCheckpointError(
-        f"{folder} holds no weights (looked for {', '.join(names)}); download the whole checkpoint."
-    )
+def first_line(error: BaseException, length: int = 300) -> str:
+    """What an error of another library says, on one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= length else f"{text[: length - 1]}…"

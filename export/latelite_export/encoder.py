@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
 from latelite_export import weights
 from latelite_export.checkpoint import Checkpoint, DenseLayer
+from latelite_export.configuration import Configuration
 from latelite_export.errors import IncompleteCheckpointError, SettingError, UnsupportedCheckpointError
-from latelite_export.local_attention import EmptyWindows, window_radius
+from latelite_export.local_attention import EmptyWindows
 from latelite_export.tokenizer import CheckpointTokenizer
 
 EPSILON = 1e-12
@@ -17,11 +20,16 @@ EPSILON = 1e-12
 
 
 class Dense(nn.Module):
-    """One layer of the projection, see `DenseLayer`."""
+    """One layer of the projection.
 
-    def __init__(self, layer: DenseLayer) -> None:
+    Args:
+        layer: its form.
+        tensors: ``weight``, and ``bias`` and ``residual`` where the layer has them, in fp32.
+    """
+
+    def __init__(self, layer: DenseLayer, tensors: Mapping[str, torch.Tensor]) -> None:
         super().__init__()
-        tensors = weights.load_dense(layer)
+        self.layer = layer
         self.linear = nn.Linear(layer.in_features, layer.out_features, bias=layer.bias)
         self.activation = _activation(layer.activation)
         self.shortcut: nn.Module | None = None
@@ -45,30 +53,52 @@ class Encoder(nn.Module):
     """The whole graph.
 
     Args:
-        backbone: called with the inputs by name; its first output is the last hidden state.
+        source: the backbone, which is called with the inputs by name; its first output is the last hidden state.
         head: the projection's layers in order.
         inputs: names of the graph's inputs, in the order in which `forward` takes them.
+        dim: dimensions that are kept of what the projection gives; None: all.
         empty_windows: for backbones with local layers, when queries may hold tokens that see nothing.
     """
 
     def __init__(
         self,
-        backbone: PreTrainedModel,
+        source: weights.Backbone,
         head: list[Dense],
         inputs: tuple[str, ...],
+        dim: int | None = None,
         empty_windows: EmptyWindows | None = None,
     ) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.backbone: PreTrainedModel = source.module
+        self.source = source
         self.head = nn.Sequential(*head)
         self.inputs = inputs
+        self.dim = dim
         self.empty_windows = empty_windows
-        self.max_positions = weights.max_positions(backbone)
+        self.max_positions = weights.max_positions(source.module)
 
     @property
     def architecture(self) -> str:
         """Class name of the backbone."""
         return type(self.backbone).__name__
+
+    @property
+    def configuration(self) -> Configuration:
+        """The backbone's."""
+        return self.source.configuration
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that makes the vectors of given ids: tensors as the checkpoint names them, and settings.
+
+        It does not depend on the versions of what exports, nor on tensors that no vector depends on.
+        """
+        dense: list[Dense] = list(self.head)  # type: ignore[arg-type]
+        named = dict(self.source.tensors)
+        for number, layer in enumerate(dense):
+            named |= {f"head.{number}.{name}": tensor for name, tensor in layer.state_dict().items()}
+        forms = [f"{layer.layer.activation.rpartition('.')[2]} {layer.layer.residual}" for layer in dense]
+        return weights.fingerprint(named, [self.configuration.sha256, *forms])
 
     def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
         """Token vectors (texts, tokens, dim) float32 of int64 ``inputs``, each (texts, tokens)."""
@@ -76,28 +106,33 @@ class Encoder(nn.Module):
         if self.empty_windows is not None:
             self.empty_windows.measure(arguments["attention_mask"])
         hidden = self.backbone(**arguments, return_dict=False)[0]
-        return nn.functional.normalize(self.head(hidden), p=2.0, dim=-1, eps=EPSILON)
+        vectors = self.head(hidden)[..., : self.dim]
+        return nn.functional.normalize(vectors, p=2.0, dim=-1, eps=EPSILON)
 
 
-def build(checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, *, trust_remote_code: bool = False) -> Encoder:
+def build(checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, configuration: Configuration) -> Encoder:
     """Load the weights and put the module together.
 
     Raises:
         IncompleteCheckpointError: weights are missing, or do not fit together or to the tokenizer.
-        SettingError: a length is beyond the encoder's positions.
+        SettingError: a length is beyond the encoder's positions, or there are fewer dimensions than asked for.
         UnsupportedCheckpointError: an activation or an architecture that cannot be exported.
     """
-    backbone = weights.load_backbone(checkpoint, trust_remote_code=trust_remote_code)
+    head = [Dense(layer, weights.load_dense(layer)) for layer in checkpoint.head]  # first, as it is small
+    source = weights.load_backbone(configuration, besides=checkpoint.head_tensors)
+    backbone = source.module
     # Type ids are given only where the tokenizer makes them and the encoder takes them: asked, not known by name.
     takes_types = tokenizer.emits_token_type_ids and weights.accepts(backbone, "token_type_ids")
     inputs = ("input_ids", "attention_mask") + (("token_type_ids",) if takes_types else ())
-    head = [Dense(layer) for layer in checkpoint.head]
     hidden = int(backbone.config.hidden_size)
     if head and checkpoint.head[0].in_features != hidden:
         raise IncompleteCheckpointError(
             f"the projection of {checkpoint.id} takes {checkpoint.head[0].in_features} dimensions, its encoder gives "
             f"{hidden}."
         )
+    outputs = checkpoint.head[-1].out_features if head else hidden
+    if checkpoint.dim is not None and not 1 <= checkpoint.dim <= outputs:
+        raise SettingError(f"--dim {checkpoint.dim} is not between 1 and the {outputs} dimensions of {checkpoint.id}.")
     embeddings = backbone.get_input_embeddings()
     assert isinstance(embeddings, nn.Embedding)
     rows = embeddings.num_embeddings
@@ -109,8 +144,8 @@ def build(checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, *, trust_remot
         )
     settings = checkpoint.settings
     unattended = settings.do_query_expansion and not settings.attend_to_expansion_tokens
-    empty = unattended and 0 < window_radius(backbone) < settings.query_length
-    encoder = Encoder(backbone, head, inputs, EmptyWindows(backbone) if empty else None).eval()
+    empty = EmptyWindows.of(backbone, settings.query_length) if unattended else None
+    encoder = Encoder(source, head, inputs, checkpoint.dim, empty).eval()
     for name in ("query_length", "document_length"):
         length = getattr(settings, name)
         if length > encoder.max_positions:

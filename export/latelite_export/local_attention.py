@@ -1,12 +1,14 @@
 """Tokens whose local window holds nothing that they may attend to.
 
 An unattended expansion token of a query further from the text than the window has no key at all. The reference
-(transformers 5, SDPA) gives it a context of zeros; transformers 4's eager attention adds the lowest float to every
-score and so spreads evenly over all tokens, attended or not. With the usual windows (64 tokens to each side) only long
-expanded queries have such tokens.
+(transformers 5, SDPA) gives it a context of zeros; transformers 4 adds the lowest float to every score and so spreads
+evenly over all tokens, attended or not: there, and only there, this module is needed. With the usual windows (64 tokens
+to each side) only long expanded queries have such tokens.
 """
 
 from __future__ import annotations
+
+from importlib.metadata import version
 
 import torch
 from torch import nn
@@ -17,6 +19,12 @@ from latelite_export.errors import UnsupportedCheckpointError
 
 class EmptyWindows:
     """Zeroes the context of tokens with an empty window, in the layers of a backbone that look at a window."""
+
+    @classmethod
+    def of(cls, backbone: PreTrainedModel, query_length: int) -> EmptyWindows | None:
+        """For a backbone that needs it; None for all others."""
+        needed = int(version("transformers").partition(".")[0]) < 5 and 0 < window_radius(backbone) < query_length
+        return cls(backbone) if needed else None
 
     def __init__(self, backbone: PreTrainedModel) -> None:
         self._alive: torch.Tensor | None = None

@@ -15,7 +15,19 @@ import onnx
 
 from latelite.files import atomic_write
 from latelite.manifest import MANIFEST_NAME, TOKENIZER_NAME, Graph, Manifest, Settings
-from latelite_export import bundle, encoder, graph, hub, layouts, quantize, texts, tokenizer, trace, verify, weights
+from latelite_export import (
+    bundle,
+    configuration,
+    encoder,
+    graph,
+    hub,
+    layouts,
+    quantize,
+    texts,
+    tokenizer,
+    trace,
+    verify,
+)
 from latelite_export.checkpoint import Checkpoint, Overrides
 from latelite_export.errors import GateError
 from latelite_export.graph.narrowing import narrow
@@ -29,7 +41,8 @@ Stage = Callable[[str], None]
 
 _FP32_FILE = "model.onnx"
 _INT8_FILE = "model_int8.onnx"
-_TOOLCHAIN = ("latelite", "torch", "transformers", "optimum-onnx", "onnx", "onnxruntime", "tokenizers", "numpy")
+_MINIMUM_ONNXRUNTIME = "1.20"
+_TOOLCHAIN = ("latelite", "torch", "transformers", "onnx", "onnxruntime", "tokenizers", "numpy")
 
 
 def export(
@@ -78,12 +91,11 @@ def export(
     overrides = Overrides(query_expansion, query_length, document_length)
     resolved = layouts.read(location.folder, location.id, location.revision, overrides)
     on_settings(resolved)
-    words = tokenizer.load(resolved, trust_remote_code=trust_remote_code)
-    module = encoder.build(resolved, words, trust_remote_code=trust_remote_code)
+    words, module = _load(resolved, trust_remote_code=trust_remote_code)
     reference = Reference(module, words, resolved.settings)
 
-    on_stage("tracing the encoder")
-    fp32, form = _trace(module, resolved.settings, on_stage)
+    on_stage("writing the graph")
+    fp32, form = _graph(module, resolved.settings, on_stage)
     models = {_FP32_FILE: fp32}
     described = {"fp32": Graph(_FP32_FILE, "fp32", form)}
     if scheme != "fp32":
@@ -103,7 +115,9 @@ def export(
                 "revision": resolved.revision,
                 "layout": resolved.layout,
                 "architecture": module.architecture,
-                "weights_sha256": weights.fingerprint(module),
+                "weights_sha256": module.fingerprint,
+                "tokenizer_sha256": words.fingerprint,
+                "notes": list(module.configuration.notes),
                 "skip_policy": resolved.skip_policy,
             },
             dim=reference.dim,
@@ -111,10 +125,10 @@ def export(
             settings=resolved.settings,
             sources=resolved.sources,
             token_ids=words.ids,
-            inputs=trace.input_names(fp32),
-            output=trace.OUTPUT,
-            opset=trace.opset(fp32),
-            minimum_onnxruntime=trace.MINIMUM_ONNXRUNTIME,
+            inputs=graph.input_names(fp32),
+            output=graph.OUTPUT,
+            opset=graph.opset(fp32),
+            minimum_onnxruntime=_MINIMUM_ONNXRUNTIME,
             graphs=described,
             files={name: bundle.entry(folder / name) for name in (*models, TOKENIZER_NAME)},
             toolchain={name: version(name) for name in _TOOLCHAIN},
@@ -147,24 +161,30 @@ def reverify(
     location = hub.locate(checkpoint, revision=revision, token=token, offline=offline)
     resolved = layouts.read(location.folder, location.id, location.revision, Overrides())
     resolved = dataclasses.replace(resolved, settings=manifest.settings, sources=manifest.sources)
-    words = tokenizer.load(resolved, trust_remote_code=trust_remote_code)
-    module = encoder.build(resolved, words, trust_remote_code=trust_remote_code)
-    if weights.fingerprint(module) != manifest.checkpoint["weights_sha256"]:
+    words, module = _load(resolved, trust_remote_code=trust_remote_code)
+    # Bundles that do not say how their tokenizer was hashed come from exporters that hashed weights in another way.
+    comparable = "tokenizer_sha256" in manifest.checkpoint
+    if comparable and module.fingerprint != manifest.checkpoint["weights_sha256"]:
         raise GateError(f"{folder} was made from other weights than those of {checkpoint}.")
     return verify.gate(folder, Reference(module, words, manifest.settings), stage=on_stage)
 
 
-def _trace(module: encoder.Encoder, settings: Settings, on_stage: Stage) -> tuple[onnx.ModelProto, Mapping[str, Any]]:
+def _load(checkpoint: Checkpoint, *, trust_remote_code: bool) -> tuple[tokenizer.CheckpointTokenizer, encoder.Encoder]:
+    found = configuration.read(checkpoint.backbone, trust_remote_code=trust_remote_code)
+    words = tokenizer.load(checkpoint, found.parsed, trust_remote_code=trust_remote_code)
+    return words, encoder.build(checkpoint, words, found)
+
+
+def _graph(module: encoder.Encoder, settings: Settings, on_stage: Stage) -> tuple[onnx.ModelProto, Mapping[str, Any]]:
     """The fp32 graph and what the manifest says about its form.
 
     A fused graph takes batches of equally many attended tokens only; the runtime runs each text alone.
     """
-    fused = graph.trace(module, masked=settings.do_query_expansion and not settings.attend_to_expansion_tokens)
-    if fused is None:
-        on_stage(f"no fused operators are known for {module.architecture}; its graph stays as traced")
-        return trace.trace(module), {"graph": "as traced"}
-    on_stage(f"fused {len(fused.replaced)} modules of {module.architecture}")
-    return fused.model, {"graph": "fused", "replaced": list(fused.replaced)}
+    written = graph.write(module, masked=settings.do_query_expansion and not settings.attend_to_expansion_tokens)
+    if written is not None:
+        return written, {"graph": "fused"}
+    on_stage(f"no fused operators are known for {module.architecture}; its graph is traced")
+    return trace.trace(module), {"graph": "as traced"}
 
 
 def _repair(model: onnx.ModelProto, scheme: Scheme, reference: Reference, on_stage: Stage) -> Repair:
@@ -185,9 +205,9 @@ def _samples(reference: Reference) -> list[Sample]:
 
 
 def _details(scheme: Scheme, fixed: Repair) -> Mapping[str, Any]:
-    settings = quantize.config(scheme)
+    seven = ", 7 bits" if quantize.limit(scheme) < 64 else ""
     return {
-        "weights": "int8 symmetric, a scale per output channel" + (", 7 bits" if settings.reduce_range else ""),
+        "weights": f"int8 symmetric, a scale per output channel{seven}",
         "activations": "uint8, a scale per tensor, dynamic",
         "embedding": "int8, a scale per row",
         **fixed.details,

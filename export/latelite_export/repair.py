@@ -25,11 +25,11 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from latelite_export.graph.quantisation import Cache
-from latelite_export.quantize import Plan, Product, Scheme, products, quantize
+from latelite.session import session_options
+from latelite_export.graph import input_names
+from latelite_export.quantize import Cache, Plan, Product, Scheme, products, quantize, round_weights
 from latelite_export.ranking import maxsim, overlap
 from latelite_export.reference import Sample
-from latelite_export.trace import input_names
 
 logger = logging.getLogger(__name__)
 
@@ -233,7 +233,7 @@ class _Bench:
         result = {}
         for group in groups:
             weights = np.concatenate([numpy_helper.to_array(tensors[p.weight]) for p in group.products], axis=1)
-            result[group.input] = _evened(activations[group.input], weights)
+            result[group.input] = _evened(activations[group.input], weights, self._scheme)
         return result
 
     def _encode(self, plan: Plan, samples: Sequence[Sample]) -> list[Floats]:
@@ -258,7 +258,7 @@ class _Bench:
         return result
 
 
-def _evened(texts: Sequence[Floats], weights: Floats) -> _Error:
+def _evened(texts: Sequence[Floats], weights: Floats, scheme: Scheme) -> _Error:
     """The error of a product as it is, and the exponent with the smallest, where that is worth the effort."""
     # One large product per exponent: thousands of small ones would wait for BLAS threads on a busy machine.
     tokens = np.concatenate(texts)
@@ -267,7 +267,7 @@ def _evened(texts: Sequence[Floats], weights: Floats) -> _Error:
 
     def error(factors: Floats) -> float:
         even = _round_activations(tokens * factors, starts)
-        return float(np.square(even @ _round_weights(weights / factors[:, None]) - exact).sum())
+        return float(np.square(even @ round_weights(weights / factors[:, None], scheme) - exact).sum())
 
     total = float(np.square(exact).sum()) or 1.0
     loudest = np.abs(tokens).max(axis=0)
@@ -303,14 +303,6 @@ def _round_activations(tokens: Floats, starts: NDArray[np.int64]) -> Floats:
     return (np.rint(tokens / steps) * steps).astype(np.float32, copy=False)
 
 
-def _round_weights(weights: Floats) -> Floats:
-    """(inputs, outputs) as `quantize` leaves them."""
-    scale = np.abs(weights).max(axis=0, keepdims=True) / np.float32(127)
-    scale[scale == 0] = 1
-    rounded: Floats = (np.rint(weights / scale) * scale).astype(np.float32, copy=False)
-    return rounded
-
-
 def _encode(model: onnx.ModelProto, samples: Sequence[Sample]) -> list[Floats]:
     """Kept token vectors of each text, every text alone on one thread: the same bytes on every run."""
     session, inputs = _session(model), input_names(model)
@@ -319,7 +311,7 @@ def _encode(model: onnx.ModelProto, samples: Sequence[Sample]) -> list[Floats]:
 
 
 def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    # As on the device: products of integers are exact there, so the same plan is found on every CPU.
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
+    )

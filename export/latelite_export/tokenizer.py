@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,17 +10,31 @@ from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PretrainedConfig, PreTrainedTokenizerFast
 
 from latelite.manifest import Settings, TokenIds
-from latelite_export.checkpoint import Checkpoint, SkipPolicy, read_json
+from latelite_export.checkpoint import Checkpoint, SkipPolicy, first_line, read_json
 from latelite_export.errors import IncompleteCheckpointError, RemoteCodeError, UnsupportedCheckpointError
 from latelite_export.silence import silence
 
 CONFIG = "tokenizer_config.json"
-_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
+_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
+_SENTENCEPIECE = ("sentencepiece.bpe.model", "spiece.model", "spm.model", "tokenizer.model", "bpe.codes")
+"""Vocabularies that transformers can turn into a fast tokenizer with the help of another library."""
 _GENERIC = ("TokenizersBackend", "PreTrainedTokenizer", "PreTrainedTokenizerFast")
 """Classes that stand for "what tokenizer.json says"; the first is transformers 5's name, unknown to transformers 4."""
+_PROBES = (
+    "The quick brown fox jumps over the lazy dog's back, 3.14 times (or 2,000)!",
+    "Größe, Maß und Übermut: die STRASSE ist zu eng. L'été à Évian, mañana en São Paulo, één café",
+    " leading,  double  and trailing blanks \t\n tabs ",
+    "don't e-mail foo_bar@example.com: https://example.com/a?b=c#d <b>&amp;</b> {x: [1, 2]}",
+    "e\u0301 \ufb01 \u00a0 \u200b \u2026 \u2014 \u20ac \u00df \u0130 \u03a3\u03c2",
+    "\u4e2d\u6587 \u65e5\u672c\u8a9e \u0440\u0443\u0441\u0441\u043a\u0438\u0439",
+    "\u0627\u0644\u0639\u0631\u0628\u064a\u0629 \u0939\u093f \U0001f600",
+    "Donaudampfschifffahrtsgesellschaftskapitän internationalisation 12345678901234567890",
+    "[CLS] [SEP] [MASK] <s> </s> <mask> [Q] [D] [unused0] ##ing",
+)
+"""What `fingerprint` has a tokenizer cut up: case, accents, blanks, scripts, digits, special tokens as text."""
 _SPECIAL = ("unk_token", "bos_token", "eos_token", "sep_token", "cls_token", "pad_token", "mask_token")
 
 
@@ -34,16 +49,33 @@ class CheckpointTokenizer:
     ids: TokenIds
     emits_token_type_ids: bool
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the vocabulary and of the ids of a few awkward texts: what the tokenizer does, not how the
+        installed library writes it down.
+        """
+        tokenizer = Tokenizer.from_str(self.json)
+        vocabulary = sorted(tokenizer.get_vocab(with_added_tokens=True).items())
+        ids = [tokenizer.encode(text).ids for text in _PROBES]
+        return hashlib.sha256(json.dumps([vocabulary, ids]).encode()).hexdigest()
 
-def load(checkpoint: Checkpoint, *, trust_remote_code: bool = False) -> CheckpointTokenizer:
+
+def load(
+    checkpoint: Checkpoint, config: PretrainedConfig | None = None, *, trust_remote_code: bool = False
+) -> CheckpointTokenizer:
     """Load the tokenizer and resolve every token that the settings name.
+
+    Args:
+        checkpoint: its settings and where its files are.
+        config: the encoder's, from which transformers guesses the kind of tokenizer when no file says.
+        trust_remote_code: run the tokenizer code that the checkpoint brings.
 
     Raises:
         UnsupportedCheckpointError: the tokenizer has no fast form, or no token that could pad a query.
         IncompleteCheckpointError: a prefix is not in the vocabulary, so its embedding would be freshly initialised.
         RemoteCodeError: the tokenizer is Python code of the checkpoint's own.
     """
-    reference = _reference(checkpoint.tokenizer, trust_remote_code=trust_remote_code)
+    reference = _reference(checkpoint.tokenizer, config, trust_remote_code=trust_remote_code)
     settings = checkpoint.settings
     _register_prefixes(reference, settings, checkpoint.id)
     padding = _padding(reference, checkpoint)
@@ -61,33 +93,52 @@ def load(checkpoint: Checkpoint, *, trust_remote_code: bool = False) -> Checkpoi
     )
 
 
-def _reference(folder: Path, *, trust_remote_code: bool) -> PreTrainedTokenizerFast:
+def _reference(folder: Path, encoder: PretrainedConfig | None, *, trust_remote_code: bool) -> PreTrainedTokenizerFast:
     config = read_json(folder / CONFIG, required=False)
-    if "AutoTokenizer" in config.get("auto_map", {}) and not trust_remote_code:
+    code = config.get("auto_map")
+    if code and not trust_remote_code and "AutoTokenizer" in code:
         raise RemoteCodeError(
             f"{folder / CONFIG} wants to run the checkpoint's own tokenizer code; read it, then allow it with "
             "--trust-remote-code."
         )
-    if not any((folder / name).is_file() for name in _FILES):
-        raise IncompleteCheckpointError(f"{folder} holds no tokenizer (looked for {', '.join(_FILES)}).")
+    pieces = next((name for name in _SENTENCEPIECE if (folder / name).is_file()), None)
+    whole = any((folder / name).is_file() for name in _FILES)
+    if not whole and pieces is None:
+        raise IncompleteCheckpointError(
+            f"{folder} holds no tokenizer (looked for {', '.join((*_FILES, *_SENTENCEPIECE))})."
+        )
     try:
         with silence():
             if (folder / "tokenizer.json").is_file() and _is_generic(config):
                 tokenizer = _generic(folder, config)
             else:
                 tokenizer = AutoTokenizer.from_pretrained(  # type: ignore[no-untyped-call]
-                    folder, use_fast=True, local_files_only=True, trust_remote_code=trust_remote_code
+                    folder,
+                    config=encoder,  # else it would read the file, and may run what is named there
+                    use_fast=True,
+                    local_files_only=True,
+                    trust_remote_code=trust_remote_code,
                 )
-    except (OSError, ValueError, ImportError, KeyError, AttributeError) as error:
+    except Exception as error:  # each kind of tokenizer fails in its own way
         raise UnsupportedCheckpointError(
-            f"the tokenizer in {folder} cannot be loaded in its fast form: {_first_line(error)}"
+            f"the tokenizer in {folder} cannot be loaded in its fast form: {first_line(error)}{_cure(pieces, whole)}"
         ) from error
     if not getattr(tokenizer, "is_fast", False):
         raise UnsupportedCheckpointError(
             f"the tokenizer in {folder} ({type(tokenizer).__name__}) has no fast form, so it cannot run on a device "
-            "without transformers."
+            f"without transformers{_cure(pieces, whole)}."
         )
     return tokenizer
+
+
+def _cure(pieces: str | None, whole: bool) -> str:
+    """What to do about a checkpoint that has its vocabulary as ``pieces`` only."""
+    if pieces is None or whole:
+        return ""
+    return (
+        f"; it has its vocabulary as {pieces} only: pip install sentencepiece protobuf, or load it once with "
+        "transformers' AutoTokenizer where these are installed and save it, which writes tokenizer.json"
+    )
 
 
 def _is_generic(config: Mapping[str, Any]) -> bool:
@@ -160,7 +211,3 @@ def _portable(backend: Tokenizer) -> str:
     tokenizer.no_padding()
     content: dict[str, Any] = json.loads(tokenizer.to_str())
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

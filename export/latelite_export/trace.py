@@ -1,79 +1,52 @@
-"""torch module -> ONNX graph, by tracing."""
+"""torch module -> ONNX graph by tracing, for the encoders that `graph` cannot write."""
 
 from __future__ import annotations
 
-import contextlib
 import io
-import logging
 
 import onnx
 import torch
-from optimum.exporters.onnx import OnnxConfig
-from optimum.exporters.tasks import TasksManager
+from onnx import helper
 
+from latelite_export.checkpoint import first_line
 from latelite_export.encoder import Encoder
+from latelite_export.errors import UnsupportedCheckpointError
+from latelite_export.graph.writer import IR_VERSION, OUTPUT
 from latelite_export.silence import silence
 
-logger = logging.getLogger(__name__)
-
-OUTPUT = "token_vectors"
-MINIMUM_ONNXRUNTIME = "1.20"
-IR_VERSION = 10
-"""The newest that ONNX Runtime 1.20 reads."""
-_DEFAULT_OPSET = 18
-AXES = {0: "texts", 1: "tokens"}
+_OPSET = 18
+_AXES = {0: "texts", 1: "tokens"}
 
 
 def trace(encoder: Encoder) -> onnx.ModelProto:
     """The encoder as an fp32 ONNX model; the same encoder always gives the same bytes.
 
     Inputs int64 (texts, tokens), both axes dynamic; output float32 (texts, tokens, dim).
+
+    Raises:
+        UnsupportedCheckpointError: the tracer cannot follow the encoder's code.
     """
-    config = _export_config(encoder)
-    # optimum's main_export stops at the last hidden state, so its configuration is used (opset, and the patches that
-    # make an architecture traceable) but the call is torch's own, on the module with projection and normalisation.
-    patched = config.patch_model_for_export(encoder.backbone) if config else contextlib.nullcontext()
     buffer = io.BytesIO()
-    with torch.no_grad(), silence(), patched:
-        torch.onnx.export(
-            encoder,
-            _example(encoder.inputs),
-            buffer,  # type: ignore[arg-type] # takes a file, documented and in use, only its annotation forgot
-            input_names=list(encoder.inputs),
-            output_names=[OUTPUT],
-            dynamic_axes=dict.fromkeys((*encoder.inputs, OUTPUT), AXES),
-            opset_version=config.DEFAULT_ONNX_OPSET if config else _DEFAULT_OPSET,
-            # The torch.export route needs onnxscript and names its nodes by numbers that no fusion recognises.
-            dynamo=False,
-        )
-    model = onnx.load_model_from_string(buffer.getvalue())
-    _strip(model)
-    model.ir_version = min(model.ir_version, IR_VERSION)
+    try:
+        with torch.no_grad(), silence():
+            torch.onnx.export(
+                encoder,
+                _example(encoder.inputs),
+                buffer,  # type: ignore[arg-type] # takes a file, documented and in use, only its annotation forgot
+                input_names=list(encoder.inputs),
+                output_names=[OUTPUT],
+                dynamic_axes=dict.fromkeys((*encoder.inputs, OUTPUT), _AXES),
+                opset_version=_OPSET,
+                # The torch.export route needs onnxscript and names its nodes by numbers.
+                dynamo=False,
+            )
+    except Exception as error:  # whatever the encoder's own code does not survive
+        raise UnsupportedCheckpointError(
+            f"{encoder.architecture} cannot be traced: {type(error).__name__}: {first_line(error)}"
+        ) from error
+    model = _tidy(onnx.load_model_from_string(buffer.getvalue()))
     onnx.checker.check_model(model)
     return model
-
-
-def opset(model: onnx.ModelProto) -> int:
-    """The version of ONNX's own operators that the model uses."""
-    return int(next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")))
-
-
-def input_names(model: onnx.ModelProto) -> tuple[str, ...]:
-    """What the graph has to be fed, in order."""
-    return tuple(entry.name for entry in model.graph.input)
-
-
-def _export_config(encoder: Encoder) -> OnnxConfig | None:
-    """optimum's export configuration, None for architectures that it does not know."""
-    kind = encoder.backbone.config.model_type
-    try:
-        constructor = TasksManager.get_exporter_config_constructor(
-            "onnx", model_type=kind, task="feature-extraction", library_name="transformers"
-        )
-    except (KeyError, ValueError):
-        logger.info("optimum has no export configuration for %s; tracing it as it is.", kind)
-        return None
-    return constructor(encoder.backbone.config, task="feature-extraction")
 
 
 def _example(inputs: tuple[str, ...]) -> tuple[torch.Tensor, ...]:
@@ -89,11 +62,51 @@ def _example(inputs: tuple[str, ...]) -> tuple[torch.Tensor, ...]:
     return tuple(examples[name] for name in inputs)
 
 
-def _strip(model: onnx.ModelProto) -> None:
-    """Remove what says where and how the file was made: paths of source files, scopes, stack traces."""
-    model.doc_string = ""
-    model.graph.doc_string = ""
-    del model.metadata_props[:]
-    for node in model.graph.node:
+def _tidy(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph with constants as initializers, each only once, and without notes on where the code was.
+
+    Weights that the tracer transposed are named by a running number; they take the name of their product, which does
+    not change when something else in the encoder does.
+    """
+    graph = model.graph
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    known: dict[bytes, str] = {}
+    names: dict[str, str] = {}
+    nodes = []
+    for node in graph.node:
+        output = node.output[0]
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            value = node.attribute[0].t
+            first = known.setdefault(value.SerializeToString(), output)
+            names[output] = first
+            if first == output:
+                tensors[output] = onnx.TensorProto()
+                tensors[output].CopyFrom(value)
+        elif node.op_type == "Identity" and node.input[0] in tensors:  # one parameter under two names
+            names[output] = node.input[0]
+        else:
+            nodes.append(node)
+    for node in nodes:
+        node.input[:] = [names.get(name, name) for name in node.input]
         node.doc_string = ""
         del node.metadata_props[:]
+    weights = {
+        node.input[1]: f"{node.name.strip('/').removesuffix('/MatMul')}/weight"
+        for node in reversed(nodes)
+        if node.op_type == "MatMul" and node.input[1].startswith("onnx::")
+    }
+    used = dict.fromkeys(name for node in nodes for name in node.input if name in tensors)
+    for node in nodes:
+        node.input[:] = [weights.get(name, name) for name in node.input]
+    initializers = []
+    for name in used:
+        tensors[name].name = weights.get(name, name)
+        tensors[name].doc_string = ""
+        initializers.append(tensors[name])
+    return helper.make_model(
+        helper.make_graph(nodes, "encoder", graph.input, graph.output, initializers),
+        opset_imports=model.opset_import,
+        ir_version=min(model.ir_version, IR_VERSION),
+        producer_name=model.producer_name,
+        producer_version=model.producer_version,
+    )

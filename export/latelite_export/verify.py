@@ -19,6 +19,7 @@ from latelite.errors import BundleCorruptError
 from latelite.manifest import PRECISIONS, Manifest, Precision
 from latelite.maxsim import maxsim_batch
 from latelite.models import ColBERT
+from latelite.session import session_options
 from latelite_export import texts
 from latelite_export.errors import GateError
 from latelite_export.ranking import overlap
@@ -214,13 +215,11 @@ def _compare_fp32(bundle: Path, exact: Sequence[_Encoded], reference: Reference)
 
 def _compare_lengths(bundle: Path, reference: Reference) -> dict[str, float]:
     """The bare fp32 graph on sequences of many lengths, up to the longest, and with a mask if it takes one."""
-    from onnxruntime import InferenceSession, SessionOptions
+    from onnxruntime import InferenceSession
 
     opened = Bundle(bundle)
     manifest = opened.manifest
-    options = SessionOptions()
-    options.intra_op_num_threads = 1
-    session = InferenceSession(str(opened.graph_path("fp32")), options, providers=["CPUExecutionProvider"])
+    session = InferenceSession(str(opened.graph_path("fp32")), session_options(), providers=["CPUExecutionProvider"])
     longest = min(manifest.max_positions, LONGEST)
     settings = manifest.settings
     stream = np.concatenate(

@@ -1,54 +1,75 @@
-"""Loading a checkpoint's weights in fp32, and refusing any that transformers would have to make up."""
+"""Loading a checkpoint's weights in fp32, and refusing any that transformers would have to make up or leave out."""
 
 from __future__ import annotations
 
 import hashlib
 import inspect
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
-from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers import AutoModel, PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
-from latelite_export.checkpoint import Checkpoint, DenseLayer, read_json, weights_file
-from latelite_export.errors import IncompleteCheckpointError, RemoteCodeError, UnsupportedCheckpointError
-from latelite_export.newer_config import translate
+from latelite_export import tensors
+from latelite_export.architectures import is_unused
+from latelite_export.checkpoint import DenseLayer, first_line
+from latelite_export.configuration import Configuration
+from latelite_export.errors import IncompleteCheckpointError, UnsupportedCheckpointError
 from latelite_export.silence import silence
+from latelite_export.tensors import Tensors
 
-_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+
+@dataclass(frozen=True)
+class Backbone:
+    """An encoder and the weights that it was made of."""
+
+    module: PreTrainedModel
+    """In fp32, in evaluation mode."""
+    configuration: Configuration
+    tensors: Mapping[str, torch.Tensor]
+    """The checkpoint's fp32 tensors, named as in the encoder itself, heads left out. They do not depend on how the
+    installed transformers names its modules."""
 
 
-def load_backbone(checkpoint: Checkpoint, *, trust_remote_code: bool = False) -> PreTrainedModel:
-    """The encoder in fp32 with eager attention, in evaluation mode.
+def load_backbone(configuration: Configuration, *, besides: Collection[str] = ()) -> Backbone:
+    """Load the encoder.
+
+    Args:
+        configuration: of the encoder.
+        besides: tensors beside the encoder's that something else makes use of.
 
     Raises:
-        CheckpointNotFoundError: ``config.json`` is missing.
         IncompleteCheckpointError: a weight that the token vectors depend on is missing or has another shape.
-        UnsupportedCheckpointError: the architecture is unknown, or not a plain encoder.
-        RemoteCodeError: it is Python code of the checkpoint's own.
+        UnsupportedCheckpointError: there are weights that nothing would make use of.
     """
-    folder = checkpoint.backbone
-    config = _config(folder, trust_remote_code=trust_remote_code)
-    weights_file(folder, _WEIGHTS)
+    folder = configuration.folder
+    tensors.files(folder)
+    if configuration.architecture is None:
+        return _load_remote(configuration)
+    named = _encoder_names(tensors.read(folder), configuration.architecture.prefix)
+    foreign = sorted(name for name in named if is_unused(name) and name.partition(".")[0] != "pooler")
+    state = {name: t.to(torch.float32) for name, t in named.items() if name not in foreign and name not in besides}
+    model_class: Any = MODEL_MAPPING[type(configuration.parsed)]
     try:
         with silence():  # what it would warn about is in the report
-            model, report = AutoModel.from_pretrained(
-                folder,
-                config=config,
+            model, report = model_class.from_pretrained(
+                None,  # with all tensors at hand, transformers opens no file and asks no network
+                config=configuration.parsed,
+                state_dict=dict(state),
                 dtype=torch.float32,
-                # SDPA traces carry IsNaN and Where nodes that no fusion removes.
                 attn_implementation="eager",
-                local_files_only=True,
-                trust_remote_code=trust_remote_code,
                 output_loading_info=True,
             )
-    except Exception as error:  # safetensors, pickle and transformers each raise classes of their own
-        raise IncompleteCheckpointError(f"the weights in {folder} cannot be loaded: {_first_line(error)}") from error
+    except Exception as error:  # each architecture fails in its own way
+        raise IncompleteCheckpointError(f"the weights in {folder} cannot be loaded: {first_line(error)}") from error
     loaded: PreTrainedModel = model.eval()
     _check_loading(loaded, report, folder)
-    return loaded
+    used = {name: tensor for name, tensor in state.items() if not is_unused(name)}
+    return Backbone(loaded, configuration, used)
 
 
 def load_dense(layer: DenseLayer) -> dict[str, torch.Tensor]:
@@ -57,28 +78,36 @@ def load_dense(layer: DenseLayer) -> dict[str, torch.Tensor]:
     Raises:
         IncompleteCheckpointError: one is missing or has another shape.
     """
-    tensors = _read(layer.weights)
+    found = tensors.read(layer.weights)
     shapes: dict[str, tuple[int, ...]] = {"linear.weight": (layer.out_features, layer.in_features)}
     if layer.bias:
         shapes["linear.bias"] = (layer.out_features,)
     if layer.residual and layer.in_features != layer.out_features:
         shapes["residual.weight"] = (layer.out_features, layer.in_features)
     for name, shape in shapes.items():
-        if name not in tensors:
+        if name not in found:
             raise IncompleteCheckpointError(
                 f"{layer.weights} lacks {name}: the projection would be freshly initialised."
             )
-        if tuple(tensors[name].shape) != shape:
+        if tuple(found[name].shape) != shape:
             raise IncompleteCheckpointError(
-                f"{layer.weights}: {name} has shape {tuple(tensors[name].shape)}, its configuration says {shape}."
+                f"{layer.weights}: {name} has shape {tuple(found[name].shape)}, its configuration says {shape}."
             )
     keys = {"linear.weight": "weight", "linear.bias": "bias", "residual.weight": "residual"}
-    return {keys[name]: tensors[name].to(torch.float32) for name in shapes}
+    return {keys[name]: found[name].to(torch.float32) for name in shapes}
 
 
 def max_positions(model: PreTrainedModel) -> int:
-    """Longest sequence that the encoder accepts, special tokens included."""
-    limit = int(model.config.max_position_embeddings)
+    """Longest sequence that the encoder accepts, special tokens included.
+
+    Raises:
+        UnsupportedCheckpointError: its configuration does not say.
+    """
+    limit = getattr(model.config, "max_position_embeddings", None)
+    if not isinstance(limit, int) or limit < 1:
+        raise UnsupportedCheckpointError(
+            f"the configuration of {type(model).__name__} does not say how many positions there are."
+        )
     for name, module in model.named_modules():
         # RoBERTa and its kin number positions from behind the padding id, so that many rows are never a position.
         if isinstance(module, torch.nn.Embedding) and name.endswith("position_embeddings"):
@@ -87,43 +116,63 @@ def max_positions(model: PreTrainedModel) -> int:
     return limit
 
 
-def fingerprint(module: torch.nn.Module) -> str:
-    """SHA-256 over names, shapes and fp32 bytes of all tensors, in the order of their names."""
+def accepts(model: PreTrainedModel, name: str) -> bool:
+    """Whether the encoder's forward takes an input of that name."""
+    return name in inspect.signature(model.forward).parameters
+
+
+def fingerprint(named: Mapping[str, torch.Tensor], more: Iterable[str]) -> str:
+    """SHA-256 over names, shapes and fp32 bytes of tensors, in the order of their names, and over ``more``."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
+    for name, tensor in sorted(named.items()):
         digest.update(f"{name}\0{tuple(tensor.shape)}\0".encode())
         digest.update(tensor.detach().to(torch.float32).contiguous().numpy().tobytes())
+    for text in more:
+        digest.update(f"{text}\0".encode())
     return digest.hexdigest()
 
 
-def _config(folder: Path, *, trust_remote_code: bool) -> PretrainedConfig:
-    raw = read_json(folder / "config.json")
-    if (folder / "adapter_config.json").is_file():
-        raise UnsupportedCheckpointError(f"{folder} holds a PEFT adapter; merge it into its base model and save that.")
-    kind = raw.get("model_type")
-    native = kind in CONFIG_MAPPING
-    if not native and raw.get("auto_map") and not trust_remote_code:
-        raise RemoteCodeError(
-            f"{folder / 'config.json'} wants to run the checkpoint's own model code; read it, then allow it with "
-            "--trust-remote-code."
-        )
-    if not native and not raw.get("auto_map"):
-        raise UnsupportedCheckpointError(f"{folder / 'config.json'} names the architecture {kind!r}, which is unknown.")
-    if raw.get("is_encoder_decoder") or raw.get("is_decoder"):
-        raise UnsupportedCheckpointError(f"{folder} holds a {kind} decoder; only encoders can be exported.")
-    translated = translate(raw, folder) if native else raw
-    config: PretrainedConfig
+def _encoder_names(found: Tensors, prefix: str) -> Tensors:
+    """Tensors under the names that they have in the encoder alone, in the spelling of today.
+
+    A checkpoint that was saved inside a larger model has a prefix on them; old ones call a norm's weight ``gamma``.
+    """
+    inside = any(name.startswith(prefix) for name in found)
+    result = {}
+    for name, tensor in found.items():
+        short = name.removeprefix(prefix) if inside else name
+        short = re.sub(r"(LayerNorm|layer_norm)\.gamma$", r"\1.weight", short)
+        short = re.sub(r"(LayerNorm|layer_norm)\.beta$", r"\1.bias", short)
+        result[short] = tensor
+    return result
+
+
+def _load_remote(configuration: Configuration) -> Backbone:
+    """By the checkpoint's own code, which the user allowed to run."""
+    folder = configuration.folder
     try:
-        if translated is raw:
-            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
-        else:
-            config = CONFIG_MAPPING[kind].from_dict(dict(translated))
-    except Exception as error:  # each architecture validates in its own way
-        raise UnsupportedCheckpointError(f"{folder / 'config.json'} is refused: {_first_line(error)}") from error
-    return config
+        with silence():
+            model, report = AutoModel.from_pretrained(
+                folder,
+                config=configuration.parsed,
+                dtype=torch.float32,
+                attn_implementation="eager",
+                local_files_only=configuration.code_revision is None,
+                code_revision=configuration.code_revision,
+                trust_remote_code=True,
+                weights_only=True,
+                output_loading_info=True,
+            )
+    except Exception as error:  # code of a stranger's
+        raise IncompleteCheckpointError(
+            f"the weights in {folder} cannot be loaded by the checkpoint's code: {first_line(error)}"
+        ) from error
+    loaded: PreTrainedModel = model.eval()
+    _check_loading(loaded, report, folder)
+    return Backbone(loaded, configuration, dict(loaded.state_dict()))
 
 
-def _check_loading(model: PreTrainedModel, report: dict[str, Any], folder: Path) -> None:
+def _check_loading(model: PreTrainedModel, report: Mapping[str, Any], folder: Path) -> None:
     """Trust the loading report, not the warnings: a made-up tensor is an error wherever it reaches the vectors."""
     if mismatched := report.get("mismatched_keys"):
         name = sorted(str(entry[0]) for entry in mismatched)[0]
@@ -131,18 +180,18 @@ def _check_loading(model: PreTrainedModel, report: dict[str, Any], folder: Path)
             f"{folder}: {name} and {len(mismatched) - 1} more have another shape than their configuration."
         )
     missing = set(report.get("missing_keys", ()))
-    if not missing:
-        return
-    made_up = sorted(missing & _decisive(model))
+    made_up = sorted(missing & _decisive(model)) if missing else []
     if made_up:
         raise IncompleteCheckpointError(
             f"the weights in {folder} lack {made_up[0]} and {len(made_up) - 1} more of the encoder's "
             f"{len(list(model.parameters()))} tensors: they would be freshly initialised."
         )
-    # What is left was made up at random and nobody uses it, but `fingerprint` would see another encoder every time.
-    state = model.state_dict()
-    for name in missing & state.keys():
-        state[name].zero_()
+    surplus = sorted(name for name in report.get("unexpected_keys", ()) if not is_unused(name))
+    if surplus:
+        raise UnsupportedCheckpointError(
+            f"the weights in {folder} hold {surplus[0]} and {len(surplus) - 1} more tensors that "
+            f"{type(model).__name__} has no use for: they are those of another architecture, or an adapter's."
+        )
 
 
 def _decisive(model: PreTrainedModel) -> set[str]:
@@ -158,22 +207,3 @@ def _decisive(model: PreTrainedModel) -> set[str]:
     names = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
     model.zero_grad(set_to_none=True)
     return names
-
-
-def accepts(model: PreTrainedModel, name: str) -> bool:
-    """Whether the encoder's forward takes an input of that name."""
-    return name in inspect.signature(model.forward).parameters
-
-
-def _read(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-        return state
-    except Exception as error:  # safetensors and pickle raise classes of their own
-        raise IncompleteCheckpointError(f"{path} cannot be read: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

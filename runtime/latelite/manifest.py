@@ -22,6 +22,21 @@ TOKENIZER_NAME = "tokenizer.json"
 MODEL_GROUP = "latelite.models"
 """Entry points of installed bundles: the name is the model's, the value the package whose folder is its bundle."""
 
+_DECISIVE = (
+    "query_prefix",
+    "document_prefix",
+    "query_length",
+    "document_length",
+    "do_query_expansion",
+    "attend_to_expansion_tokens",
+    "strip",
+    "do_lower_case",
+    "prompts",
+    "default_prompt_name",
+)
+"""Settings that vectors depend on, named one by one: a setting that is added later must not change fingerprints. The
+words of the skiplist are left out, their ids decide."""
+
 Precision = Literal["fp32", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
@@ -85,7 +100,8 @@ class Manifest:
     """The content of ``manifest.json``."""
 
     checkpoint: Mapping[str, Any]
-    """``id``, ``revision``, ``layout``, ``architecture`` and ``weights_sha256`` of the source."""
+    """``id``, ``revision``, ``layout``, ``architecture``, ``weights_sha256`` and ``tokenizer_sha256`` of the source,
+    and ``notes``: what it says of itself that the export did not follow."""
     dim: int
     max_positions: int
     """Longest sequence that the encoder accepts."""
@@ -113,15 +129,25 @@ class Manifest:
         """Identifies the vector space: weights, tokenizer and settings, but neither precision nor graph shape.
 
         An index remembers it, so that vectors of another model are refused while an int8 and an fp32 session, or a
-        re-export of the same checkpoint with a faster graph, may share one index.
+        re-export of the same checkpoint, with a faster graph or by newer libraries, may share one index.
         """
-        decisive = {
-            "weights": self.checkpoint["weights_sha256"],
-            "tokenizer": self.files[TOKENIZER_NAME].sha256,
-            "dim": self.dim,
-            "settings": asdict(self.settings),
-            "token_ids": asdict(self.token_ids),
-        }
+        if "tokenizer_sha256" not in self.checkpoint:  # an older bundle
+            decisive = {
+                "weights": self.checkpoint["weights_sha256"],
+                "tokenizer": self.files[TOKENIZER_NAME].sha256,
+                "dim": self.dim,
+                "settings": asdict(self.settings),
+                "token_ids": asdict(self.token_ids),
+            }
+        else:
+            settings = asdict(self.settings)
+            decisive = {
+                "weights": self.checkpoint["weights_sha256"],
+                "tokenizer": self.checkpoint["tokenizer_sha256"],
+                "dim": self.dim,
+                "settings": {name: settings[name] for name in _DECISIVE},
+                "token_ids": asdict(self.token_ids),
+            }
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> str:

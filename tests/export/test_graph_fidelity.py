@@ -14,11 +14,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from latelite_export import encoder, layouts, tokenizer
+from latelite.session import session_options
+from latelite_export import configuration, encoder, graph, layouts, tokenizer
 from latelite_export.checkpoint import Overrides
 from latelite_export.encoder import Encoder
-from latelite_export.graph import quantise, trace
-from latelite_export.graph.tracing import Trace
+from latelite_export.quantize import quantize
 from reference import checkpoints, golden
 
 CASES = [case.name for case in checkpoints.CASES if case.name != "st6-min"]  # refused by the exporter
@@ -37,12 +37,12 @@ Ids = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Traced:
-    """One case, from torch to graph."""
+class Written:
+    """One case, its encoder in PyTorch and its graph."""
 
     encoder: Encoder
     masked: bool
-    trace: Trace
+    model: onnx.ModelProto
     graph: onnxruntime.InferenceSession
     """Of the fp32 graph."""
 
@@ -56,8 +56,7 @@ class Traced:
 
 
 def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options = session_options()
     options.log_severity_level = 4
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
@@ -78,25 +77,26 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def traced(checkpoint: Callable[[str], Path]) -> Callable[[str], Traced]:
-    """Name of a case -> its encoder and fused graph, made once."""
+def written(checkpoint: Callable[[str], Path]) -> Callable[[str], Written]:
+    """Name of a case -> its encoder and graph, made once."""
 
     @cache
-    def make(name: str) -> Traced:
+    def make(name: str) -> Written:
         resolved = layouts.read(checkpoint(name), name, None, Overrides())
-        built = encoder.build(resolved, tokenizer.load(resolved))
+        config = configuration.read(resolved.backbone)
+        built = encoder.build(resolved, tokenizer.load(resolved, config.parsed), config)
         settings = resolved.settings
         masked = settings.do_query_expansion and not settings.attend_to_expansion_tokens
-        result = trace(built, masked=masked)
-        assert result is not None
-        return Traced(built, masked, result, session(result.model))
+        model = graph.write(built, masked=masked)
+        assert model is not None
+        return Written(built, masked, model, session(model))
 
     return make
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_fp32_equals_the_module_on_every_golden_text(name: str, traced: Callable[[str], Traced]) -> None:
-    case, expected = traced(name), golden.load(name)
+def test_fp32_equals_the_module_on_every_golden_text(name: str, written: Callable[[str], Written]) -> None:
+    case, expected = written(name), golden.load(name)
     for side in (expected.queries, expected.documents):
         for ids, attention in zip(side.ids, side.attention, strict=True):
             fed = ids[None].astype(np.int64), attention[None].astype(np.int64)
@@ -105,8 +105,8 @@ def test_fp32_equals_the_module_on_every_golden_text(name: str, traced: Callable
 
 @pytest.mark.parametrize("name", ONE_EACH)
 @pytest.mark.parametrize("length", [1, 2, 3, 5, 63, 64, 65, 66, 128, 129, 300, 512])
-def test_every_length(name: str, length: int, traced: Callable[[str], Traced]) -> None:
-    case = traced(name)
+def test_every_length(name: str, length: int, written: Callable[[str], Written]) -> None:
+    case = written(name)
     length = min(length, case.encoder.max_positions)
     ids = np.random.default_rng(length).integers(5, 300, (1, length))
     attention = np.ones_like(ids)
@@ -117,8 +117,8 @@ def test_every_length(name: str, length: int, traced: Callable[[str], Traced]) -
 
 
 @pytest.mark.parametrize("name", ONE_EACH)
-def test_batches_of_one_length_give_what_their_texts_give(name: str, traced: Callable[[str], Traced]) -> None:
-    case = traced(name)
+def test_batches_of_one_length_give_what_their_texts_give(name: str, written: Callable[[str], Written]) -> None:
+    case = written(name)
     ids = np.random.default_rng(1).integers(5, 300, (3, 150))
     attention = np.ones_like(ids)
     if case.masked:
@@ -133,30 +133,30 @@ def test_batches_of_one_length_give_what_their_texts_give(name: str, traced: Cal
     ids=["unequal", "padded on the left", "a hole", "equally many elsewhere"],
 )
 def test_masks_that_mean_something_else_are_refused(
-    attention: list[list[int]], traced: Callable[[str], Traced]
+    attention: list[list[int]], written: Callable[[str], Written]
 ) -> None:
     mask = np.array(attention)
     with pytest.raises(Exception, match="Reshape"):
-        run(traced("bert-expansion").graph, np.full_like(mask, 7), mask)
+        run(written("bert-expansion").graph, np.full_like(mask, 7), mask)
 
 
 @pytest.mark.parametrize("name", ONE_EACH)
-def test_the_same_encoder_gives_the_same_bytes_and_is_left_alone(name: str, traced: Callable[[str], Traced]) -> None:
-    case = traced(name)
+def test_the_same_encoder_gives_the_same_bytes_and_is_left_alone(name: str, written: Callable[[str], Written]) -> None:
+    case = written(name)
     before = [(path, type(module)) for path, module in case.encoder.named_modules()]
-    again = trace(case.encoder, masked=case.masked)
+    again = graph.write(case.encoder, masked=case.masked)
     assert again is not None
-    assert again.model.SerializeToString(deterministic=True) == case.trace.model.SerializeToString(deterministic=True)
+    assert again.SerializeToString(deterministic=True) == case.model.SerializeToString(deterministic=True)
     assert [(path, type(module)) for path, module in case.encoder.named_modules()] == before
 
 
 @pytest.mark.parametrize("name", ONE_EACH)
-def test_int8_stays_close(name: str, traced: Callable[[str], Traced]) -> None:
-    case, expected = traced(name), golden.load(name)
-    graph = session(quantise(case.trace.model))
+def test_int8_stays_close(name: str, written: Callable[[str], Written]) -> None:
+    case, expected = written(name), golden.load(name)
+    quantised = session(quantize(case.model, "int8"))
     cosines = []
     for ids, attention in zip(expected.documents.ids, expected.documents.attention, strict=True):
         fed = ids[None].astype(np.int64), attention[None].astype(np.int64)
-        cosines.append((run(graph, *fed) * case.torch(*fed)).sum(-1).ravel())
+        cosines.append((run(quantised, *fed) * case.torch(*fed)).sum(-1).ravel())
     # Tiny random encoders with loud weights: this tells a broken scale from rounding, no more.
     assert np.concatenate(cosines).mean() >= 0.997

@@ -1,14 +1,9 @@
-"""ModernBERT's attention: rotary positions, and in most layers a window that moves along with the query."""
+"""Local attention: a window of keys that moves along with the query."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
-from torch import nn
-
-from latelite_export.graph.attention import Attended, Projections
-from latelite_export.graph.operators import Blocks, MultiHeadAttention, RotaryEmbedding, ScoreBound, Unblocked
+from latelite_export.graph.attention import Attended, attention
+from latelite_export.graph.writer import Writer
 
 BLOCK = 64
 """Most queries that share a window of keys. One layer, a window of 64 to each side, 512 tokens: blocks of 16 take 3.5
@@ -25,114 +20,77 @@ class Window:
     tokens x tokens: 18 instead of 90 ms for one layer of 2048 tokens, and no more than it for 180.
 
     Args:
+        writer: the graph.
         half: tokens that a query sees to each side.
         hidden: columns of queries, keys and values.
         attended: the encoder's count.
     """
 
-    hidden_keys: torch.Tensor
-    """(texts * blocks, 1, queries, keys) 1 where a query does not see a key, else 0"""
-    query_rows: torch.Tensor
-    """(blocks * queries,) positions of the queries, the last block filled up with the text's last token"""
-    key_rows: torch.Tensor
-    """(blocks * keys,) positions of the keys"""
-    query_shape: torch.Tensor
-    """(3,) -1, queries of a block, hidden"""
-    key_shape: torch.Tensor
-    """(3,) -1, keys of a block, hidden"""
-    text_shape: torch.Tensor
-    """(3,) texts, -1, hidden"""
-    tokens: torch.Tensor
-    """(1,)"""
-    sighted: torch.Tensor | None
-    """(tokens, 1) 1 for queries that see an attended key, else 0; None where every token is attended to"""
-
-    def __init__(self, half: int, hidden: int, attended: Attended) -> None:
-        self.half = half
-        self.hidden = hidden
-        self.attended = attended
-
-    def measure(self, input_ids: torch.Tensor) -> None:
-        """Lay out the blocks for int64 (texts, tokens), after `Attended.measure`."""
-        size = torch._shape_as_tensor(input_ids)
-        texts, tokens = size[0], size[1]
-        blocks = _divide(tokens + (BLOCK - 1), BLOCK)
-        queries = _divide(tokens + blocks - 1, blocks)
-        keys = torch.minimum(tokens, queries + 2 * self.half)
-        first = torch.arange(blocks)[:, None] * queries  # type: ignore[call-overload]
-        query = torch.minimum(first + torch.arange(queries), tokens - 1)  # type: ignore[call-overload]
+    def __init__(self, writer: Writer, half: int, hidden: int, attended: Attended) -> None:
+        w = self._writer = writer
+        texts, self._tokens = w.size("input_ids", 0), w.size("input_ids", 1)
+        tokens, one, span = self._tokens, w.ints(1), w.ints(half)
+        blocks = w.node("Div", w.node("Add", tokens, w.ints(BLOCK - 1)), w.ints(BLOCK))
+        queries = w.node("Div", w.node("Sub", w.node("Add", tokens, blocks), one), blocks)
+        keys = w.node("Min", tokens, w.node("Add", queries, w.ints(2 * half)))
+        first = w.node("Mul", w.node("Unsqueeze", self._range(blocks), one), queries)  # (blocks, 1)
+        query = w.node("Min", w.node("Add", first, self._range(queries)), w.node("Sub", tokens, one))
         # At both ends of the text the window is moved inwards, so that no key has to be made up.
-        start = torch.minimum((first - self.half).clamp(min=0), tokens - keys)
-        key = start + torch.arange(keys)  # type: ignore[call-overload]
-        unseen = (query[:, :, None] - key[:, None]).abs() > self.half
-        self.sighted = None
-        if self.attended.count is not None:
-            unseen = unseen | (key >= self.attended.count)[:, None]
-            everyone = torch.arange(tokens)[:, None]  # type: ignore[call-overload]
-            self.sighted = (everyone - self.half < self.attended.count).to(torch.float32)
-        self.hidden_keys = unseen.to(torch.float32)[:, None].repeat(texts, 1, 1, 1)
-        self.query_rows, self.key_rows = query.reshape(-1), key.reshape(-1)
-        rest, hidden = torch.tensor(-1), torch.tensor(self.hidden)
-        self.query_shape = torch.stack((rest, queries, hidden))
-        self.key_shape = torch.stack((rest, keys, hidden))
-        self.text_shape = torch.stack((texts, rest, hidden))
-        self.tokens = tokens.reshape(1)
+        start = w.node("Max", w.node("Sub", first, span), w.ints(0))
+        start = w.node("Min", start, w.node("Sub", tokens, keys))
+        key = w.node("Add", start, self._range(keys))  # (blocks, keys)
+        apart = w.node("Sub", w.node("Unsqueeze", query, w.ints(2)), w.node("Unsqueeze", key, one))
+        unseen = w.node("Greater", w.node("Abs", apart), span)  # (blocks, queries, keys)
+        self._sighted: str | None = None
+        if attended.count is not None:
+            beyond = w.node("GreaterOrEqual", key, attended.count)
+            unseen = w.node("Or", unseen, w.node("Unsqueeze", beyond, one))
+            everyone = w.node("Unsqueeze", self._range(tokens), one)
+            sees = w.node("Less", w.node("Sub", everyone, span), attended.count)
+            self._sighted = w.node("Cast", sees, to=1)  # (tokens, 1): 1 for queries that see an attended key
+        ones = w.ints(1, 1, 1)
+        self._unseen = w.node(
+            "Tile",
+            w.node("Unsqueeze", w.node("Cast", unseen, to=1), one),
+            w.node("Concat", texts, ones, axis=0),
+        )  # (texts * blocks, 1, queries, keys): 1 where a query does not see a key
+        self._query_rows, self._key_rows = (w.node("Reshape", rows, w.ints(-1)) for rows in (query, key))
+        rest, width = w.ints(-1), w.ints(hidden)
+        self._query_shape = w.node("Concat", rest, queries, width, axis=0)
+        self._key_shape = w.node("Concat", rest, keys, width, axis=0)
+        self._text_shape = w.node("Concat", texts, rest, width, axis=0)
 
-    def attend(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int, scale: float) -> torch.Tensor:
+    def attend(self, q: str, k: str, v: str, heads: int, size: int) -> str:
         """q, k, v (texts, tokens, hidden) -> (texts, tokens, hidden)."""
+        w = self._writer
         # No two scores are further apart than twice the bound, so this much makes a weight negligible. Any large
         # number would do, but then the weights come out denormal, and products with those take an interrupt each:
         # 2.5 ms become 5.0 in one layer of 512 tokens.
-        bias = self.hidden_keys * (-2 * ScoreBound.run(q, k, heads, scale) - _NEGLIGIBLE)
-        queries = Blocks.run(q, self.query_rows, self.query_shape)
-        keys, values = (Blocks.run(part, self.key_rows, self.key_shape) for part in (k, v))
-        context = MultiHeadAttention.run(queries, keys, values, bias, heads, scale)
-        joined = Unblocked.run(context, self.text_shape, self.tokens)
+        bound = w.node("Mul", self._score_bound(q, k, heads, size), w.floats(-2.0))
+        bias = w.node("Mul", self._unseen, w.node("Sub", bound, w.floats(_NEGLIGIBLE)))
+        queries = self._blocks(q, self._query_rows, self._query_shape)
+        keys, values = (self._blocks(part, self._key_rows, self._key_shape) for part in (k, v))
+        context = attention(w, queries, keys, values, heads, size, bias)
+        joined = w.node("Reshape", context, self._text_shape)
+        joined = w.node("Slice", joined, w.ints(0), self._tokens, w.ints(1))  # less what filled up the last block
         # Without any key the reference answers zero; see `local_attention`.
-        return joined if self.sighted is None else joined * self.sighted
+        return joined if self._sighted is None else w.node("Mul", joined, self._sighted)
 
+    def _range(self, count: str) -> str:
+        w = self._writer
+        return w.node("Range", w.scalar(0), w.node("Squeeze", count), w.scalar(1))
 
-class RotaryAttention(nn.Module):
-    """In the place of ModernBERT's attention.
+    def _blocks(self, hidden: str, rows: str, shape: str) -> str:
+        """Tokens gathered into blocks that may overlap; each becomes a text of its own."""
+        return self._writer.node("Reshape", self._writer.node("Gather", hidden, rows, axis=1), shape)
 
-    Args:
-        projections: queries, keys and values.
-        out: the product behind it.
-        rotation: cosines and sines, each (positions, size / 2).
-        heads: number of heads.
-        window: None for attention to all attended tokens.
-    """
-
-    cos: torch.Tensor
-    sin: torch.Tensor
-
-    def __init__(
-        self,
-        projections: Projections,
-        out: nn.Linear,
-        rotation: tuple[torch.Tensor, torch.Tensor],
-        heads: int,
-        window: Window | None,
-    ) -> None:
-        super().__init__()
-        self.projections = projections
-        self.out = out
-        self.register_buffer("cos", rotation[0])
-        self.register_buffer("sin", rotation[1])
-        self.heads = heads
-        self.scale = (projections.query.out_features // heads) ** -0.5
-        self.window = window
-
-    def forward(self, hidden: torch.Tensor, *_: Any, **__: Any) -> tuple[torch.Tensor]:
-        """(texts, tokens, hidden) -> (texts, tokens, hidden)."""
-        q, k, v = self.projections(hidden)
-        q, k = (RotaryEmbedding.run(part, self.cos, self.sin, self.heads) for part in (q, k))
-        if self.window is None:
-            context = MultiHeadAttention.run(q, k, v, None, self.heads, self.scale)
-        else:
-            context = self.window.attend(q, k, v, self.heads, self.scale)
-        return (self.out(context),)
-
-
-def _divide(numerator: torch.Tensor, denominator: torch.Tensor | int) -> torch.Tensor:
-    return torch.div(numerator, denominator, rounding_mode="trunc")
+    def _score_bound(self, q: str, k: str, heads: int, size: int) -> str:
+        """A number that no score of any head exceeds, (1,): the longest query times the longest key."""
+        w = self._writer
+        longest = []
+        for part in (q, k):
+            split = w.node("Reshape", part, w.ints(0, 0, heads, -1))
+            lengths = w.node("ReduceL2", split, w.ints(-1), keepdims=0)
+            longest.append(w.node("ReduceMax", lengths, w.ints(0, 1), keepdims=0))
+        bound = w.node("ReduceMax", w.node("Mul", *longest), keepdims=1)
+        return w.node("Mul", bound, w.floats(size**-0.5))

@@ -6,10 +6,13 @@ import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
-from latelite_export.checkpoint import DenseLayer, read_json, weights_file
+from latelite_export import tensors
+from latelite_export.checkpoint import DenseLayer, read_json, read_json_value
 from latelite_export.errors import IncompleteCheckpointError, UnsupportedCheckpointError
 
 FILE = "modules.json"
+_WIDEST = 1 << 16
+"""Dimensions of any layer."""
 
 _TRANSFORMER_CONFIGS = (
     "sentence_bert_config.json",
@@ -35,15 +38,21 @@ class Module:
 
 def read_modules(folder: Path) -> tuple[Module, ...]:
     """The modules in the order in which they run."""
-    entries = read_json(folder / FILE)
+    entries = read_json_value(folder / FILE)
     try:
         ordered = sorted(entries, key=lambda entry: int(entry["idx"]))
-        return tuple(
+        found = tuple(
             Module(str(entry["type"]).rsplit(".", 1)[-1], str(entry["type"]), folder / entry["path"])
             for entry in ordered
         )
     except (TypeError, KeyError, ValueError) as error:
         raise IncompleteCheckpointError(f"{folder / FILE} is not a list of modules.") from error
+    if not found:
+        raise IncompleteCheckpointError(f"{folder / FILE} names no module.")
+    outside = [module.folder for module in found if not module.folder.resolve().is_relative_to(folder.resolve())]
+    if outside:
+        raise UnsupportedCheckpointError(f"{folder / FILE} names {outside[0]}, which is outside the checkpoint.")
+    return found
 
 
 def known_origin(module: Module, *packages: str) -> None:
@@ -74,19 +83,21 @@ def read_dense(folder: Path, *, default_activation: str) -> DenseLayer:
         IncompleteCheckpointError: the configuration lacks a dimension, or there are no weights.
     """
     config = read_json(folder / "config.json")
+    tensors.files(folder)
     try:
-        return DenseLayer(
+        layer = DenseLayer(
             in_features=int(config["in_features"]),
             out_features=int(config["out_features"]),
             bias=bool(config.get("bias", True)),
             activation=str(config.get("activation_function") or default_activation),
             residual=bool(config.get("use_residual", False)),
-            weights=weights_file(folder),
+            weights=folder,
         )
     except (TypeError, KeyError, ValueError) as error:
-        if isinstance(error, IncompleteCheckpointError):
-            raise
         raise IncompleteCheckpointError(f"{folder / 'config.json'} lacks in_features or out_features.") from error
+    if not (1 <= layer.in_features <= _WIDEST and 1 <= layer.out_features <= _WIDEST):
+        raise IncompleteCheckpointError(f"{folder / 'config.json'} has impossible in_features or out_features.")
+    return layer
 
 
 def check_chain(head: tuple[DenseLayer, ...], folder: Path) -> None:

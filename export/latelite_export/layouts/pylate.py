@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from latelite_export.checkpoint import Checkpoint, Overrides, Resolution, read_json
+from latelite_export.checkpoint import Checkpoint, Overrides, Resolution, check_similarity, read_json
 from latelite_export.errors import IncompleteCheckpointError, UnsupportedCheckpointError
 from latelite_export.layouts import modules
 
@@ -55,9 +55,11 @@ class PyLate:
             )
         modules.check_chain(tuple(head), folder)
         lower = modules.transformer_config(transformer.folder)
+        config = read_json(folder / CONFIG, required=False)
+        check_similarity(config.get("similarity_fn_name"), CONFIG)
         resolution = Resolution()
         settings = resolution.settings(
-            read_json(folder / CONFIG, required=False),
+            config,
             CONFIG,
             read_json(lower, required=False),
             lower.name,
@@ -72,5 +74,6 @@ class PyLate:
             head=tuple(head),
             settings=settings,
             sources=resolution.sources,
+            dim=overrides.dim,
             skip_policy="unk",
         )

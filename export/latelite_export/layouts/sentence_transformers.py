@@ -8,7 +8,15 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from latelite_export.checkpoint import Checkpoint, DenseLayer, Overrides, Resolution, read_json
+from latelite_export.checkpoint import (
+    Checkpoint,
+    DenseLayer,
+    Overrides,
+    Resolution,
+    check_similarity,
+    first_line,
+    read_json,
+)
 from latelite_export.errors import IncompleteCheckpointError, SettingError, UnsupportedCheckpointError
 from latelite_export.layouts import modules
 
@@ -51,16 +59,16 @@ class SentenceTransformers:
         mask: Mapping[str, Any] = {}
         normalised = False
         for module in rest:
-            config = read_json(module.folder / "config.json", required=False)
+            options = read_json(module.folder / "config.json", required=False)
             if module.kind == "Dense":
-                if config.get("module_input_name", _TOKENS) != _TOKENS or normalised:
+                if options.get("module_input_name", _TOKENS) != _TOKENS or normalised:
                     raise UnsupportedCheckpointError(f"{module.folder} is a Dense that does not project token vectors.")
                 head.append(modules.read_dense(module.folder, default_activation=_TANH))
             elif module.kind == _MASK:
-                mask = config
-            elif module.kind == "Normalize" and config.get("module_input_name") == _TOKENS:
+                mask = options
+            elif module.kind == "Normalize" and options.get("module_input_name") == _TOKENS:
                 normalised = True
-            elif module.kind == "HierarchicalTokenPooling" and config.get("pool_factor", 1) <= 1:
+            elif module.kind == "HierarchicalTokenPooling" and options.get("pool_factor") in (None, 0, 1):
                 pass
             else:
                 raise UnsupportedCheckpointError(f"{modules.FILE} names {module.type}, which cannot be exported.")
@@ -74,7 +82,12 @@ class SentenceTransformers:
         knobs = read_json(knobs_path, required=False)
         expansion = knobs.get("query_expansion")
         _check_expansion(expansion, knobs_path)
-        prompts = dict(read_json(folder / CONFIG, required=False).get("prompts") or {})
+        config = read_json(folder / CONFIG, required=False)
+        check_similarity(config.get("similarity_fn_name"), CONFIG)
+        prompts = config.get("prompts") or {}
+        if not isinstance(prompts, Mapping) or not all(isinstance(text, str) for text in prompts.values()):
+            raise SettingError(f"prompts is {prompts!r} in {CONFIG}, which is not usable.")
+        prompts = dict(prompts)
         prefixes = _split_prompts(prompts, transformer.folder)
         longest = _longest(transformer.folder)
         resolution = Resolution()
@@ -82,7 +95,7 @@ class SentenceTransformers:
             {
                 **prefixes,
                 "prompts": prompts,
-                "default_prompt_name": read_json(folder / CONFIG, required=False).get("default_prompt_name"),
+                "default_prompt_name": config.get("default_prompt_name"),
                 "do_query_expansion": expansion is not None,
                 "attend_to_expansion_tokens": bool(expansion and expansion.get("attend")),
                 "query_length": expansion["length"] if expansion else knobs.get("query_length") or longest,
@@ -104,6 +117,7 @@ class SentenceTransformers:
             head=tuple(head),
             settings=settings,
             sources=resolution.sources,
+            dim=overrides.dim,
             skip_policy="drop",
             expansion_token=expansion.get("token") if expansion else None,
         )
@@ -133,7 +147,10 @@ def _split_prompts(prompts: dict[str, str], folder: Path) -> dict[str, str]:
     path = folder / "tokenizer.json"
     if not path.is_file():
         raise IncompleteCheckpointError(f"{path} is missing.")
-    tokenizer = Tokenizer.from_file(str(path))
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises plain Exception
+        raise IncompleteCheckpointError(f"{path} is not a tokenizer: {first_line(error)}") from error
     prefixes = dict.fromkeys(_ROLES.values(), "")
     added = sorted((token.content for token in tokenizer.get_added_tokens_decoder().values()), key=len, reverse=True)
     for role, setting in _ROLES.items():
@@ -152,9 +169,10 @@ def _split_prompts(prompts: dict[str, str], folder: Path) -> dict[str, str]:
 
 def _longest(folder: Path) -> int | None:
     """The length at which the tokenizer cuts when nothing else is said."""
+    # Anything but a number is left to transformers to judge.
     limits = [
         read_json(folder / "tokenizer_config.json", required=False).get("model_max_length"),
         read_json(folder / "config.json").get("max_position_embeddings"),
     ]
-    known = [int(limit) for limit in limits if limit and limit < 1 << 30]
+    known = [int(limit) for limit in limits if isinstance(limit, int | float) and 0 < limit < 1 << 30]
     return min(known) if known else None

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from safetensors import safe_open
-
-from latelite_export.checkpoint import Checkpoint, DenseLayer, Overrides, Resolution, read_json, weights_file
+from latelite_export import tensors
+from latelite_export.architectures import STANFORD
+from latelite_export.checkpoint import Checkpoint, DenseLayer, Overrides, Resolution, check_similarity, read_json
 from latelite_export.errors import IncompleteCheckpointError
 
-ARCHITECTURE = "HF_ColBERT"
 METADATA = "artifact.metadata"
 _PREFIXES = ("[unused0]", "[unused1]")
 _HEAD = "linear.weight"
@@ -29,12 +26,12 @@ class Stanford:
     """Reader of Stanford's layout."""
 
     name = "stanford"
-    evidence = f"config.json with architecture {ARCHITECTURE}"
+    evidence = f"config.json with architecture {STANFORD}"
 
     def matches(self, folder: Path) -> bool:
         """Whether the configuration names Stanford's class."""
-        architectures = read_json(folder / "config.json", required=False).get("architectures") or [None]
-        return bool(architectures[0] == ARCHITECTURE)
+        named = read_json(folder / "config.json", required=False).get("architectures")
+        return isinstance(named, list) and named[:1] == [STANFORD]
 
     def read(self, folder: Path, checkpoint_id: str, revision: str | None, overrides: Overrides) -> Checkpoint:
         """Resolve the settings.
@@ -43,8 +40,8 @@ class Stanford:
             IncompleteCheckpointError: the weights lack the projection, or are missing.
         """
         metadata = read_json(folder / METADATA, required=False)
-        weights = weights_file(folder)
-        outputs, inputs = _head_shape(weights)
+        check_similarity(metadata.get("similarity"), METADATA)
+        outputs, inputs = _head_shape(folder)
         resolution = Resolution()
         settings = resolution.settings(
             {ours: metadata.get(theirs) for ours, theirs in _NAMES.items()},
@@ -60,23 +57,18 @@ class Stanford:
             layout=self.name,
             backbone=folder,
             tokenizer=folder,
-            head=(DenseLayer(inputs, outputs, False, "torch.nn.modules.linear.Identity", False, weights),),
+            head=(DenseLayer(inputs, outputs, False, "torch.nn.modules.linear.Identity", False, folder),),
+            head_tensors=(_HEAD,),
+            dim=overrides.dim,
             settings=settings,
             sources=resolution.sources,
             skip_policy="unk",
         )
 
 
-def _head_shape(weights: Path) -> tuple[int, int]:
+def _head_shape(folder: Path) -> tuple[int, int]:
     """(outputs, inputs) of the projection."""
-    if weights.suffix == ".safetensors":
-        with safe_open(weights, framework="np") as file:
-            shape = tuple(file.get_slice(_HEAD).get_shape()) if _HEAD in file.keys() else None  # noqa: SIM118
-    else:
-        import torch
-
-        state: Mapping[str, Any] = torch.load(weights, map_location="cpu", weights_only=True)
-        shape = tuple(state[_HEAD].shape) if _HEAD in state else None
+    shape = tensors.shape(folder, _HEAD)
     if shape is None or len(shape) != 2:
-        raise IncompleteCheckpointError(f"{weights} lacks {_HEAD}: the projection would be freshly initialised.")
-    return int(shape[0]), int(shape[1])
+        raise IncompleteCheckpointError(f"{folder} lacks {_HEAD}: the projection would be freshly initialised.")
+    return shape[0], shape[1]

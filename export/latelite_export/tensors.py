@@ -1,0 +1,111 @@
+"""Reading the files that hold a checkpoint's weights, without running anything that is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from latelite_export.checkpoint import first_line, read_json
+from latelite_export.errors import IncompleteCheckpointError, UnsupportedCheckpointError
+
+Tensors = dict[str, torch.Tensor]
+T = TypeVar("T")
+
+_FILES = ("model.safetensors", "pytorch_model.bin")
+_INDEXES = tuple(f"{name}.index.json" for name in _FILES)
+NAMES = (_FILES[0], _INDEXES[0], _FILES[1], _INDEXES[1])
+"""In the order in which they are looked for; an index names the shards that the weights are cut into."""
+
+
+def files(folder: Path) -> tuple[Path, ...]:
+    """The files that hold the weights in ``folder``: one, or the shards that an index names.
+
+    Raises:
+        IncompleteCheckpointError: there is none, or a shard is missing.
+    """
+    for name in NAMES:
+        path = folder / name
+        if path.is_file():
+            return _shards(path) if name in _INDEXES else (path,)
+    raise IncompleteCheckpointError(
+        f"{folder} holds no weights (looked for {', '.join(NAMES)}); download the whole checkpoint."
+    )
+
+
+def size(folder: Path) -> int:
+    """Bytes of the weight files."""
+    return sum(path.stat().st_size for path in files(folder))
+
+
+def read(folder: Path) -> Tensors:
+    """All tensors in ``folder`` under the names of its files, as stored. Pickles are read as weights only.
+
+    Raises:
+        IncompleteCheckpointError: a file is missing or damaged.
+        UnsupportedCheckpointError: weights are stored as integers or in 8 bits.
+    """
+    found: Tensors = {}
+    for path in files(folder):
+        loaded = _reading(path, _load)
+        if not isinstance(loaded, dict) or not all(isinstance(v, torch.Tensor) for v in loaded.values()):
+            raise IncompleteCheckpointError(f"{path} does not hold a table of tensors.")
+        found |= {str(name): tensor for name, tensor in loaded.items()}
+    for name, tensor in found.items():
+        exact = tensor.dtype in (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+        if not exact and tensor.dim() > 1 and name.endswith("weight"):
+            raise UnsupportedCheckpointError(
+                f"{folder} holds {name} as {str(tensor.dtype).removeprefix('torch.')}: its weights are quantised; "
+                "export the original checkpoint, the exporter quantises by itself."
+            )
+    return found
+
+
+def shape(folder: Path, name: str) -> tuple[int, ...] | None:
+    """Shape of one tensor, of which a safetensors file tells without being read whole; None if it is not there."""
+    for path in files(folder):
+        if path.suffix == ".safetensors":
+            found = _reading(path, lambda p: _shape(p, name))
+        else:
+            tensor = _reading(path, _load).get(name)
+            found = None if tensor is None else tuple(tensor.shape)
+        if found is not None:
+            return found
+    return None
+
+
+def _shards(index: Path) -> tuple[Path, ...]:
+    names = read_json(index).get("weight_map")
+    if not isinstance(names, dict) or not names or not all(isinstance(name, str) for name in names.values()):
+        raise IncompleteCheckpointError(f"{index} names no shards.")
+    shards = tuple(index.parent / name for name in dict.fromkeys(names.values()))
+    suffix = Path(index.name.removesuffix(".index.json")).suffix
+    for shard in shards:
+        if shard.parent != index.parent or shard.suffix != suffix:
+            raise IncompleteCheckpointError(f"{index} names {shard.name!r}, which is not a shard beside it.")
+        if not shard.is_file():
+            raise IncompleteCheckpointError(f"{shard} is missing; download the whole checkpoint.")
+    return shards
+
+
+def _load(path: Path) -> Tensors:
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    state: Tensors = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def _shape(path: Path, name: str) -> tuple[int, ...] | None:
+    with safe_open(path, framework="np") as file:
+        return tuple(file.get_slice(name).get_shape()) if name in file.keys() else None  # noqa: SIM118
+
+
+def _reading(path: Path, read: Callable[[Path], T]) -> T:
+    try:
+        return read(path)
+    except Exception as error:  # safetensors and pickle raise classes of their own
+        raise IncompleteCheckpointError(f"the weights in {path} cannot be loaded: {first_line(error)}") from error
