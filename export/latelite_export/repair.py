@@ -21,15 +21,14 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from latelite.session import session_options
 from latelite_export.graph import input_names
 from latelite_export.quantize import Cache, Plan, Product, Scheme, products, quantize, round_weights
 from latelite_export.ranking import maxsim, overlap
 from latelite_export.reference import Sample
+from latelite_export.verify import device_session
 
 logger = logging.getLogger(__name__)
 
@@ -250,7 +249,7 @@ class _Bench:
         model = onnx.ModelProto()
         model.CopyFrom(self._model)
         model.graph.output.extend(onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, None) for n in names)
-        session = _session(model)
+        session = device_session(model)
         result: dict[str, list[Floats]] = {name: [] for name in names}
         for sample in self._samples[self._probe]:
             for name, value in zip(names, session.run(list(names), sample.feed(input_names(model))), strict=True):
@@ -305,13 +304,6 @@ def _round_activations(tokens: Floats, starts: NDArray[np.int64]) -> Floats:
 
 def _encode(model: onnx.ModelProto, samples: Sequence[Sample]) -> list[Floats]:
     """Kept token vectors of each text, every text alone on one thread: the same bytes on every run."""
-    session, inputs = _session(model), input_names(model)
+    session, inputs = device_session(model), input_names(model)
     with ThreadPoolExecutor(_WORKERS) as workers:
         return list(workers.map(lambda s: session.run(None, s.feed(inputs))[0][0][s.keep], samples))
-
-
-def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    # As on the device: products of integers are exact there, so the same plan is found on every CPU.
-    return onnxruntime.InferenceSession(
-        model.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
-    )

@@ -1,4 +1,4 @@
-"""The exporter shares with the runtime the bundle's layout and how a graph is run; only the gate imports more."""
+"""The exporter shares the bundle's layout with the runtime and nothing else, apart from the gate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import latelite_export
 
-SHARED = {"latelite.bundle", "latelite.manifest", "latelite.errors", "latelite.files", "latelite.session"}
+SHARED = {"latelite.bundle", "latelite.manifest", "latelite.errors", "latelite.files"}
 FOLDER = Path(latelite_export.__file__).parent
 
 
