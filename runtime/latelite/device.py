@@ -65,10 +65,12 @@ def record(root: Path = ROOT) -> dict[str, Any]:
     """
     cpuinfo = _cpuinfo(root)
     int8, flags = int8_flags(root), cpu_flags(root)
+    arm = platform.machine().lower() in ("aarch64", "arm64")
+    emulated = root == ROOT and arm and "flags" in cpuinfo  # this is the host's, an x86's
     return {
         "board": _board(root),
         "soc": _soc(root),
-        "cpu": _cpu(cpuinfo),
+        "cpu": None if emulated else _cpu(cpuinfo),
         "architecture": platform.machine() or None,
         "bits": 64 if sys.maxsize > 2**32 else 32,
         "cores": os.cpu_count(),
@@ -193,13 +195,11 @@ def _cpuinfo(root: Path) -> dict[str, str]:
 
 
 def _cpu(cpuinfo: Mapping[str, str]) -> str | None:
-    if name := cpuinfo.get("model name"):
-        return name
     maker, part = cpuinfo.get("CPU implementer"), cpuinfo.get("CPU part")
-    if maker and part:
+    if maker and part:  # Arm; a "model name", if there is one, says no more than "ARMv8 Processor"
         known = _ARM_PARTS.get(part.lower()) if maker.lower() == _ARM_IMPLEMENTER else None
         return known or f"implementer {maker}, part {part}"
-    return platform.processor() or None
+    return cpuinfo.get("model name") or platform.processor() or None
 
 
 def _memory_mib(root: Path, key: str) -> int | None:

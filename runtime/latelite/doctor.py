@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
+import sys
 from collections.abc import Collection
 from dataclasses import dataclass
+from importlib.metadata import packages_distributions
 from typing import Any
 
 from latelite import device
+from latelite.cpus import cpu_quota
 from latelite.manifest import Graph
 from latelite.precision import choose
 
@@ -20,6 +26,15 @@ _BAD_ONNXRUNTIME: dict[str, tuple[str, tuple[str, ...]]] = {
     # https://github.com/microsoft/onnxruntime/issues/31569
     "1.27.0": ("gives other vectors for the same text from one call to the next on Arm CPUs with SME", _ARM),
 }
+_ON_EVERY_MACHINE = {"CPUExecutionProvider", "AzureExecutionProvider"}
+_TRIAL = """
+import json
+import onnxruntime
+from latelite import maxsim_graphs
+onnxruntime.InferenceSession(maxsim_graphs.product_graph(), providers=["CPUExecutionProvider"])
+print(json.dumps([onnxruntime.__version__, onnxruntime.get_available_providers()]))
+"""
+_TRIAL_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -32,7 +47,12 @@ class Finding:
 
 
 def facts() -> dict[str, Any]:
-    """`device.record` and `device.state` of this machine, flat; values that the system does not tell are None."""
+    """`device.record` and `device.state` of this machine, flat, and how ONNX Runtime fares; None where unknown.
+
+    ``onnxruntime`` is the version that a child process loads, or None; ``onnxruntime_error`` why it does not;
+    ``onnxruntime_distributions`` under which names it is installed; ``providers`` those of that build; ``cpu_quota``
+    CPUs' worth of time that the container may use.
+    """
     machine = device.record()
     versions = machine.pop("versions")
     state = device.state()
@@ -40,9 +60,39 @@ def facts() -> dict[str, Any]:
     return {
         **{name: versions.pop(name) for name in ("latelite", "python")},
         **machine,
+        "cpu_quota": cpu_quota(),
         **versions,
+        **try_onnxruntime(),
         "state": state,
     }
+
+
+def try_onnxruntime(code: str = _TRIAL) -> dict[str, Any]:
+    """Load ONNX Runtime and a graph in a child process, so that a crash there is a finding and not the end here.
+
+    Args:
+        code: what the child runs; prints version and providers as JSON.
+    """
+    found: dict[str, Any] = {
+        "onnxruntime": None,
+        "onnxruntime_distributions": sorted(set(packages_distributions().get("onnxruntime", []))),
+        "onnxruntime_error": None,
+        "providers": None,
+    }
+    try:
+        child = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=_TRIAL_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return found | {"onnxruntime_error": str(error)}
+    if child.returncode < 0:
+        return found | {"onnxruntime_error": f"the process dies of {_signal_name(-child.returncode)}"}
+    try:
+        found["onnxruntime"], found["providers"] = json.loads(child.stdout.splitlines()[-1])
+    except (ValueError, IndexError):
+        said = child.stderr.strip().splitlines()
+        found["onnxruntime_error"] = said[-1] if said else f"the process ends with status {child.returncode}"
+    return found
 
 
 def findings(facts: dict[str, Any]) -> list[Finding]:
@@ -50,20 +100,43 @@ def findings(facts: dict[str, Any]) -> list[Finding]:
     result = []
     if facts["bits"] != 64:
         result.append(Finding("problem", "Python runs in 32 bits; ONNX Runtime needs a 64-bit system."))
-    for package in ("numpy", "onnxruntime", "tokenizers"):
+    for package in ("numpy", "tokenizers"):
         if facts[package] is None:
             result.append(Finding("problem", f"{package} is not installed; run `pip install latelite`."))
-    reason, architectures = _BAD_ONNXRUNTIME.get(facts["onnxruntime"], ("", ()))
-    if reason and (not architectures or facts["architecture"] in (None, *architectures)):
-        result.append(Finding("problem", f"onnxruntime {facts['onnxruntime']} {reason}; install another version."))
-    result += _precision(facts["int8_flags"], facts["architecture"])
+    result += _onnxruntime(facts) + _precision(facts["int8_flags"], facts["architecture"])
+    if others := set(facts.get("providers") or ()) - _ON_EVERY_MACHINE:
+        text = (
+            "graphs can run there in fp32 with ColBERT(..., providers=[...]); measure, small models may gain nothing."
+        )
+        result.append(Finding("advice", f"ONNX Runtime has {', '.join(sorted(others))}: {text}"))
+    if (quota := facts.get("cpu_quota")) is not None and quota < facts["cores"]:
+        text = f"latelite uses {facts['usable_cores']} threads unless told otherwise"
+        result.append(Finding("advice", f"The container may use {quota:g} of {facts['cores']} CPUs; {text}."))
     result += [Finding("advice", warning) for warning in device.warnings(facts["state"])]
     if facts["hnswlib"] is None:
-        result.append(
-            Finding("advice", 'hnswlib is not installed; for large collections run `pip install "latelite[hnsw]"`.')
-        )
+        text = "only indexes of the kind HNSW need it"
+        how = 'a C++ compiler and Python\'s headers (python3-dev), then `pip install "latelite[hnsw]"`'
+        result.append(Finding("advice", f"hnswlib is not installed; {text}. It is built from source: {how}."))
     if (facts["memory_mib"] or 1024) < 512:
         result.append(Finding("advice", f"{facts['memory_mib']} MiB of memory: keep to int8 and one thread."))
+    return result
+
+
+def _onnxruntime(facts: dict[str, Any]) -> list[Finding]:
+    """Whether it is there once, loads, and is of a release that works here."""
+    version, names = facts["onnxruntime"], facts.get("onnxruntime_distributions", [])
+    if version is None and not names:
+        return [Finding("problem", "onnxruntime is not installed; run `pip install latelite`.")]
+    result = []
+    if len(names) > 1:
+        text = "they overwrite each other's files; uninstall all of them and install one"
+        result.append(Finding("problem", f"ONNX Runtime is installed {len(names)} times ({', '.join(names)}): {text}."))
+    if version is None:
+        text = f"{', '.join(names)} is installed but cannot be used: {facts['onnxruntime_error']}"
+        result.append(Finding("problem", f"{text}. Install another version, or Python from another source."))
+    reason, architectures = _BAD_ONNXRUNTIME.get(version, ("", ()))
+    if reason and (not architectures or facts["architecture"] in (None, *architectures)):
+        result.append(Finding("problem", f"onnxruntime {version} {reason}; install another version."))
     return result
 
 
@@ -77,7 +150,14 @@ def _precision(flags: Collection[str] | None, architecture: str | None) -> list[
         return [Finding("ok", text)]
     if choice.precision == "int8":
         text += " Their weights are turned unsigned first, or sums would overflow; bundles made with `latelite-export"
-        text += " --scheme int8-avx2` (7-bit weights) need that not and may be faster."
+        text += " --scheme int8-avx2` (7-bit weights) do not need this and may be faster."
     else:
         text += " Measure precision int8 too if memory is short."
     return [Finding("advice", text)]
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -68,6 +68,10 @@ class InvalidVectorsError(LateliteError, ValueError):
     """Token vectors have a wrong shape, dtype, dimension, no rows, or are not finite."""
 
 
+class ProviderError(LateliteError, RuntimeError):
+    """An execution provider of ONNX Runtime was asked for and cannot be used."""
+
+
 class MissingExtraError(LateliteError, ImportError):
     """An optional dependency is not installed; the message holds the command that installs it."""
 

@@ -20,7 +20,7 @@ from latelite.maxsim import maxsim_documents
 from latelite.pooling import pool
 from latelite.precision import choose_here
 from latelite.progress import Progress
-from latelite.session import Session
+from latelite.session import Provider, Session, accelerated
 from latelite.terms import Analyzer
 from latelite.tokenization import Tokenization
 
@@ -40,9 +40,13 @@ class ColBERT:
             `latelite.precision.choose`.
         threads: worker threads for encoding lists of texts, one text each at a time, or all of them on one long text
             when there is no other; default: all usable CPUs. The vectors do not depend on it.
+        providers: execution providers of ONNX Runtime that run the graph, e.g. ``["CUDAExecutionProvider"]``; None for
+            the CPU. Any but the CPU's runs the fp32 graph: int8 operators are the CPU's.
 
     Raises:
         BundleError: the folder is no bundle, is damaged, or lacks the precision, or no model is installed.
+        ValueError: a provider is not part of the installed ONNX Runtime, or is asked to run int8.
+        ProviderError: a provider cannot be set up, so that everything would run on the CPU.
     """
 
     def __init__(
@@ -51,11 +55,19 @@ class ColBERT:
         *,
         precision: Precision | None = None,
         threads: int | None = None,
+        providers: Sequence[Provider] | None = None,
     ) -> None:
         if precision not in (None, *PRECISIONS):
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)} or None, not {precision!r}.")
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, not {threads}.")
+        if accelerated(providers):
+            if precision == "int8":
+                raise ValueError(
+                    "int8 graphs run on the CPU only, other providers would hand every product back to it; leave out "
+                    'precision, or ask for precision="fp32".'
+                )
+            precision = "fp32"
         self.bundle = Bundle(default_model.resolve(model_name_or_path, precision=precision))
         if precision is None:
             choice = choose_here(self.manifest.graphs)
@@ -64,7 +76,9 @@ class ColBERT:
         self.precision: Precision = precision
         self.threads = threads or usable_cpus()
         self._tokenization = Tokenization(self.bundle.tokenizer_path, self.manifest)
-        self._session = Session(self.bundle.graph_path(precision), self.manifest, threads=self.threads)
+        self._session = Session(
+            self.bundle.graph_path(precision), self.manifest, threads=self.threads, providers=providers
+        )
 
     @property
     def manifest(self) -> Manifest:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from latelite.cpus import int8_saturates_here
-from latelite.errors import BundleCorruptError
+from latelite.errors import BundleCorruptError, ProviderError
 from latelite.manifest import Manifest
 from latelite.tokenization import Tokens
+
+Provider = str | tuple[str, Mapping[str, Any]]
+"""An execution provider of ONNX Runtime, by name or with its options, as ``InferenceSession`` takes them."""
+
+CPU = "CPUExecutionProvider"
 
 _LONG = 512
 """Tokens of a text after which the memory that it took is given back; doing so costs a few allocations next time."""
@@ -20,6 +27,34 @@ _LONG = 512
 _SHARED = 256
 """Tokens from which a text that is encoded by itself is worth several threads. Two instead of one: 1.86 -> 2.23 ms for
 32 tokens, 6.8 -> 6.3 for 128, 11.7 -> 9.5 for 180, 23.5 -> 16.2 for 300, 50 -> 29 for 512, 606 -> 300 for 2048."""
+
+
+def checked_providers(providers: Sequence[Provider]) -> list[Provider]:
+    """The providers as ONNX Runtime should get them, with the CPU's last, which takes what the others cannot.
+
+    Raises:
+        ValueError: none is named, or one is not part of the installed ONNX Runtime, which would be left out silently.
+    """
+    if isinstance(providers, str) or not providers:
+        raise ValueError(f"providers must be a list of names like [{CPU!r}], not {providers!r}.")
+    there = onnxruntime.get_available_providers()
+    for name in map(provider_name, providers):
+        if name not in there:
+            raise ValueError(
+                f"ONNX Runtime {onnxruntime.__version__} has no {name} here, only {', '.join(there)}; install the "
+                "onnxruntime distribution that brings it (for a Jetson, the wheel of its JetPack release)."
+            )
+    return [*providers, *([] if CPU in map(provider_name, providers) else [CPU])]
+
+
+def provider_name(provider: Provider) -> str:
+    """Name of a provider that may come with options."""
+    return provider if isinstance(provider, str) else provider[0]
+
+
+def accelerated(providers: Sequence[Provider] | None) -> bool:
+    """Whether anything but the CPU is to run the graph."""
+    return providers is not None and any(provider_name(provider) != CPU for provider in providers)
 
 
 def session_options(threads: int = 1) -> onnxruntime.SessionOptions:
@@ -44,7 +79,7 @@ def session_options(threads: int = 1) -> onnxruntime.SessionOptions:
 
 
 class Session:
-    """Runs one graph on the CPU, one text at a time.
+    """Runs one graph, one text at a time; on the CPU unless told otherwise.
 
     A text is never batched with others: dynamic quantisation takes one activation scale per tensor, so an int8 text's
     vectors would depend on its batch mates and on padding. Alone, the same text always gives the same bytes.
@@ -58,11 +93,15 @@ class Session:
         path: the ONNX file.
         manifest: of its bundle.
         threads: for a long text that is encoded by itself.
+        providers: execution providers of ONNX Runtime, see `checked_providers`; None for the CPU.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, *, threads: int = 1) -> None:
+    def __init__(
+        self, path: Path, manifest: Manifest, *, threads: int = 1, providers: Sequence[Provider] | None = None
+    ) -> None:
         self._path = path
-        self._threads = threads
+        self._providers = [CPU] if providers is None else checked_providers(providers)
+        self._threads = 1 if accelerated(self._providers) else threads
         self._session = self._load(1)
         self._sharing: onnxruntime.InferenceSession | None = None
         self._lock = Lock()
@@ -106,10 +145,17 @@ class Session:
 
     def _load(self, threads: int) -> onnxruntime.InferenceSession:
         try:
-            return onnxruntime.InferenceSession(
-                str(self._path), sess_options=session_options(threads), providers=["CPUExecutionProvider"]
+            session = onnxruntime.InferenceSession(
+                str(self._path), sess_options=session_options(threads), providers=self._providers
             )
         except Exception as error:
             raise BundleCorruptError(
                 f"ONNX Runtime {onnxruntime.__version__} cannot load {self._path}: {error}"
             ) from error
+        first = provider_name(self._providers[0])
+        if first not in session.get_providers():
+            raise ProviderError(
+                f"{first} could not be set up, ONNX Runtime would run everything on the CPU; check that its driver and "
+                "libraries are installed, or leave providers out."
+            )
+        return session

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+import onnxruntime
 import pytest
 
 from latelite import doctor
@@ -49,6 +51,19 @@ def test_a_healthy_machine_gets_no_advice() -> None:
         ({"state": {**HEALTHY["state"], "governors": ["ondemand"]}}, "advice", "ondemand"),
         ({"hnswlib": None}, "advice", "latelite[hnsw]"),
         ({"memory_mib": 400}, "advice", "400 MiB"),
+        ({"hnswlib": None}, "advice", "C++ compiler"),
+        ({"onnxruntime_distributions": ["onnxruntime", "onnxruntime-gpu"]}, "problem", "overwrite each other"),
+        (
+            {
+                "onnxruntime": None,
+                "onnxruntime_distributions": ["onnxruntime"],
+                "onnxruntime_error": "the process dies of SIGSEGV",
+            },
+            "problem",
+            "cannot be used: the process dies of SIGSEGV",
+        ),
+        ({"providers": ["CUDAExecutionProvider", "CPUExecutionProvider"]}, "advice", "CUDAExecutionProvider"),
+        ({"cpu_quota": 1.5, "cores": 4, "usable_cores": 2}, "advice", "1.5 of 4 CPUs; latelite uses 2 threads"),
     ],
 )
 def test_each_trouble_is_named(change: dict[str, Any], level: str, word: str) -> None:
@@ -73,3 +88,33 @@ def test_facts_of_this_machine() -> None:
     assert facts["onnxruntime"].count(".") == 2
     assert set(HEALTHY) <= set(facts)
     assert set(HEALTHY["state"]) <= set(facts["state"])
+
+
+def test_onnxruntime_is_tried_in_a_process_of_its_own() -> None:
+    found = doctor.try_onnxruntime()
+    assert found["onnxruntime"] == onnxruntime.__version__
+    assert found["providers"] == onnxruntime.get_available_providers()
+    assert found["onnxruntime_error"] is None
+    assert any(name.startswith("onnxruntime") for name in found["onnxruntime_distributions"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("import os; os.kill(os.getpid(), 11)", "the process dies of SIGSEGV"),
+        ("import os; os.kill(os.getpid(), 4)", "the process dies of SIGILL"),
+        ("raise ImportError('libcudart.so.12: cannot open')", "ImportError: libcudart.so.12: cannot open"),
+        ("import sys; sys.exit(7)", "the process ends with status 7"),
+    ],
+)
+def test_a_crash_there_becomes_a_finding(code: str, error: str) -> None:
+    found = doctor.try_onnxruntime(code)
+    assert found["onnxruntime"] is None
+    assert found["onnxruntime_error"] == error
+    (finding,) = (f for f in doctor.findings(HEALTHY | found) if f.level == "problem")
+    assert error in finding.text
+
+
+def test_an_installation_under_another_name_is_none_to_complain_about() -> None:
+    assert levels(onnxruntime_distributions=["onnxruntime-gpu"]) == ["ok"]

@@ -159,14 +159,14 @@ class TestBundles:
     def test_missing_file(self, copy: Path, name: str) -> None:
         (copy / name).unlink()
         with pytest.raises(BundleNotFoundError, match=name):
-            ColBERT(copy)
+            ColBERT(copy, precision="int8")
 
     @pytest.mark.parametrize("name", ["model_int8.onnx", "tokenizer.json"])
     def test_truncated_file(self, copy: Path, name: str) -> None:
         content = (copy / name).read_bytes()
         (copy / name).write_bytes(content[: len(content) // 2])
         with pytest.raises(BundleCorruptError, match=f"{name} has"):
-            ColBERT(copy)
+            ColBERT(copy, precision="int8")
 
     @pytest.mark.parametrize("name", ["model_int8.onnx", "tokenizer.json"])
     def test_flipped_byte(self, copy: Path, name: str) -> None:
@@ -174,7 +174,7 @@ class TestBundles:
         content[len(content) // 2] ^= 1
         (copy / name).write_bytes(content)
         with pytest.raises(BundleCorruptError, match=f"{name} does not match"):
-            ColBERT(copy)
+            ColBERT(copy, precision="int8")
 
     def test_manifest_that_is_cut(self, copy: Path) -> None:
         text = (copy / "manifest.json").read_text()
