@@ -24,6 +24,8 @@ from latelite.errors import IndexCorruptError
 
 K1 = 1.2
 B = 0.75
+_COMMON = 0.25
+_SOME = 32
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -151,7 +153,8 @@ class BM25:
         terms, counts = np.unique(query_terms, return_counts=True)
         if not len(terms):
             return scores
-        weights = counts * self._idf(terms)
+        found = self._document_frequencies(terms)
+        weights = counts * np.log1p((self._documents - found + 0.5) / (found + 0.5))
         for term, weight in zip(terms.tolist(), (weights / weights.sum()).astype(np.float32), strict=True):
             for (postings, _), norms, score in zip(self._parts, self._norms, scores, strict=True):
                 start, stop = int(postings.offsets[term]), int(postings.offsets[term + 1])
@@ -161,8 +164,15 @@ class BM25:
                 np.add.at(score, documents, weight * frequencies / (frequencies + norms.take(documents)))
         return scores
 
-    def _idf(self, terms: Ids) -> NDArray[np.float64]:
-        """(terms,) inverse document frequencies."""
+    def are_common(self, terms: Ids) -> Mask:
+        """(terms,) True for terms that more than a quarter of the documents have, where there are some documents."""
+        if self._documents < _SOME:
+            return np.zeros(len(terms), np.bool_)
+        common: Mask = self._document_frequencies(terms) > _COMMON * self._documents
+        return common
+
+    def _document_frequencies(self, terms: Ids) -> Ints:
+        """(terms,) live documents that have each term."""
         found = np.zeros(len(terms), np.int64)
         for postings, live in self._parts:
             starts, stops = postings.offsets[terms], postings.offsets[terms + 1]
@@ -171,8 +181,7 @@ class BM25:
             else:
                 for number, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
                     found[number] += int(np.count_nonzero(live[postings.documents[start:stop]]))
-        idf: NDArray[np.float64] = np.log1p((self._documents - found + 0.5) / (found + 0.5))
-        return idf
+        return found
 
 
 def best(scores: Sequence[Floats], allowed: Sequence[Mask | None], n: int) -> list[Ints]:

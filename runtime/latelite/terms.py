@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from latelite.alignment import aligned, as_written, well_formed
 from latelite.manifest import TokenIds
 
 _CHUNK = 1 << 16
 """Characters that are tokenized at once: the tokenizer takes some 200 bytes for each of its tokens."""
 _UNKNOWN_ID = re.compile(r'"unk_id"\s*:\s*(\d+)')
-_CHARACTERS = re.compile("[\ud800-\udbff][\udc00-\udfff]|.", re.DOTALL)
 _LAST_SPACE = re.compile(r"\s\S*\Z")
 
 
@@ -64,7 +64,9 @@ class Analyzer:
 
     def ids(self, text: str) -> NDArray[np.int32]:
         """(terms,) ids of a text's terms, in order and with repeats."""
-        found = [np.array(self._ids(self._with_lead(_folded(chunk)[0])), np.int32) for _, chunk in _chunks(text)]
+        found = [
+            np.array(self._ids(self._with_lead(well_formed(chunk).casefold())), np.int32) for _, chunk in _chunks(text)
+        ]
         ids = np.concatenate(found) if found else np.empty(0, np.int32)
         kept: NDArray[np.int32] = ids[self._is_term[ids]]
         return kept
@@ -73,12 +75,12 @@ class Analyzer:
         """The terms of a text with their places in it."""
         ids, spans = [np.empty(0, np.int32)], [np.empty((0, 2), np.int64)]
         for start, chunk in _chunks(text):
-            folded, source = _folded(chunk)
+            folded, source = aligned(chunk, str.casefold)
             led = self._with_lead(folded)
             encoding = self._tokenizer.encode(led, add_special_tokens=False)
             offsets = np.array(encoding.offsets, np.int64).reshape(-1, 2) - (len(led) - len(folded))
             ids.append(np.array(encoding.ids, np.int32))
-            spans.append(start + _as_written(np.maximum(offsets, 0), source))
+            spans.append(start + as_written(offsets, source))
         all_ids = np.concatenate(ids)
         kept = self._is_term[all_ids]
         return Terms(all_ids[kept], np.concatenate(spans)[kept])
@@ -111,34 +113,3 @@ def _chunks(text: str) -> Iterator[tuple[int, str]]:
             stop = space.start()
         yield start, text[start:stop]
         start = stop
-
-
-def _folded(text: str) -> tuple[str, NDArray[np.int64]]:
-    """The case-folded text, and of each of its characters the span in ``text`` that it comes from.
-
-    Case-folding may lengthen a text ("ß" becomes "ss"). Surrogate pairs are joined and lone surrogates replaced, as
-    in `latelite.tokenization`, since the tokenizer takes UTF-8 only.
-
-    Returns:
-        The text, and (characters, 2) int64.
-    """
-    try:
-        text.encode("utf-8")
-        characters, starts = text, np.arange(len(text) + 1)
-    except UnicodeEncodeError:
-        parts = [match[0] for match in _CHARACTERS.finditer(text)]
-        starts = np.cumsum([0, *map(len, parts)])
-        characters = "".join(part.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for part in parts)
-    folded = characters.casefold()
-    source = np.stack([starts[:-1], starts[1:]], axis=1)
-    if len(folded) != len(characters):  # no character folds to nothing, so equal lengths mean one for one
-        source = np.repeat(source, [len(character.casefold()) for character in characters], axis=0)
-    return folded, source
-
-
-def _as_written(offsets: NDArray[np.int64], source: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(terms, 2) spans of the folded text as spans of the text that it was folded from."""
-    if not len(source):
-        return np.zeros_like(offsets)
-    first, last = np.minimum(offsets[:, 0], len(source) - 1), np.clip(offsets[:, 1] - 1, 0, len(source) - 1)
-    return np.stack([source[first, 0], source[np.maximum(first, last), 1]], axis=1)

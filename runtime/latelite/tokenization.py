@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
+from latelite.alignment import Ints, aligned, as_written, well_formed
 from latelite.manifest import Manifest
+
+_CHARACTERS_A_TOKEN = 32
+_MARGIN = 64
+_LAST_SPACE = re.compile(r"\s\S*\Z")
 
 
 @dataclass(frozen=True)
@@ -55,28 +61,52 @@ class Tokenization:
         ids = self._encode(text, self._settings.document_length, self._ids.document_prefix)
         return Tokens(ids, np.ones(len(ids), dtype=np.int64), ~np.isin(ids, self._skiplist))
 
+    def query_spans(self, text: str, prompt: str = "") -> Ints:
+        """Where the tokens of ``query(prompt + text)`` stand in ``text``: (tokens, 2) code points, first and one past
+        the last; (-1, -1) for tokens that are no part of it: special, prefix, prompt and expansion tokens."""
+        settings = self._settings
+        spans = self._spans(text, prompt, settings.query_length, self._ids.query_prefix)
+        missing = settings.query_length - len(spans) if settings.do_query_expansion else 0
+        return np.concatenate([spans, np.full((missing, 2), -1)])
+
+    def document_spans(self, text: str, prompt: str = "") -> Ints:
+        """Where the kept tokens of ``document(prompt + text)`` stand in ``text``, as `query_spans`."""
+        spans = self._spans(text, prompt, self._settings.document_length, self._ids.document_prefix)
+        return spans[self.document(prompt + text).keep]
+
+    def _spans(self, text: str, prompt: str, length: int, prefix: int | None) -> Ints:
+        whole = prompt + text
+        changed, source = aligned(whole, str.lower if self._settings.do_lower_case else None)
+        lead = len(changed) - len(changed.lstrip()) if self._settings.strip else 0
+        encoding = self._encoding(whole, length, prefix)
+        spans = as_written(np.array(encoding.offsets, np.int64).reshape(-1, 2) + lead, source) - len(prompt)
+        outside = np.array(encoding.special_tokens_mask, np.bool_) | (spans[:, 0] < 0)
+        spans[outside] = -1
+        return spans if prefix is None else np.insert(spans, min(1, len(spans)), -1, axis=0)
+
     def _encode(self, text: str, length: int, prefix: int | None) -> NDArray[np.int64]:
-        text = _well_formed(text)
+        ids = np.array(self._encoding(text, length, prefix).ids, dtype=np.int64)
+        return ids if prefix is None else np.insert(ids, min(1, len(ids)), prefix)
+
+    def _encoding(self, text: str, length: int, prefix: int | None) -> Encoding:
+        text = well_formed(text)
         if self._settings.strip:
             text = text.strip()
         if self._settings.do_lower_case:
             text = text.lower()
         # Cut before the special tokens are added, so that the closing one survives.
         room = length - self._special - (prefix is not None)
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        encoding = self._beginning(text, room)
         encoding.truncate(room)
-        ids = np.array(self._tokenizer.post_process(encoding).ids, dtype=np.int64)
-        return ids if prefix is None else np.insert(ids, 1, prefix)
+        return self._tokenizer.post_process(encoding)
 
-
-def _well_formed(text: str) -> str:
-    """Join surrogate pairs and replace unpaired surrogates by U+FFFD.
-
-    Python strings may hold surrogates (file names decoded with ``surrogateescape``, JSON cut in the middle of an
-    emoji); the tokenizer takes UTF-8 only and would raise on them.
-    """
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
+    def _beginning(self, text: str, room: int) -> Encoding:
+        """The tokens of a text, of a long one at least ``room`` of them: each takes the tokenizer 200 bytes."""
+        stop = _CHARACTERS_A_TOKEN * max(room, _MARGIN)
+        while stop < len(text):
+            space = _LAST_SPACE.search(text, stop // 2, stop)
+            encoding = self._tokenizer.encode(text[: space.start() if space else stop], add_special_tokens=False)
+            if len(encoding) >= room + _MARGIN:  # what follows changes the last few tokens at most
+                return encoding
+            stop *= 4
+        return self._tokenizer.encode(text, add_special_tokens=False)

@@ -1,0 +1,283 @@
+"""Why a document was found: which of its parts match which words of the query.
+
+Late interaction scores each token of the query by the one token of the document that is nearest to it, and BM25 scores
+the pieces that both have. Both are known without encoding the document again: its vectors are stored, and the
+tokenizer says where each token stands.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latelite.terms import Terms
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+_MOST = 0.5
+"""Of a word's characters: what has no more in common than that is not shown as the same word."""
+_TELLING = 4
+"""Characters that are shown as a part of any longer word, as in compounds; fewer must be most of it."""
+_OCCURRENCES = 8
+"""Places at most that one word of the query is shown at for being the same word."""
+_JOINER = "\u200d"
+# Scripts that are written without spaces, where the word around a token is a guess: Thai to Lao, Burmese, Khmer, kana,
+# Han.
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+_RUN = re.compile(r"\S+")
+
+
+@dataclass(frozen=True)
+class Match:
+    """A part of a document's text that matches a word of the query."""
+
+    query: str
+    """The word as it stands in the query."""
+    start: int
+    """First code point in the text."""
+    end: int
+    """One past the last code point."""
+    score: float
+    """Cosine of the nearest pair of their token vectors. Behind what the encoder has read, the share of the word's
+    characters that is there: 1 for the same word."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A query as the explanation needs it."""
+
+    text: str
+    vectors: Floats
+    """(query tokens, dim)"""
+    spans: Ints
+    """(query tokens, 2) code points of ``text``; -1 for tokens that are no part of it."""
+    terms: Terms
+    common: NDArray[np.bool_]
+    """(terms,) True for terms that so many documents have that they explain nothing."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A document as the explanation needs it."""
+
+    text: str
+    vectors: Floats
+    """(vectors, dim) as stored"""
+    spans: Ints
+    """(tokens, 2) of the tokens that were encoded and kept; -1 for special tokens."""
+    clusters: Ints
+    """(tokens,) the vector that stands for each token: 0, 1, ... without pooling."""
+    terms: Terms
+
+
+def explain(question: Question, answer: Answer) -> list[Match]:
+    """The parts of a document that match, in the order of the text.
+
+    For each word of the query: where the tokens nearest to its tokens stand, and where the document has the same
+    pieces, widened to whole words. What matches two words of the query is there for both.
+    """
+    words = _words(question)
+    best: dict[tuple[int, int, int], float] = {}
+    _semantic(question, answer, words, best)
+    _lexical(question, answer, words, best)
+    matches = [
+        Match(_stripped(question.text[slice(*words[word])]), start, end, round(float(min(score, 1.0)), 6))
+        for (word, start, end), score in best.items()
+    ]
+    return sorted(matches, key=lambda match: (match.start, match.end, -match.score, match.query))
+
+
+def best_snippet(text: str, matches: Sequence[Match], length: int = 160) -> tuple[int, int]:
+    """The part of a text, at most ``length`` code points, that the most and best matches lie in; begins with a word.
+
+    Each word of the query counts once, with its best score. Without matches, the beginning.
+    """
+    if len(text) <= length:
+        return 0, len(text)
+    starts = sorted({match.start for match in matches if match.end - match.start <= length})
+    chosen, highest = 0, 0.0
+    for start in starts:
+        words: dict[str, float] = {}
+        for match in matches:
+            if start <= match.start and match.end <= start + length:
+                words[match.query] = max(words.get(match.query, 0.0), match.score)
+        if (total := sum(words.values())) > highest:
+            chosen, highest = start, total
+    inside = [match.end for match in matches if chosen <= match.start and match.end <= chosen + length]
+    spare = length - (max(inside, default=chosen) - chosen)
+    begin = _word_start(text, max(0, min(chosen - spare // 2, len(text) - length)), chosen)
+    return begin, _word_end(text, min(len(text), begin + length), max(inside, default=begin))
+
+
+def _words(question: Question) -> list[tuple[int, int]]:
+    """Spans of the words that say something: neither punctuation nor common, unless there are no others.
+
+    Where a script has no spaces, each of the query's tokens is a word.
+    """
+    text = question.text
+    words: list[tuple[int, int]] = []
+    for run in _RUN.finditer(text):
+        if not _UNSPACED.search(run[0]):
+            words.append(run.span())
+            continue
+        inside = {(start, end) for start, end in question.spans.tolist() if run.start() <= start < end <= run.end()}
+        words += sorted(inside)
+    words = [word for word in words if not all(unicodedata.category(each)[0] == "P" for each in text[slice(*word)])]
+    owners = _owners(question.terms.spans, words)
+    common = {
+        word
+        for number, word in enumerate(words)
+        if question.common[owners == number].all() and (owners == number).any()
+    }
+    return [word for word in words if word not in common] or words
+
+
+def _semantic(
+    question: Question, answer: Answer, words: list[tuple[int, int]], best: dict[tuple[int, int, int], float]
+) -> None:
+    """Where the tokens that MaxSim chose stand."""
+    if not len(answer.vectors):
+        return
+    owners = _owners(question.spans, words)
+    tokens = np.flatnonzero(owners >= 0)
+    cosines = _normalised(question.vectors[tokens]) @ _normalised(answer.vectors).T
+    places: dict[tuple[int, int], list[float]] = {}
+    for token, row in zip(tokens.tolist(), cosines, strict=True):
+        nearest = int(row.argmax())
+        for member in np.flatnonzero(answer.clusters == nearest).tolist():
+            start, end = answer.spans[member].tolist()
+            if span := _widened(answer.text, start, end):
+                places.setdefault((int(owners[token]), *span), []).append(float(row[nearest]))  # type: ignore[arg-type]
+    for (word, start, end), scores in places.items():  # type: ignore[misc]
+        best[word, start, end] = max(scores)
+
+
+def _lexical(
+    question: Question, answer: Answer, words: list[tuple[int, int]], best: dict[tuple[int, int, int], float]
+) -> None:
+    """Where the document has the pieces of a word, most of them side by side."""
+    ids, spans = answer.terms.ids, answer.terms.spans
+    read = int(answer.spans[:, 1].max(initial=0))
+    owners = _owners(question.terms.spans, words)
+    for word in range(len(words)):
+        pieces = dict(
+            zip(question.terms.ids[owners == word].tolist(), question.terms.spans[owners == word], strict=True)
+        )
+        lengths = {term: int(end - start) for term, (start, end) in pieces.items()}
+        places = np.flatnonzero(np.isin(ids, list(pieces)))
+        apart = (np.diff(places) > 1) | (spans[places[1:], 0] != spans[places[:-1], 1])
+        shown = 0
+        for run in np.split(places, np.flatnonzero(apart) + 1) if len(places) else []:
+            share = sum(lengths[term] for term in set(ids[run].tolist())) / max(sum(lengths.values()), 1)
+            span = _widened(answer.text, int(spans[run[0], 0]), int(spans[run[-1], 1]))
+            if share <= _MOST or span is None or (word, *span) in best:
+                continue
+            there = int(spans[run[-1], 1] - spans[run[0], 0])
+            if there < _TELLING and there <= _MOST * (span[1] - span[0]):
+                continue  # "ab" of "abroad"
+            best[(word, *span)] = share if span[0] >= read else _cosine(question, answer, words[word], span)
+            shown += 1
+            if shown == _OCCURRENCES:
+                break
+
+
+def _cosine(question: Question, answer: Answer, word: tuple[int, int], span: tuple[int, int]) -> float:
+    """Of the nearest pair of tokens of a word and of a part of the document."""
+    asked = question.vectors[_overlapping(question.spans, word)]
+    found = answer.vectors[np.unique(answer.clusters[_overlapping(answer.spans, span)])]
+    if not len(asked) or not len(found):  # tokens of the skiplist have no vectors
+        return 1.0
+    return float((_normalised(asked) @ _normalised(found).T).max())
+
+
+def _overlapping(spans: Ints, span: tuple[int, int]) -> NDArray[np.bool_]:
+    inside: NDArray[np.bool_] = (spans[:, 0] < span[1]) & (spans[:, 1] > span[0]) & (spans[:, 0] >= 0)
+    return inside
+
+
+def _owners(spans: Ints, words: list[tuple[int, int]]) -> Ints:
+    """(tokens,) which word each token belongs to: the one that its last character is in; -1 for none."""
+    if not words:
+        return np.full(len(spans), -1)
+    starts = np.array([start for start, _ in words])
+    ends = np.array([end for _, end in words])
+    place = np.searchsorted(starts, spans[:, 1] - 1, side="right") - 1
+    outside = (spans[:, 0] < 0) | (place < 0) | (spans[:, 0] >= ends[place])
+    return np.where(outside, -1, place)
+
+
+def _widened(text: str, start: int, end: int) -> tuple[int, int] | None:
+    """A span without white space at its ends, and to the ends of the word that it is in; None if nothing is left."""
+    if start < 0:
+        return None
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    if start == end:
+        return None
+    while start > 0 and _holds_together(text[start - 1], text[start]):
+        start -= 1
+    while end < len(text) and _holds_together(text[end - 1], text[end]):
+        end += 1
+    return start, end
+
+
+def _holds_together(one: str, other: str) -> bool:
+    """Whether two neighbouring characters belong to one word, or to one character as people see it."""
+    if _is_mark(other) or _JOINER in (one, other):
+        return True
+    return _is_letter(one) and _is_letter(other)
+
+
+@lru_cache(maxsize=4096)
+def _is_mark(character: str) -> bool:
+    """A combining mark, a variation selector, a skin tone: part of the character before."""
+    return unicodedata.category(character)[0] == "M" or "\U0001f3fb" <= character <= "\U0001f3ff"
+
+
+@lru_cache(maxsize=4096)
+def _is_letter(character: str) -> bool:
+    if _UNSPACED.match(character):
+        return False
+    return character.isalnum() or character == "_" or _is_mark(character)
+
+
+def _stripped(word: str) -> str:
+    """A word of the query without the punctuation around it, unless there is nothing else."""
+    inner = word.strip("!\"'(),.:;?[]{}¿¡«»„“”‚‘’…。、？！：；（）「」")
+    return inner or word
+
+
+def _normalised(vectors: Floats) -> Floats:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    normalised: Floats = vectors / np.maximum(lengths, np.float32(1e-12))
+    return normalised
+
+
+def _word_start(text: str, position: int, latest: int) -> int:
+    """The first beginning of a word from ``position`` on, or ``position`` when there is none before ``latest``."""
+    if position == 0 or text[position - 1].isspace():
+        return position
+    found = re.compile(r"\s+(?=\S)").search(text, position, min(len(text), latest + 1))
+    return found.end() if found and found.end() <= latest else position
+
+
+def _word_end(text: str, position: int, earliest: int) -> int:
+    """The last end of a word up to ``position``, or ``position`` when there is none behind ``earliest``."""
+    if position >= len(text) or text[position].isspace():
+        return position
+    while position > earliest and not text[position - 1].isspace():
+        position -= 1
+    while position > earliest and text[position - 1].isspace():
+        position -= 1
+    return position
