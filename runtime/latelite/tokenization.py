@@ -79,16 +79,22 @@ class Tokenization:
         changed, source = aligned(whole, str.lower if self._settings.do_lower_case else None)
         lead = len(changed) - len(changed.lstrip()) if self._settings.strip else 0
         encoding = self._encoding(whole, length, prefix)
-        spans = as_written(np.array(encoding.offsets, np.int64).reshape(-1, 2) + lead, source) - len(prompt)
-        outside = np.array(encoding.special_tokens_mask, np.bool_) | (spans[:, 0] < 0)
-        spans[outside] = -1
+        # Byte-level tokenizers trim offsets each time they are post-processed: take them from before.
+        offsets = np.array(encoding.offsets, np.int64).reshape(-1, 2) + lead
+        inside = as_written(offsets, source) - len(prompt)
+        inside[inside[:, 0] < 0] = -1
+        special = np.array(self._tokenizer.post_process(encoding).special_tokens_mask, np.bool_)
+        spans = np.full((len(special), 2), -1)
+        spans[~special] = inside
         return spans if prefix is None else np.insert(spans, min(1, len(spans)), -1, axis=0)
 
     def _encode(self, text: str, length: int, prefix: int | None) -> NDArray[np.int64]:
-        ids = np.array(self._encoding(text, length, prefix).ids, dtype=np.int64)
+        encoding = self._tokenizer.post_process(self._encoding(text, length, prefix))
+        ids = np.array(encoding.ids, dtype=np.int64)
         return ids if prefix is None else np.insert(ids, min(1, len(ids)), prefix)
 
     def _encoding(self, text: str, length: int, prefix: int | None) -> Encoding:
+        """The tokens of a text without those that the tokenizer puts around it."""
         text = well_formed(text)
         if self._settings.strip:
             text = text.strip()
@@ -98,7 +104,7 @@ class Tokenization:
         room = length - self._special - (prefix is not None)
         encoding = self._beginning(text, room)
         encoding.truncate(room)
-        return self._tokenizer.post_process(encoding)
+        return encoding
 
     def _beginning(self, text: str, room: int) -> Encoding:
         """The tokens of a text, of a long one at least ``room`` of them: each takes the tokenizer 200 bytes."""
