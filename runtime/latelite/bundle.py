@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from latelite.errors import BundleCorruptError, BundleError, BundleNotFoundError
 from latelite.files import sha256
-from latelite.manifest import TOKENIZER_NAME, Graph, Manifest, Precision
+from latelite.manifest import MANIFEST_NAME, TOKENIZER_NAME, Graph, Manifest, Precision
 
 
 class Bundle:
@@ -47,6 +48,14 @@ class Bundle:
             BundleCorruptError: a file has another size or checksum.
         """
         return [self._checked(name) for name in self.manifest.files]
+
+    def copy(self, folder: Path) -> None:
+        """Copy the checked files into a folder; files of the same names there are replaced, the manifest last."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for source in [*self.verify(), self.folder / MANIFEST_NAME]:
+            target = folder / source.name
+            if not (target.exists() and source.samefile(target)):
+                shutil.copyfile(source, target)
 
     def _checked(self, name: str) -> Path:
         entry = self.manifest.files.get(name)

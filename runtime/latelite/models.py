@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,8 @@ from latelite.precision import choose_here
 from latelite.progress import Progress
 from latelite.session import Provider, Session, accelerated
 from latelite.terms import Analyzer
-from latelite.tokenization import Tokenization
+from latelite.tokenization import Tokenization, with_settings
+from latelite.workers import map_longest_first
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ Vectors = NDArray[np.float32]
 
 
 class ColBERT:
-    """A late-interaction encoder read from a bundle folder.
+    """A late-interaction encoder read from a bundle folder. One object may be used from several threads.
 
     Args:
         model_name_or_path: bundle folder written by ``latelite-export``, or name of an installed model; None takes the
@@ -42,6 +42,12 @@ class ColBERT:
             when there is no other; default: all usable CPUs. The vectors do not depend on it.
         providers: execution providers of ONNX Runtime that run the graph, e.g. ``["CUDAExecutionProvider"]``; None for
             the CPU. Any but the CPU's runs the fp32 graph: int8 operators are the CPU's.
+        query_length: tokens of a query at most, for this object; default: the bundle's.
+        document_length: tokens of a document at most, for this object; default: the bundle's.
+        do_query_expansion: whether queries are filled up to ``query_length``; default: the bundle's.
+        device, trust_remote_code, revision, local_files_only, token, cache_folder: taken for PyLate's sake and without
+            effect: a bundle is a folder, and ``providers`` says what runs it.
+        embedding_size: taken for PyLate's sake; must be the bundle's dimension.
 
     Raises:
         BundleError: the folder is no bundle, is damaged, or lacks the precision, or no model is installed.
@@ -56,6 +62,16 @@ class ColBERT:
         precision: Precision | None = None,
         threads: int | None = None,
         providers: Sequence[Provider] | None = None,
+        query_length: int | None = None,
+        document_length: int | None = None,
+        do_query_expansion: bool | None = None,
+        embedding_size: int | None = None,
+        device: Any = None,
+        trust_remote_code: bool = False,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        token: Any = None,
+        cache_folder: Any = None,
     ) -> None:
         if precision not in (None, *PRECISIONS):
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)} or None, not {precision!r}.")
@@ -75,7 +91,14 @@ class ColBERT:
             precision = choice.precision
         self.precision: Precision = precision
         self.threads = threads or usable_cpus()
-        self._tokenization = Tokenization(self.bundle.tokenizer_path, self.manifest)
+        if embedding_size not in (None, self.dim):
+            raise ValueError(f"{self.bundle.folder} gives vectors of dimension {self.dim}, not {embedding_size}.")
+        asked = {
+            "query_length": query_length,
+            "document_length": document_length,
+            "do_query_expansion": do_query_expansion,
+        }
+        self._tokenization = Tokenization(self.bundle.tokenizer_path, with_settings(self.manifest, asked))
         self._session = Session(
             self.bundle.graph_path(precision), self.manifest, threads=self.threads, providers=providers
         )
@@ -95,15 +118,77 @@ class ColBERT:
         """Turns texts into terms for lexical search."""
         return Analyzer(self.bundle.tokenizer_path, self.manifest.token_ids)
 
-    def encode(
+    @overload
+    def encode(  # type: ignore[overload-overlap]  # a str is a Sequence[str], too
         self,
-        sentences: str | Sequence[str] | Sequence[Sequence[str]],
-        *,
-        is_query: bool = True,
+        sentences: str,
         prompt_name: str | None = None,
         prompt: str | None = None,
         batch_size: int = 32,
         show_progress_bar: bool | None = None,
+        precision: str = "float32",
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        padding: bool = False,
+        device: Any = None,
+        normalize_embeddings: bool = True,
+        is_query: bool = True,
+        pool_factor: int = 1,
+        protected_tokens: int = 1,
+    ) -> Vectors: ...
+
+    @overload
+    def encode(
+        self,
+        sentences: Sequence[str],
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        precision: str = "float32",
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        padding: bool = False,
+        device: Any = None,
+        normalize_embeddings: bool = True,
+        is_query: bool = True,
+        pool_factor: int = 1,
+        protected_tokens: int = 1,
+    ) -> list[Vectors]: ...
+
+    @overload
+    def encode(
+        self,
+        sentences: Sequence[list[str] | tuple[str, ...]],
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        precision: str = "float32",
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        padding: bool = False,
+        device: Any = None,
+        normalize_embeddings: bool = True,
+        is_query: bool = True,
+        pool_factor: int = 1,
+        protected_tokens: int = 1,
+    ) -> list[list[Vectors]]: ...
+
+    def encode(
+        self,
+        sentences: str | Sequence[str] | Sequence[list[str] | tuple[str, ...]],
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        precision: str = "float32",
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        padding: bool = False,
+        device: Any = None,
+        normalize_embeddings: bool = True,
+        is_query: bool = True,
         pool_factor: int = 1,
         protected_tokens: int = 1,
     ) -> Any:
@@ -116,8 +201,11 @@ class ColBERT:
             prompt_name: name of a prompt in the bundle's settings; its text is put in front of every input. When
                 neither this nor ``prompt`` is given, the settings' default prompt applies, if there is one.
             prompt: text to put in front of every input; wins over ``prompt_name``.
-            batch_size: taken for PyLate's sake and without effect: every text runs alone, see `Session`.
             show_progress_bar: None shows it when standard error is a terminal.
+            batch_size, convert_to_numpy, convert_to_tensor, padding, device: taken for PyLate's sake, without effect:
+                every text runs alone, see `Session`, without padding, and gives a NumPy array.
+            precision: taken for PyLate's sake; "float32" is the only one. (The graph's is `ColBERT`'s.)
+            normalize_embeddings: taken for PyLate's sake; the graph normalises always.
             pool_factor: documents only: keep about ``1 / pool_factor`` of the tokens by hierarchical pooling.
             protected_tokens: leading tokens that pooling leaves alone.
 
@@ -126,11 +214,14 @@ class ColBERT:
             again); for a list, a list of such arrays in the same order; for a list of lists, a list of lists.
 
         Raises:
-            ValueError: unknown ``prompt_name``; ``batch_size`` or ``pool_factor`` below 1.
+            ValueError: unknown ``prompt_name``; ``batch_size`` or ``pool_factor`` below 1; another ``precision`` than
+                "float32", or vectors that are not normalised.
             TypeError: a text is not a string.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
+        if precision != "float32" or not normalize_embeddings:
+            raise ValueError("encode gives normalised float32 vectors; an index quantises them itself.")
         if pool_factor < 1 or protected_tokens < 0:
             raise ValueError("pool_factor must be at least 1 and protected_tokens at least 0.")
         prefix = self._prompt(prompt_name, prompt)
@@ -151,18 +242,48 @@ class ColBERT:
                 raise TypeError(f"texts must be str, not {type(text).__name__}.")
         role = "queries" if is_query else "documents"
         with Progress(f"encoding {role}", total=len(texts), enabled=show_progress_bar) as bar:
-            vectors = self._map(encode_one, texts, bar)
+            vectors = map_longest_first(encode_one, texts, self.threads, bar)
         if not any(isinstance(each, list | tuple) for each in sentences):
             return vectors
         ends = np.cumsum([len(group) for group in groups])
         return [vectors[end - len(group) : end] for group, end in zip(groups, ends, strict=True)]
 
+    @overload
+    def encode_query(  # type: ignore[overload-overlap]
+        self, sentences: str, *, prompt_name: str | None = None, show_progress_bar: bool | None = None
+    ) -> Vectors: ...
+
+    @overload
+    def encode_query(
+        self, sentences: Sequence[str], *, prompt_name: str | None = None, show_progress_bar: bool | None = None
+    ) -> list[Vectors]: ...
+
     def encode_query(
         self, sentences: str | Sequence[str], *, prompt_name: str | None = None, show_progress_bar: bool | None = None
-    ) -> Any:
+    ) -> Vectors | list[Vectors]:
         """`encode` for queries. A prompt named "query" applies by itself when the settings have one."""
         name = prompt_name or self._first_prompt("query")
         return self.encode(sentences, is_query=True, prompt_name=name, show_progress_bar=show_progress_bar)
+
+    @overload
+    def encode_document(  # type: ignore[overload-overlap]
+        self,
+        sentences: str,
+        *,
+        prompt_name: str | None = None,
+        show_progress_bar: bool | None = None,
+        pool_factor: int = 1,
+    ) -> Vectors: ...
+
+    @overload
+    def encode_document(
+        self,
+        sentences: Sequence[str],
+        *,
+        prompt_name: str | None = None,
+        show_progress_bar: bool | None = None,
+        pool_factor: int = 1,
+    ) -> list[Vectors]: ...
 
     def encode_document(
         self,
@@ -171,16 +292,31 @@ class ColBERT:
         prompt_name: str | None = None,
         show_progress_bar: bool | None = None,
         pool_factor: int = 1,
-    ) -> Any:
+    ) -> Vectors | list[Vectors]:
         """`encode` for documents. A prompt named "document", "passage" or "corpus" applies by itself."""
-        name = prompt_name or self._first_prompt("document", "passage", "corpus")
         return self.encode(
             sentences,
             is_query=False,
-            prompt_name=name,
+            prompt_name=prompt_name or self._document_prompt,
             show_progress_bar=show_progress_bar,
             pool_factor=pool_factor,
         )
+
+    def query_spans(self, text: str) -> NDArray[np.int64]:
+        """Where the tokens of `encode_query`'s vectors stand in the text: (tokens, 2) code points; -1 for others."""
+        return self._tokenization.query_spans(text, self._prompt(self._first_prompt("query"), None))
+
+    def document_spans(self, text: str) -> NDArray[np.int64]:
+        """Where the tokens of `encode_document`'s vectors (not pooled) stand in the text, as `query_spans`."""
+        return self._tokenization.document_spans(text, self._prompt(self._document_prompt, None))
+
+    def save_pretrained(self, path: str | Path) -> None:
+        """Copy the bundle to a folder, from which it can be opened; what is there of the same names is replaced.
+
+        Raises:
+            BundleError: a file of the bundle is damaged.
+        """
+        self.bundle.copy(Path(path).expanduser())
 
     def similarity(
         self, queries_embeddings: Vectors | Sequence[Vectors], documents_embeddings: Vectors | Sequence[Vectors]
@@ -211,30 +347,12 @@ class ColBERT:
             raise ValueError(f"prompt {name!r} is not in this bundle's settings; known prompts: {known}.")
         return settings.prompts[name]
 
+    @property
+    def _document_prompt(self) -> str | None:
+        return self._first_prompt("document", "passage", "corpus")
+
     def _first_prompt(self, *names: str) -> str | None:
         return next((name for name in names if name in self.manifest.settings.prompts), None)
-
-    def _map(self, encode_one: Callable[..., Vectors], texts: Sequence[str], bar: Progress) -> list[Vectors]:
-        """Encode all texts on ``self.threads`` workers, longest first so that the workers finish together.
-
-        A worker tokenizes its text itself, while the others' texts are in the encoder.
-        """
-        result: dict[int, Vectors] = {}
-        order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
-        if self.threads == 1 or len(texts) < 2:
-            for i in order:
-                result[i] = encode_one(texts[i], alone=len(texts) == 1)
-                bar.advance()
-        else:
-            workers = ThreadPoolExecutor(min(self.threads, len(texts)), thread_name_prefix="latelite-encode")
-            try:
-                for i, vectors in zip(order, workers.map(encode_one, (texts[i] for i in order)), strict=True):
-                    result[i] = vectors
-                    bar.advance()
-            finally:
-                # On an error or Ctrl-C do not encode the rest of the list first.
-                workers.shutdown(cancel_futures=True)
-        return [result[i] for i in range(len(texts))]
 
 
 def _as_list(embeddings: Vectors | Sequence[Vectors]) -> list[Vectors]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ def rerank(
     documents_ids: Sequence[Sequence[int | str]],
     queries_embeddings: Sequence[Vectors] | Vectors,
     documents_embeddings: Sequence[Sequence[Vectors]],
+    device: Any = None,
     *,
     pylate_compat: bool = False,
 ) -> list[list[RerankResult]]:
@@ -33,6 +34,7 @@ def rerank(
         documents_ids: for each query, the ids of its candidates.
         queries_embeddings: for each query, (tokens, dim) float32; a single 2-D array is one query.
         documents_embeddings: for each query, one (tokens, dim) float32 array per candidate.
+        device: taken for PyLate's sake and without effect.
         pylate_compat: PyLate pads the candidates of a query to the longest with zero vectors and does not mask them,
             so a negative maximum becomes 0 for all but the longest candidates. True reproduces these scores; the
             default scores every document by its own tokens only.
@@ -42,6 +44,7 @@ def rerank(
 
     Raises:
         ValueError: the three arguments disagree in length.
+        InvalidVectorsError: shapes do not fit, or values are not finite.
     """
     if isinstance(queries_embeddings, np.ndarray) and queries_embeddings.ndim == 2:
         queries_embeddings = [queries_embeddings]

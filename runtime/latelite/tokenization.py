@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from latelite.manifest import Manifest
 
 _CHARACTERS_A_TOKEN = 32
 _MARGIN = 64
+_SHORTEST = 4
 _LAST_SPACE = re.compile(r"\s\S*\Z")
 
 
@@ -116,3 +119,19 @@ class Tokenization:
                 return encoding
             stop *= 4
         return self._tokenizer.encode(text, add_special_tokens=False)
+
+
+def with_settings(manifest: Manifest, asked: Mapping[str, Any]) -> Manifest:
+    """The manifest with what the caller asked for in place of the export's settings.
+
+    Raises:
+        ValueError: a length is no length of this encoder.
+    """
+    changed = {name: value for name, value in asked.items() if value is not None}
+    for name in ("query_length", "document_length"):
+        if name in changed and not _SHORTEST <= changed[name] <= manifest.max_positions:
+            raise ValueError(
+                f"{name} must be at least {_SHORTEST} and at most {manifest.max_positions}, what this encoder reads, "
+                f"not {changed[name]}."
+            )
+    return replace(manifest, settings=replace(manifest.settings, **changed))

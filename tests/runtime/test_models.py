@@ -204,3 +204,47 @@ class TestBundles:
         assert len(ColBERT(copy, precision="int8").encode("x")) > 0
         with pytest.raises(BundleNotFoundError, match=r"model\.onnx"):
             ColBERT(copy, precision="fp32")
+
+
+def test_lengths_can_be_asked_for(bundle: Callable[[str], Path]) -> None:
+    text = "many words of a text " * 40
+    usual = ColBERT(bundle("bert-pylate"))
+    short = ColBERT(bundle("bert-pylate"), query_length=8, document_length=12, device="cpu")
+    assert len(short.encode(text)) == 8
+    assert len(short.encode(text, is_query=False)) <= 12 < len(usual.encode(text, is_query=False))
+    assert short.manifest == usual.manifest
+    expanded = ColBERT(bundle("bert-pylate"), query_length=16, do_query_expansion=True)
+    assert len(expanded.encode("a word")) == 16
+    with pytest.raises(ValueError, match="query_length must be at least 4 and at most"):
+        ColBERT(bundle("bert-pylate"), query_length=100_000)
+    with pytest.raises(ValueError, match="dimension"):
+        ColBERT(bundle("bert-pylate"), embedding_size=7)
+
+
+def test_a_saved_model_is_the_model(bundle: Callable[[str], Path], tmp_path: Path) -> None:
+    model = ColBERT(bundle("bert-pylate"))
+    model.save_pretrained(tmp_path / "saved")
+    model.save_pretrained(tmp_path / "saved")
+    again = ColBERT(tmp_path / "saved")
+    np.testing.assert_array_equal(again.encode("a word"), model.encode("a word"))
+    again.save_pretrained(tmp_path / "saved")  # onto itself
+    assert ColBERT(tmp_path / "saved").manifest == model.manifest
+
+
+def test_parameters_without_meaning_change_nothing(model: ColBERT) -> None:
+    plain = model.encode(["a word", "two words"])
+    same = model.encode(
+        ["a word", "two words"],
+        batch_size=1,
+        convert_to_numpy=False,
+        convert_to_tensor=True,
+        padding=True,
+        device="cuda:0",
+        normalize_embeddings=True,
+        precision="float32",
+    )
+    for one, other in zip(plain, same, strict=True):
+        np.testing.assert_array_equal(one, other)
+    for wrong in ({"normalize_embeddings": False}, {"precision": "int8"}):
+        with pytest.raises(ValueError, match="normalised float32"):
+            model.encode("a word", **wrong)  # type: ignore[call-overload]
