@@ -118,6 +118,16 @@ class ColBERT:
         """Turns texts into terms for lexical search."""
         return Analyzer(self.bundle.tokenizer_path, self.manifest.token_ids)
 
+    @property
+    def document_room(self) -> int:
+        """Tokens of a document's text that are read; special tokens, prefix and prompt are counted off."""
+        prompt = self._prompt(self._document_prompt, None)
+        return self._tokenization.document_room - (self._tokenization.counts([prompt])[0] if prompt else 0)
+
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, uncut and without special tokens: what fits `document_room` is encoded whole."""
+        return self._tokenization.counts(texts)
+
     @overload
     def encode(  # type: ignore[overload-overlap]  # a str is a Sequence[str], too
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,17 @@ class Tokenization:
         ids = self._encode(text, self._settings.document_length, self._ids.document_prefix)
         return Tokens(ids, np.ones(len(ids), dtype=np.int64), ~np.isin(ids, self._skiplist))
 
+    @property
+    def document_room(self) -> int:
+        """Tokens of a document's text that the encoder reads; the special tokens and the prefix take the others."""
+        prefix = self._ids.document_prefix is not None
+        return int(self._settings.document_length - self._special - prefix)
+
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, uncut and without special tokens and prefix."""
+        prepared = [self._prepared(text) for text in texts]
+        return [len(encoding) for encoding in self._tokenizer.encode_batch_fast(prepared, add_special_tokens=False)]
+
     def query_spans(self, text: str, prompt: str = "") -> Ints:
         """Where the tokens of ``query(prompt + text)`` stand in ``text``: (tokens, 2) code points, first and one past
         the last; (-1, -1) for tokens that are no part of it: special, prefix, prompt and expansion tokens."""
@@ -98,16 +109,18 @@ class Tokenization:
 
     def _encoding(self, text: str, length: int, prefix: int | None) -> Encoding:
         """The tokens of a text without those that the tokenizer puts around it."""
-        text = well_formed(text)
-        if self._settings.strip:
-            text = text.strip()
-        if self._settings.do_lower_case:
-            text = text.lower()
+        text = self._prepared(text)
         # Cut before the special tokens are added, so that the closing one survives.
         room = length - self._special - (prefix is not None)
         encoding = self._beginning(text, room)
         encoding.truncate(room)
         return encoding
+
+    def _prepared(self, text: str) -> str:
+        text = well_formed(text)
+        if self._settings.strip:
+            text = text.strip()
+        return text.lower() if self._settings.do_lower_case else text
 
     def _beginning(self, text: str, room: int) -> Encoding:
         """The tokens of a text, of a long one at least ``room`` of them: each takes the tokenizer 200 bytes."""

@@ -1,0 +1,133 @@
+"""One file -> its text with places and headings, whatever its format."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from latelite.sources import content, encodings
+from latelite.sources.blocks import Block, Fault, Record
+from latelite.sources.formats import epub, html, manual, markup, office, pdf, plain, records
+
+VERSION = 1
+"""Raised when the same file gives other blocks: collections then read every file again."""
+
+_IN_MEMORY = 1 << 24  # bytes of a spooled stream that stay in memory
+_UNPACKED = 1 << 26, 200  # a gzip file may unpack to so many bytes, or so many times its size
+
+
+def extract(file: BinaryIO, name: str, fault: Fault, *, size: int) -> Iterator[Block | Record]:
+    """The text of a seekable file, in order.
+
+    Args:
+        file: opened for reading bytes, at its start.
+        name: its name; tells kinds of text apart.
+        fault: called with every line, page or chapter that had to be left out.
+        size: its bytes.
+
+    Raises:
+        NotTextError: it holds nothing that could be searched.
+        MissingExtraError: a library for this format is not installed.
+        ValueError: it is damaged; what came before the damage has been given.
+        OSError: it cannot be read.
+    """
+    kind = content.recognise(file, name)
+    if kind != "gzip":
+        yield from _blocks(file, kind, name, fault)
+        return
+    inner = name[:-3] if name.lower().endswith(".gz") else name
+    try:
+        with gzip.GzipFile(fileobj=file) as unpacked:
+            bounded = io.BufferedReader(_Bounded(unpacked, max(_UNPACKED[0], _UNPACKED[1] * size)))
+            kind = content.recognise(bounded, inner)
+            if kind == "gzip":
+                raise content.NotTextError("it is packed twice")
+            if kind in ("pdf", "docx", "pptx", "epub"):
+                with spooled(bounded) as whole:
+                    yield from _blocks(whole, kind, inner, fault)
+            else:
+                yield from _blocks(bounded, kind, inner, fault)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"it is a damaged gzip file: {error}") from error
+
+
+def spooled(stream: BinaryIO) -> BinaryIO:
+    """A seekable copy of a stream, on disk when it is large; closing it deletes it."""
+    copy = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - the caller closes it
+    shutil.copyfileobj(stream, copy, 1 << 20)
+    copy.seek(0)
+    return copy  # type: ignore[return-value]
+
+
+def _blocks(file: BinaryIO, kind: content.Kind, name: str, fault: Fault) -> Iterator[Block | Record]:
+    match kind:
+        case "pdf":
+            yield from pdf.read(file, fault)
+            return
+        case "docx":
+            yield from office.docx(file)
+            return
+        case "pptx":
+            yield from office.pptx(file)
+            return
+        case "epub":
+            yield from epub.read(file, fault)
+            return
+    encoding = encodings.of_file(file)
+    if encoding is None:
+        raise content.NotTextError("it is not text")
+    text = encodings.open_text(file, encoding)
+    try:
+        match kind:
+            case "markdown":
+                yield from markup.markdown(text)
+            case "rst":
+                yield from markup.rst(text)
+            case "org":
+                yield from markup.org(text)
+            case "asciidoc":
+                yield from markup.asciidoc(text)
+            case "manual":
+                yield from manual.read(text)
+            case "html":
+                yield from html.read(text)
+            case "csv":
+                yield from records.table(text, fault, tabs=name.lower().endswith(".tsv"))
+            case "jsonl":
+                yield from records.json_lines(text, fault)
+            case _:
+                yield from plain.read(text)
+    finally:
+        text.detach()  # the file belongs to the caller
+
+
+class _Bounded(io.RawIOBase):
+    """An unpacked stream that refuses to go on without end."""
+
+    def __init__(self, stream: Any, limit: int) -> None:
+        self._stream = stream
+        self._limit = limit
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return int(self._stream.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._stream.tell())
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        if self._stream.tell() > self._limit:
+            raise ValueError(f"it unpacks to more than {self._limit >> 20} MiB")
+        return len(data)

@@ -1,0 +1,123 @@
+"""Passages: what a file becomes in a collection."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from latelite.sources.blocks import Block, Record
+from latelite.sources.cutter import VERSION, cut
+from latelite.sources.formats import plain
+from latelite.sources.pieces import Count
+
+_CHARACTERS_PER_TOKEN = 16
+"""A passage has no more of them: a tokenizer that knows no Chinese takes a page of it for one unknown word."""
+
+_ID_DIGITS = 10
+
+
+@dataclass(frozen=True)
+class Passage:
+    """One document of a collection."""
+
+    id: str
+    text: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """Of a passage: ``path``, and where they are known ``line``, ``page``, ``heading`` (the headings that it is below,
+    joined by " > ") and ``title``. Of a document in JSON lines: its own, and ``document`` (its id) on each passage of
+    one that was cut."""
+
+
+class Measure:
+    """How long a passage may be, in the tokens of the model that will encode it.
+
+    Args:
+        count: tokens of each of some texts, see `latelite.models.ColBERT.counts`.
+        room: tokens that the model reads.
+        length: characters that a passage may have besides; None sets no bound of one's own.
+    """
+
+    def __init__(self, count: Callable[[Sequence[str]], list[int]], room: int, length: int | None = None) -> None:
+        self._count = count
+        self.limit = room
+        self.characters = min(length or math.inf, _CHARACTERS_PER_TOKEN * room)
+        self.settings = f"{VERSION}:{room}:{length or 0}"
+        """Names everything that decides where passages are cut."""
+
+    @property
+    def count(self) -> Count:
+        """The longer of a text's two lengths, each in shares of the longest that there may be."""
+        scale = self.limit / self.characters
+
+        def counted(texts: Sequence[str]) -> list[int]:
+            tokens = self._count(texts)
+            return [max(n, math.ceil(scale * len(text))) for n, text in zip(tokens, texts, strict=True)]
+
+        return counted
+
+
+def passages_of(items: Iterable[Block | Record], path: str, measure: Measure) -> Iterator[tuple[Passage, str]]:
+    """Passages of one file, each with its place ("line 3", "page 7").
+
+    A passage's id is the path and a hash of its text, so it stays the same wherever in the file the text moves to.
+
+    Args:
+        items: what `latelite.sources.extraction.extract` gives.
+        path: of the file, as ids and metadata show it.
+        measure: how long a passage may be.
+    """
+    ids = _Ids(path)
+    for kind, some in groupby(items, key=type):
+        if kind is Record:
+            for record in some:
+                assert isinstance(record, Record)
+                yield from ((passage, f"line {record.line}") for passage in _of_record(record, measure))
+        else:
+            for piece in cut(some, measure.count, limit=measure.limit):  # type: ignore[arg-type]
+                yield Passage(ids.next(piece.text), piece.text, _metadata(path, piece.start)), _place(piece.start)
+
+
+def _of_record(record: Record, measure: Measure) -> Iterator[Passage]:
+    if len(record.text) <= measure.characters and measure.count([record.text])[0] <= measure.limit:
+        yield Passage(record.id, record.text, record.metadata)
+        return
+    ids = _Ids(record.id)
+    for piece in cut(plain.read(io.StringIO(record.text)), measure.count, limit=measure.limit):
+        yield Passage(ids.next(piece.text), piece.text, {**record.metadata, "document": record.id})
+
+
+def _metadata(path: str, block: Block) -> dict[str, Any]:
+    known = {
+        "line": block.line,
+        "page": block.page,
+        "heading": " > ".join(block.headings) or None,
+        "title": block.title,
+    }
+    return {"path": path, **{name: value for name, value in known.items() if value is not None}}
+
+
+def _place(block: Block) -> str:
+    return f"page {block.page}" if block.page is not None else f"line {block.line}"
+
+
+class _Ids:
+    """Ids of the passages of one file: equal texts are numbered."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._seen: set[int] = set()
+        self._repeated: dict[int, int] = {}
+
+    def next(self, text: str) -> str:
+        digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_ID_DIGITS // 2).hexdigest()
+        number = int(digest, 16)
+        if number not in self._seen:
+            self._seen.add(number)
+            return f"{self._prefix}#{digest}"
+        self._repeated[number] = self._repeated.get(number, 1) + 1
+        return f"{self._prefix}#{digest}-{self._repeated[number]}"

@@ -1,0 +1,54 @@
+"""Reading one file, whatever comes of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from latelite.errors import MissingExtraError
+from latelite.sources.blocks import Fault
+from latelite.sources.content import NotTextError
+from latelite.sources.extraction import extract
+from latelite.sources.passage import Measure, Passage, passages_of
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a file, or a place in one, is not in the collection."""
+
+    path: str
+    reason: str
+    skipped: bool = False
+    """It holds nothing that could be searched, which is no failure."""
+    again: bool = True
+    """Whether the next run should try again although the file has not changed."""
+
+
+def read(file: BinaryIO, path: str, measure: Measure, fault: Fault) -> Iterator[tuple[Passage, str]]:
+    """Passages of an open, seekable file with their places; raises what `problem` explains."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    yield from passages_of(extract(file, PurePosixPath(path).name, fault, size=size), path, measure)
+
+
+def read_path(location: str, path: str, measure: Measure, fault: Fault) -> Iterator[tuple[Passage, str]]:
+    """`read` for a file on the disk."""
+    with Path(location).open("rb") as file:
+        yield from read(file, path, measure, fault)
+
+
+def problem(path: str, error: Exception) -> Problem:
+    """What an error means for the file that was being read."""
+    if isinstance(error, NotTextError):
+        return Problem(path, str(error), skipped=True, again=False)
+    if isinstance(error, MissingExtraError):
+        return Problem(path, str(error))
+    if isinstance(error, OSError):
+        return Problem(path, f"cannot be read: {error.strerror or error}")
+    if isinstance(error, ValueError):
+        return Problem(path, str(error))
+    # A reader's library may fail in ways of its own on a damaged file; the other files are not to suffer from that.
+    return Problem(path, f"cannot be read: {type(error).__name__}: {error}")

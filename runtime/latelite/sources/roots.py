@@ -1,0 +1,88 @@
+"""Arguments -> folders and files, each under the one name that it has however it was named."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from latelite.errors import StoreError
+from latelite.sources import folders
+
+STANDARD_INPUT = "-"
+
+
+@dataclass(frozen=True)
+class Argument:
+    """What one argument names."""
+
+    kind: Literal["folder", "file", "stream"]
+    location: str
+    """Real path without links, of a stream what it was called."""
+
+    @property
+    def name(self) -> str:
+        """What ids and metadata call it."""
+        if self.location == STANDARD_INPUT:
+            return "stdin"
+        return Path(self.location).name or "root"
+
+
+def resolve(arguments: Iterable[str | os.PathLike[str]]) -> list[Argument]:
+    """Folders, files and streams, each once.
+
+    Raises:
+        FileNotFoundError: a path does not exist.
+        StoreError: a folder is a collection.
+    """
+    found: dict[Argument, None] = {}
+    for argument in arguments:
+        path = os.fspath(argument)
+        if path == STANDARD_INPUT:
+            found[Argument("stream", STANDARD_INPUT)] = None
+            continue
+        named = Path(path).expanduser()
+        try:
+            mode = named.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            raise FileNotFoundError(f"{path} does not exist.") from None
+        if stat.S_ISDIR(mode):
+            location = os.path.realpath(named)
+            if folders.is_collection(location):
+                raise StoreError(f"{path} is a collection, no folder of documents.")
+            found[Argument("folder", location)] = None
+        elif stat.S_ISREG(mode):
+            found[Argument("file", os.path.realpath(named))] = None
+        else:
+            found[Argument("stream", path)] = None
+    outer = [each.location for each in found if each.kind == "folder"]
+    return [
+        each
+        for each in found
+        if each.kind != "folder"
+        or not any(other != each.location and inside(each.location, other) is not None for other in outer)
+    ]
+
+
+def inside(location: str, folder: str) -> str | None:
+    """Path of ``location`` below ``folder``, "" for the folder itself; None if a walk through the folder misses it."""
+    if location == folder:
+        return ""
+    prefix = folder if folder.endswith("/") else f"{folder}/"
+    if not location.startswith(prefix):
+        return None
+    path = location[len(prefix) :]
+    return None if any(part.startswith(".") for part in path.split("/")) else path
+
+
+def unique_label(name: str, taken: Sequence[str]) -> str:
+    """The name, with a number when other roots have it already."""
+    if name not in taken:
+        return name
+    number = 2
+    while f"{name}~{number}" in taken:
+        number += 1
+    return f"{name}~{number}"

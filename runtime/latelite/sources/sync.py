@@ -1,0 +1,375 @@
+"""Keeping a collection in step with files: only what changed is read, and only changed passages are encoded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from latelite.sources import extraction, plan, reading, roots
+from latelite.sources.batch import Batch, Change, Entry
+from latelite.sources.catalogue import File, SourceCatalogue, Stored, digest, encoded_id
+from latelite.sources.passage import Measure, Passage
+from latelite.sources.plan import Plan, Work
+from latelite.sources.reading import Problem
+from latelite.sources.report import Report
+
+GROUP = 512
+"""Passages that are encoded between two commits: what an interruption can cost."""
+
+_CHANGES = 10_000  # of any kind between two commits: they are held in memory
+_BLOCK = 1 << 20
+_REPORTED = 5  # places of one file that are reported one by one
+
+Fault = Callable[[str, str], object]
+
+
+class Target(Protocol):
+    """What is kept in step: a collection, or for a dry run the tables alone."""
+
+    def reading(self) -> AbstractContextManager[SourceCatalogue]:
+        """The tables in their committed state."""
+        ...
+
+    def writing(self) -> AbstractContextManager[SourceCatalogue]:
+        """The tables in a transaction of their own."""
+        ...
+
+    def apply(self, batch: Batch, on_encoded: Callable[[int], object]) -> None:
+        """Carry out the changes of a batch together, and encode what it adds."""
+        ...
+
+
+@dataclass
+class Progress:
+    """How far a run is."""
+
+    files: int = 0
+    files_total: int = 0
+    bytes: int = 0
+    bytes_total: int = 0
+    passages: int = 0
+    """Encoded so far."""
+
+
+class Sync:
+    """One run.
+
+    Args:
+        target: what is brought in step.
+        measure: how files are cut.
+        keep_missing: leave the passages of files that are gone.
+        leave_out: folders that are not entered, as the collection itself.
+        on_progress: called often.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        measure: Measure,
+        *,
+        keep_missing: bool = False,
+        leave_out: Sequence[str] = (),
+        on_progress: Callable[[Progress], object] = lambda progress: None,
+    ) -> None:
+        self._target = target
+        self._measure = measure
+        self._settings = f"{extraction.VERSION}:{measure.settings}"
+        self._keep_missing = keep_missing
+        self._leave_out = leave_out
+        self._on_progress = on_progress
+        self._progress = Progress()
+        self._batch = Batch()
+        self._gone: set[int] = set()
+        self._gone_contents: Counter[bytes] = Counter()
+        self._taken: set[str] = set()  # ids of documents of gone files that have become others
+        self._unread: set[int] = set()
+        self._postponed: list[tuple[Entry, bytes | None, list[tuple[Passage, str]], _Places]] = []
+        self.report = Report()
+
+    def run(self, arguments: Sequence[roots.Argument], options: Mapping[str, Any]) -> Report:
+        """Make the collection what the arguments are.
+
+        Args:
+            arguments: folders, files and streams.
+            options: ``exclude`` and ``suffixes`` for the folders among them.
+        """
+        start = time.time()
+        with self._target.writing() as catalogue:
+            catalogue.create()
+            scopes, absorbed = plan.scopes(catalogue, arguments, options)
+        with self._target.reading() as catalogue:
+            todo = plan.plan(
+                catalogue, scopes, absorbed, settings=self._settings, leave_out=self._leave_out, now=time.time()
+            )
+            counts: Counter[int] = Counter()
+            for scope in scopes:
+                counts.update(catalogue.passages_per_file(scope.source.number))
+        missing = [] if self._keep_missing else todo.missing
+        self._gone = {file.number for file in missing}
+        self._gone_contents.update(file.content for file in missing if file.content is not None)
+        self._unread = {work.known.number for work in todo.work if work.known is not None}
+        self.report.problems += todo.problems
+        self.report.files_unchanged = len(todo.unchanged)
+        self.report.unchanged = sum(counts[file.number] for file in todo.unchanged)
+        self._progress.files_total, self._progress.bytes_total = len(todo.work), todo.bytes
+        for work in todo.work:
+            self._file(work)
+            self._progress.files += 1
+            self._progress.bytes += work.signature[0]
+            self._on_progress(self._progress)
+        self._flush()
+        self._settle()
+        self._remove(missing)
+        self._flush()
+        self._finish(todo)
+        self.report.seconds = time.time() - start
+        return self.report
+
+    def _finish(self, todo: Plan) -> None:
+        with self._target.writing() as catalogue:
+            if not self._keep_missing:
+                for source in todo.absorbed:
+                    catalogue.remove_source(source.number)
+            for source in todo.whole:
+                catalogue.complete_source(source.number, time.time())
+
+    # ----------------------------------------------------------------------------------------------------------- files
+
+    def _file(self, work: Work) -> None:
+        """Read one file, and note what has to be changed."""
+        number = None if work.known is None else work.known.number
+        entry = Entry(work.source.number, work.found.path, work.path, work.signature, self._settings, number=number)
+        places = _Places(work.path)
+        known: dict[str, Stored] = {}
+        waiting: list[tuple[Passage, str]] = []
+        content: bytes | None = None
+        problem: Problem | None = None
+        try:
+            file = _opened(work)
+        except OSError as error:
+            self._failed(work, reading.problem(work.path, error))
+            return
+        with file:
+            try:
+                content = _hash(file)
+            except OSError as error:
+                self._failed(work, reading.problem(work.path, error))
+                return
+            if number is not None:
+                with self._target.reading() as catalogue:
+                    known = catalogue.passages(number)
+            if work.known is not None and not work.changed and work.known.content == content:
+                entry.content, entry.problem = content, work.known.problem
+                self._batch.entries[entry] = None
+                self.report.unchanged += len(known)
+                self.report.files_unchanged += 1
+                self._unread.discard(work.known.number)
+                return
+            passages = reading.read(file, work.path, self._measure, places.fault)
+            while True:
+                try:
+                    passage, place = next(passages, (None, ""))
+                except Exception as error:  # noqa: BLE001 - a bad file must not stop the others, see reading.problem
+                    problem = reading.problem(work.path, error)
+                    break
+                if passage is None:
+                    break
+                if not self._passage(entry, known, passage, place, places):
+                    waiting.append((passage, place))
+                if len(self._batch.put) >= GROUP or len(self._batch) >= _CHANGES:
+                    self._flush()
+        if number is not None:
+            self._unread.discard(number)
+        if problem is not None and not problem.skipped:
+            self._failed(work, problem, kept=len(known))
+        else:
+            for id_, stored in known.items():
+                self._batch.removed[id_] = stored
+            self.report.removed += len(known)
+        if problem is None:
+            self._count(work, content)
+        elif problem.skipped:
+            self.report.problems.append(problem)
+            entry.problem = None if problem.again else problem.reason
+        complete = content if problem is None or problem.skipped else None
+        if waiting:
+            self._postponed.append((entry, complete, waiting, places))
+            return
+        self._complete(entry, complete, places)
+
+    def _complete(self, entry: Entry, content: bytes | None, places: _Places) -> None:
+        """Note that a file was read; one of which something could not be read is read again by the next run."""
+        self.report.problems += places.problems()
+        entry.content = None if places.count else content
+        self._batch.entries[entry] = None
+
+    def _failed(self, work: Work, problem: Problem, kept: int = 0) -> None:
+        """What was known of the file stays."""
+        self.report.problems.append(problem)
+        self.report.unchanged += kept
+
+    def _count(self, work: Work, content: bytes | None) -> None:
+        if work.known is not None:
+            self.report.files_changed += 1
+        elif content is not None and self._gone_contents[content] > 0:
+            self._gone_contents[content] -= 1
+            self.report.files_renamed += 1
+        else:
+            self.report.files_new += 1
+
+    # -------------------------------------------------------------------------------------------------------- passages
+
+    def _passage(
+        self,
+        entry: Entry,
+        known: dict[str, Stored],
+        passage: Passage,
+        place: str,
+        places: _Places,
+        *,
+        last: bool = False,
+    ) -> bool:
+        """Note what one passage changes; False when its id belongs to a file that is still to be read."""
+        change = _change(entry, passage)
+        stored = known.pop(change.id, None)
+        if stored is not None:
+            self._stored(change, stored)
+            return True
+        owner = self._batch.owner(change.id)
+        if owner is not None:
+            places.fault(place, f"has the id {change.id}, which stands in {owner.shown} already")
+            return True
+        if change.id in self._batch.removed:
+            self._flush()
+        with self._target.reading() as catalogue:
+            other = catalogue.passage(change.id)
+            if other is None:
+                if catalogue.is_document(change.id):
+                    places.fault(
+                        place, f"has the id {change.id} of a document that was added otherwise, which was kept"
+                    )
+                elif (old := self._like(catalogue, change)) is not None:
+                    self._batch.moved[change.id] = old, change
+                    self._taken.add(old)
+                    self.report.moved += 1
+                else:
+                    self._put(change)
+                return True
+            if other.file in self._gone:
+                self._taken.add(change.id)
+                if other.text == change.text_digest:
+                    self._batch.moved[change.id] = change.id, change
+                    self.report.moved += 1
+                else:
+                    self._put(change)
+                return True
+            if other.file in self._unread and not last:
+                return False
+            places.fault(place, f"has the id {change.id}, which stands in {catalogue.shown(other.file)} already")
+            return True
+
+    def _stored(self, change: Change, stored: Stored) -> None:
+        """A passage whose id the file had before."""
+        if stored.text != change.text_digest:
+            self._put(change)
+            return
+        self.report.unchanged += 1
+        if stored.metadata != change.metadata_digest:
+            self._batch.updated[change.id] = change
+
+    def _put(self, change: Change) -> None:
+        self._batch.put[change.id] = change
+        self.report.added += 1
+
+    def _like(self, catalogue: SourceCatalogue, change: Change) -> str | None:
+        """A document of a file that is gone which has the same text."""
+        if not self._gone:
+            return None
+        for id_, file in catalogue.with_text(change.text_digest):
+            if file in self._gone and id_ not in self._taken:
+                return id_
+        return None
+
+    def _settle(self) -> None:
+        """Passages whose ids belonged to files that have been read meanwhile."""
+        for entry, content, waiting, places in self._postponed:
+            for passage, place in waiting:
+                self._passage(entry, {}, passage, place, places, last=True)
+                if len(self._batch.put) >= GROUP:
+                    self._flush()
+            self._complete(entry, content, places)
+        self._flush()
+
+    def _remove(self, missing: Iterable[File]) -> None:
+        """Remove what is left of files that are gone."""
+        for file in missing:
+            with self._target.reading() as catalogue:
+                left = catalogue.passages(file.number)
+            self._batch.removed |= left
+            self._batch.forgotten.append(file.number)
+            self.report.removed += len(left)
+            if len(self._batch) >= _CHANGES:
+                self._flush()
+        self.report.files_removed = len(list(missing)) - self.report.files_renamed
+
+    def _flush(self) -> None:
+        if not len(self._batch):
+            return
+        batch, self._batch = self._batch, Batch()
+
+        def encoded(count: int) -> None:
+            self._progress.passages += count
+            self._on_progress(self._progress)
+
+        self._target.apply(batch, encoded)
+
+
+class _Places:
+    """What could not be read inside one file; many places are summed up."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._problems: list[Problem] = []
+        self.count = 0
+
+    def fault(self, place: str, what: str) -> None:
+        self.count += 1
+        if self.count <= _REPORTED:
+            self._problems.append(Problem(f"{self._path}, {place}", what))
+
+    def problems(self) -> list[Problem]:
+        if self.count > _REPORTED:
+            more = f"there are {self.count - _REPORTED:,} more such places in this file"
+            return [*self._problems, Problem(self._path, more)]
+        return self._problems
+
+
+def _change(entry: Entry, passage: Passage) -> Change:
+    metadata = json.dumps(passage.metadata)
+    return Change(encoded_id(passage.id), passage.text, metadata, entry, digest(passage.text), digest(metadata))
+
+
+def _opened(work: Work) -> BinaryIO:
+    location = work.found.location
+    if work.source.kind != "stream":
+        return Path(location).open("rb")
+    if location == roots.STANDARD_INPUT:
+        return extraction.spooled(sys.stdin.buffer)
+    with Path(location).open("rb") as stream:
+        return extraction.spooled(stream)
+
+
+def _hash(file: BinaryIO) -> bytes:
+    state = hashlib.blake2b(digest_size=16)
+    while block := file.read(_BLOCK):
+        state.update(block)
+    file.seek(0)
+    return state.digest()
