@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 _BLOCK = 1 << 20
+_NO_FOLDER_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
+"""What file systems that cannot fsync a folder answer; their names are as durable as they make them."""
 
 
 def sha256(path: Path) -> str:
@@ -29,6 +32,9 @@ def fsync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_FSYNC:
+            raise
     finally:
         os.close(descriptor)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from latelite.maxsim_graphs import GROUP, Kind, graph, parts, product_graph, products, session
+from latelite.maxsim.graphs import GROUP, Kind, graph, parts, product_graph, products, session
 
 KINDS: list[Kind] = ["float32", "int7", "int14"]
 

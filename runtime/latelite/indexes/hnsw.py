@@ -39,7 +39,7 @@ from latelite.indexes.segment import Segment
 from latelite.indexes.snapshot import Mask, OpenSegment, Snapshot
 from latelite.manifest import FileEntry
 from latelite.maxsim import maxsim, maxsim_rows
-from latelite.maxsim_blocks import ranges
+from latelite.maxsim.blocks import ranges
 
 GRAPH = "graph.bin"
 

@@ -20,7 +20,7 @@ from latelite.indexes.generation import Generation, Removed, SegmentEntry
 from latelite.indexes.identifiers import DocumentId, checked_ids, encoded_id
 from latelite.indexes.merging import largest_grid, merge_segments, next_merge
 from latelite.indexes.output import write_whole
-from latelite.indexes.quantisation import best_grid
+from latelite.storage.quantisation import best_grid
 from latelite.indexes.reader import Floats, IndexReader, Ints, StoreType
 from latelite.indexes.segment import BLOCK_TOKENS, Segment, encoded_payload, write_segment
 from latelite.indexes.snapshot import OpenSegment, Snapshot

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latelite.indexes.generation import SegmentEntry
-from latelite.indexes.quantisation import Grid, best_grid
+from latelite.storage.quantisation import Grid, best_grid
 from latelite.indexes.segment import Segment, lengths_of, live_numbers, token_chunks, write_segment
 from latelite.indexes.snapshot import OpenSegment
 

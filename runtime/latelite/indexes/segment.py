@@ -35,7 +35,7 @@ from latelite.indexes.output import (
     write_array,
     write_whole,
 )
-from latelite.indexes.quantisation import Grid
+from latelite.storage.quantisation import Grid
 from latelite.manifest import FileEntry
 
 CODES = "codes.npy"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from latelite import indexes
-from latelite.indexes.quantisation import FIT_TOKENS, Grid, best_grid
+from latelite.storage.quantisation import FIT_TOKENS, Grid, best_grid
 
 
 def tokens(count: int, *, seed: int = 0, dim: int = 32) -> np.ndarray:

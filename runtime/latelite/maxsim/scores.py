@@ -3,11 +3,11 @@
     score(Q, D) = sum_i max_j <q_i, d_j>        (Khattab and Zaharia, ColBERT, SIGIR 2020, equation 3)
 
 Documents are ragged and lie one after another in a flat array ``tokens`` (all tokens, dim); document ``i`` is
-``tokens[offsets[i]:offsets[i + 1]]``. The flat array is read in blocks (`latelite.maxsim_blocks`), wherever documents
+``tokens[offsets[i]:offsets[i + 1]]``. The flat array is read in blocks (`latelite.maxsim.blocks`), wherever documents
 begin and end, so int8 codes and memory-mapped arrays stay what they are.
 
 A block is multiplied by the query, and the maxima of every eight neighbouring tokens are taken, in one run of ONNX
-Runtime (`latelite.maxsim_graphs`), on the calling thread. A document's maximum is that of the eights that lie within it
+Runtime (`latelite.maxsim.graphs`), on the calling thread. A document's maximum is that of the eights that lie within it
 and of the tokens that share an eight with a neighbour.
 
 **Rounding.** float32 products may be rounded differently by where a row falls in a block, so two documents with equal
@@ -31,8 +31,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latelite.errors import InvalidVectorsError
-from latelite.maxsim_blocks import Gathered, Joined, plan, ranges
-from latelite.maxsim_graphs import GROUP, Kind, parts, session
+from latelite.maxsim.blocks import Gathered, Joined, plan, ranges
+from latelite.maxsim.graphs import GROUP, Kind, parts, session
 
 _DOCUMENTS_AT_ONCE = 1024
 """Documents whose maxima are held at once, a bound on memory."""
@@ -213,7 +213,7 @@ class _Query:
         return np.full(shape, np.iinfo(np.int32).min, np.int32)
 
     def maxima(self, rows: NDArray[Any], owners: dict[str, Ints], start: NDArray[Any]) -> NDArray[Any]:
-        """The output of `latelite.maxsim_graphs.graph`."""
+        """The output of `latelite.maxsim.graphs.graph`."""
         fed = {**self._fed, **owners, "tokens": rows.reshape(-1, GROUP, rows.shape[1]), "start": start}
         (maxima,) = session(self.kind).run(["maxima"], fed)
         found: NDArray[Any] = maxima

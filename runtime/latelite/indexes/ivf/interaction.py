@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from latelite.indexes.codebook import Codebook
 from latelite.indexes.lists import TOGETHER, Lists
 from latelite.indexes.snapshot import Mask
-from latelite.maxsim_blocks import ranges
+from latelite.maxsim.blocks import ranges
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from latelite.maxsim_graphs import GROUP
+from latelite.maxsim.graphs import GROUP
 
 BLOCK_TOKENS = 1920
 """Tokens per product, a multiple of `GROUP`; the products of 32 query tokens with them fill less than a quarter of a

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latelite.maxsim_graphs import products
+from latelite.maxsim.graphs import products
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]

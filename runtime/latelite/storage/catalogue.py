@@ -1,0 +1,366 @@
+"""The catalogue of an index: one SQLite database, whose transactions are the moments at which anything becomes true.
+
+It holds what may change (which documents there are, their texts and metadata, which segments are in use) and the
+vectors of recent documents; segments are immutable files beside it (`latelite.storage.segments`).
+
+**Durability.** A rollback journal with ``synchronous=EXTRA``: what was committed survives a power cut. Not a WAL: it
+does not work on network drives, leaves files behind, and a copied or read-only folder with a ``-wal`` beside the
+database misses rows. ``secure_delete`` overwrites what is removed.
+
+**Checksums.** SQLite does not notice a flipped bit in a value, so each row carries a checksum of the others
+(`checksum`), which is compared whenever the row is read.
+
+**ASCII JSON.** Ids and metadata are written as ASCII JSON, since a lone surrogate cannot be bound and NUL cuts
+``json_extract``; a text that is not well-formed is stored as bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from latelite.errors import (
+    IndexCorruptError,
+    IndexLockedError,
+    IndexNotFoundError,
+    IndexVersionError,
+    IndexWriteError,
+    StoreError,
+)
+from latelite.storage.folders import is_regular, lacks_locks, refuse_link
+
+logger = logging.getLogger(__name__)
+
+CATALOGUE = "documents.sqlite"
+JOURNAL = CATALOGUE + "-journal"
+
+APPLICATION_ID = 0x4C746C74
+"""Says in the file's header whose it is: "Ltlt"."""
+USER_VERSION = 1
+"""Of the tables below."""
+
+SCHEMA = (
+    """CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), identity TEXT NOT NULL, generation INTEGER NOT NULL,
+ next_number INTEGER NOT NULL, kind TEXT NOT NULL, dim INTEGER NOT NULL, store TEXT NOT NULL, fingerprint TEXT,
+ settings TEXT NOT NULL, checksum INTEGER NOT NULL)""",
+    """CREATE TABLE documents (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, tokens INTEGER NOT NULL,
+ truncated INTEGER NOT NULL, generation INTEGER NOT NULL, metadata TEXT NOT NULL, checksum INTEGER NOT NULL)""",
+    "CREATE TABLE texts (number INTEGER PRIMARY KEY, text NOT NULL, checksum INTEGER NOT NULL)",
+    "CREATE TABLE recent (number INTEGER PRIMARY KEY, vectors BLOB NOT NULL, terms BLOB, checksum INTEGER NOT NULL)",
+    """CREATE TABLE segments (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, name TEXT NOT NULL, documents INTEGER
+ NOT NULL, tokens INTEGER NOT NULL, removed INTEGER NOT NULL, layout TEXT NOT NULL, checksum INTEGER NOT NULL)""",
+    "CREATE TABLE removed (number INTEGER PRIMARY KEY)",
+)
+
+_BRIEFLY = 0.02
+"""Seconds that a reader waits for another process's commit before it goes on with what it knows."""
+
+
+def checksum(*values: int | str | bytes | None) -> int:
+    """64 bits of BLAKE2b over the values and their types, as SQLite's signed integer."""
+    digest = hashlib.blake2b(digest_size=8)
+    for value in values:
+        if isinstance(value, bytes):
+            data, kind = value, b"b"
+        elif isinstance(value, str):
+            data, kind = value.encode("utf-8", "surrogateescape"), b"s"
+        else:
+            data, kind = str(value).encode(), b"i"
+        digest.update(b"%s%d:" % (kind, len(data)))
+        digest.update(data)
+    return int.from_bytes(digest.digest(), "little", signed=True)
+
+
+class Catalogue:
+    """Connections to one database: one for reading, one for writing, each used by one thread at a time.
+
+    Connections are not carried over a fork: the child opens its own.
+    """
+
+    def __init__(self, folder: Path, *, timeout: float, read_only: bool) -> None:
+        self.folder = folder
+        self.path = folder / CATALOGUE
+        self.timeout = timeout
+        self.read_only = read_only
+        self._reader: sqlite3.Connection | None = None
+        self._writer: sqlite3.Connection | None = None
+        self._files: dict[str, tuple[int, int]] = {}
+        self._locks()
+
+    def _locks(self) -> None:
+        self._process = os.getpid()
+        self._reading = threading.RLock()
+        self._writing = threading.RLock()
+
+    # --------------------------------------------------------------------------------------------------------- reading
+
+    def exists(self) -> bool:
+        """Whether there is a database with something in it."""
+        try:
+            return self.path.stat().st_size > 0
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    @contextlib.contextmanager
+    def reading(self, *, wait: bool = True) -> Iterator[sqlite3.Connection | None]:
+        """A short transaction in which everything that is read belongs to one state; None without a database.
+
+        Args:
+            wait: for a commit of another process, for up to ``timeout`` seconds; False waits for a moment only.
+
+        Raises:
+            IndexLockedError: it is still going on.
+            IndexCorruptError: the database is damaged.
+        """
+        self._after_fork()
+        if not self._reading.acquire(timeout=self.timeout if wait else _BRIEFLY):
+            raise IndexLockedError(f"{self.folder} is being read by another thread; try again.")
+        try:
+            with self._translated("read"):
+                connection = self._begin_reading(self.timeout if wait else _BRIEFLY)
+            try:
+                with self._translated("read"):
+                    yield connection
+            finally:
+                if connection is not None and connection.in_transaction:
+                    connection.rollback()
+        finally:
+            self._reading.release()
+
+    def _begin_reading(self, timeout: float) -> sqlite3.Connection | None:
+        """Open when needed, and take the shared lock."""
+        if self._reader is not None and self._replaced("reader"):
+            self._reader.close()
+            self._reader = None
+        if self._reader is None:
+            if not self.exists():
+                return None
+            self._reader = self._opened("ro")
+            self._files["reader"] = self._identity()
+        self._reader.execute(f"PRAGMA busy_timeout = {int(1000 * timeout)}")
+        try:
+            self._reader.execute("BEGIN")
+            self._reader.execute("SELECT 1 FROM sqlite_schema").fetchone()
+        except sqlite3.OperationalError as error:
+            if self._reader.in_transaction:
+                self._reader.rollback()
+            if error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK and not self.read_only:
+                self._roll_back_interrupted()
+                self._reader.execute("BEGIN")
+                self._reader.execute("SELECT 1 FROM sqlite_schema").fetchone()
+            else:
+                raise
+        return self._reader
+
+    def _roll_back_interrupted(self) -> None:
+        """Undo what a killed writer had begun, which takes a connection that may write."""
+        connection = self._opened("rw")
+        try:
+            connection.execute(f"PRAGMA busy_timeout = {int(1000 * self.timeout)}")
+            connection.execute("BEGIN IMMEDIATE")
+            connection.rollback()
+        finally:
+            connection.close()
+
+    def _identity(self) -> tuple[int, int]:
+        status = self.path.stat()
+        return status.st_dev, status.st_ino
+
+    def _replaced(self, role: str) -> bool:
+        """Whether the file is another one than was opened: a restored backup, a rebuild."""
+        try:
+            return self._identity() != self._files[role]
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+
+    def _opened(self, mode: str) -> sqlite3.Connection:
+        refuse_link(self.path)
+        refuse_link(self.folder / JOURNAL)
+        if self.path.exists() and not is_regular(self.path):
+            raise StoreError(f"{self.path} is no file.")
+        uri = f"file:{quote(str(self.path.absolute()))}?mode={mode}"
+        connection = sqlite3.connect(uri, uri=True, timeout=self.timeout, isolation_level=None, check_same_thread=False)
+        connection.text_factory = _text
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
+        return connection
+
+    # --------------------------------------------------------------------------------------------------------- writing
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that is committed, durably, when the block ends, and undone when it raises.
+
+        Raises:
+            IndexLockedError: another writer is still at work after ``timeout`` seconds.
+            IndexWriteError: no permission, disk full, read-only; what was there is unchanged.
+        """
+        self._after_fork()
+        if self.read_only:
+            raise system_error(errno.EROFS, f"{self.folder} was opened with read_only=True; nothing was changed.")
+        if not self._writing.acquire(timeout=self.timeout):
+            raise self._locked()
+        try:
+            with self._translated("write"):
+                connection = self._begin_writing()
+            try:
+                with self._translated("write"):
+                    yield connection
+                    connection.commit()
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.rollback()
+                raise
+        finally:
+            self._writing.release()
+
+    def _begin_writing(self) -> sqlite3.Connection:
+        if self._writer is not None and self._replaced("writer"):
+            self._writer.close()
+            self._writer = None
+        if self._writer is None:
+            if not os.access(self.folder, os.W_OK):  # SQLite would say so only after the documents were encoded
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.folder))
+            connection = self._opened("rwc")
+            connection.execute("PRAGMA secure_delete = ON")
+            connection.execute("PRAGMA synchronous = EXTRA")
+            connection.execute("PRAGMA journal_mode = TRUNCATE")
+            self._writer = connection
+            self._files["writer"] = self._identity()
+        self._writer.execute(f"PRAGMA busy_timeout = {int(1000 * self.timeout)}")
+        self._writer.execute("BEGIN IMMEDIATE")
+        version = self._writer.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0 and not self._writer.execute("SELECT 1 FROM sqlite_schema").fetchone():
+            for statement in SCHEMA:
+                self._writer.execute(statement)
+            self._writer.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            self._writer.execute(f"PRAGMA user_version = {USER_VERSION}")
+        else:
+            check_schema(self._writer, self.path)
+        return self._writer
+
+    def vacuum(self) -> None:
+        """Write the database anew, without free pages and without anything that was removed."""
+        with self._writing, self._translated("write"):
+            if self._writer is not None:
+                self._writer.execute("VACUUM")
+
+    # ------------------------------------------------------------------------------------------------------- life time
+
+    def close(self) -> None:
+        """Close the connections; they are opened again when needed."""
+        self._after_fork()
+        with self._reading, self._writing:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        for connection in (self._reader, self._writer):
+            if connection is not None:
+                connection.close()
+        self._reader = self._writer = None
+
+    def _after_fork(self) -> None:
+        """In a forked child: leave the parent's connections alone, and open new ones."""
+        if self._process != os.getpid():
+            _of_the_parent.extend(each for each in (self._reader, self._writer) if each is not None)
+            self._reader = self._writer = None
+            self._locks()
+
+    @contextlib.contextmanager
+    def _translated(self, action: str) -> Iterator[None]:
+        """Turn SQLite's errors, and the system's while writing, into ours."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._error(error, action) from error
+        except OSError as error:
+            if isinstance(error, StoreError) or action != "write":
+                raise
+            raise system_error(
+                error.errno, f"Could not write {self.folder}: {error}. What was there before is unchanged."
+            ) from error
+
+    def _error(self, error: sqlite3.Error, action: str) -> Exception:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+        name = getattr(error, "sqlite_errorname", "SQLITE_CORRUPT")
+        primary = code & 0xFF
+        unchanged = " What was there before is unchanged." if action == "write" else ""
+        said = f"Could not {action} {self.path}: {error} ({name})."
+        if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return self._locked()
+        if primary == sqlite3.SQLITE_FULL:
+            return system_error(errno.ENOSPC, f"Could not write {self.path}: the disk is full.{unchanged}")
+        if code == sqlite3.SQLITE_READONLY_ROLLBACK:
+            return StoreError(
+                f"{self.path} was left in the middle of a write; open it once without read_only=True, with the "
+                "permission to write, which restores the state before."
+            )
+        if primary == sqlite3.SQLITE_READONLY:
+            return system_error(errno.EACCES, said + unchanged)
+        if primary == sqlite3.SQLITE_NOMEM:
+            return MemoryError(said)
+        if primary in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
+            if primary == sqlite3.SQLITE_CANTOPEN and not self.path.exists():
+                return IndexNotFoundError(f"{self.path} is missing.")
+            reason = errno.EIO if primary == sqlite3.SQLITE_IOERR else errno.EACCES
+            return system_error(reason, said + unchanged)
+        return IndexCorruptError(f"{self.path} is damaged: {error} ({name}).")
+
+    def _locked(self) -> IndexLockedError:
+        reason = lacks_locks(self.folder) if not self.read_only else None
+        if reason is not None:
+            return IndexLockedError(
+                f"{self.folder} lies on a file system without locks ({reason}), which are needed to write safely; "
+                "keep it on another one."
+            )
+        return IndexLockedError(
+            f"{self.folder} is still being written by another process or thread after {self.timeout:g} seconds; try "
+            "again, or wait longer with timeout=."
+        )
+
+
+def system_error(code: int | None, message: str) -> IndexWriteError:
+    """An IndexWriteError that knows the system's number."""
+    error = IndexWriteError(message)
+    error.errno = code
+    return error
+
+
+_of_the_parent: list[sqlite3.Connection] = []
+"""Connections that a forked child must neither use nor close."""
+
+
+def check_schema(connection: sqlite3.Connection, path: Path) -> None:
+    """Check that the database is a catalogue of this version, with its tables and nothing that runs by itself.
+
+    Raises:
+        IndexVersionError: another version.
+        IndexCorruptError: something else.
+    """
+    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise IndexCorruptError(f"{path} is not a catalogue of latelite.")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version != USER_VERSION:
+        raise IndexVersionError(
+            f"{path} has version {version}, this latelite reads {USER_VERSION}; index the texts again into a new folder."
+        )
+    found = connection.execute("SELECT type, sql FROM sqlite_schema").fetchall()
+    statements = {sql for kind, sql in found if kind == "table"}
+    if not statements.issuperset(SCHEMA):
+        raise IndexCorruptError(f"{path} is damaged: its tables are not those of a catalogue.")
+    if any(kind not in ("table", "index") for kind, _ in found):
+        raise IndexCorruptError(f"{path} holds triggers or views, which no catalogue has.")
+
+
+def _text(data: bytes) -> str:
+    """SQLite's text as str; bytes that are not UTF-8, which only damage leaves, survive to fail the checksum."""
+    return data.decode("utf-8", "surrogateescape")

@@ -1,0 +1,362 @@
+"""Writing to an index: documents in and out in one transaction, small ones into the catalogue, many into a segment.
+
+Documents that are added wait in the catalogue, with their vectors, until they hold `RECENT_TOKENS` tokens; then they
+become a segment. A single small add so costs one transaction of SQLite and no file; more than that at once are written
+as a segment at once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latelite.arrays import Floats, Ints
+from latelite.errors import DuplicateIdError, UnknownIdError
+from latelite.storage.catalogue import checksum
+from latelite.storage.folders import delete_segments, make_folder
+from latelite.storage.identifiers import DocumentId, encoded_id
+from latelite.storage.merging import merge_segments, next_merge
+from latelite.storage.quantisation import best_grid
+from latelite.storage.segments import BLOCK_TOKENS, SEGMENTS, SegmentEntry, SegmentWriter, largest_grid
+from latelite.storage.snapshot import OpenSegment, Recent, Snapshot, runs
+from latelite.storage.storage import Storage, find, refuse_links
+
+logger = logging.getLogger(__name__)
+
+RECENT_TOKENS = 4096
+"""Tokens from which recent documents become a segment."""
+MERGED_PER_CALL = 1 << 17
+"""Tokens that a write may merge on top of `latelite.storage.merging.FANOUT` times those that it added."""
+
+
+class NewDocuments(Protocol):
+    """Documents of one call, checked."""
+
+    ids: Sequence[DocumentId]
+    lengths: Ints
+    """(documents,) tokens of each."""
+
+    def blocks(self, tokens: int) -> Iterator[Floats]:
+        """The token vectors of all documents as float32 blocks of about ``tokens`` rows."""
+        ...
+
+    def vectors(self, position: int) -> Floats:
+        """(tokens, dim) of one document."""
+        ...
+
+    def text(self, position: int) -> str: ...
+
+    def metadata(self, position: int) -> str:
+        """ASCII JSON."""
+        ...
+
+    def terms(self, position: int) -> NDArray[np.int32] | None: ...
+
+    def truncated(self, position: int) -> bool: ...
+
+
+class Transaction:
+    """What is written together. Other tables of the catalogue may be changed through `connection`."""
+
+    def __init__(self, storage: Storage, connection: sqlite3.Connection, base: Snapshot) -> None:
+        self.connection = connection
+        self.base = base
+        self.added_tokens = 0
+        self.changed = False
+        self._storage = storage
+        if base.settings is not None:
+            self.dim: int | None = base.settings.dim
+            (self._next,) = connection.execute("SELECT next_number FROM state").fetchone()
+        else:
+            self.dim = storage.dim
+            self._next = 1
+        self.generation = base.generation + 1
+
+    def put(self, documents: NewDocuments, *, dim: int, replacing: bool) -> list[int]:
+        """Add documents; returns their numbers.
+
+        Args:
+            replacing: remove documents of the same ids, which else are an error.
+
+        Raises:
+            DuplicateIdError: an id is there already.
+        """
+        ids = list(documents.ids)
+        present = [(id_, number) for id_, number in zip(ids, find(self.connection, ids), strict=True) if number]
+        if present and not replacing:
+            raise DuplicateIdError(f"The id {present[0][0]!r} is in the index already; update_documents replaces it.")
+        self._delete([number for _, number in present])
+        self.dim = dim
+        first = self._next
+        numbers = range(first, first + len(ids))
+        self._next += len(ids)
+        for position, number in enumerate(numbers):
+            tokens, truncated = int(documents.lengths[position]), int(documents.truncated(position))
+            row = (number, encoded_id(ids[position]), tokens, truncated, self.generation, documents.metadata(position))
+            self._insert("documents", row)
+            self._insert("texts", (number, _bindable(documents.text(position))))
+        total = int(documents.lengths.sum())
+        self.added_tokens += total
+        self.changed = True
+        waiting = self.base.recent
+        kept = self._still_recent(waiting)
+        if total + sum(len(waiting.embeddings(place)) for place in kept) < RECENT_TOKENS:
+            for position, number in enumerate(numbers):
+                terms = documents.terms(position)
+                data = np.ascontiguousarray(documents.vectors(position), "<f4").tobytes()
+                self._insert("recent", (number, data, None if terms is None else terms.astype("<i4").tobytes()))
+        else:
+            self._write_segment(waiting, kept, documents, np.arange(first, first + len(ids)))
+        return list(numbers)
+
+    def remove(self, ids: Sequence[DocumentId]) -> None:
+        """Remove documents.
+
+        Raises:
+            UnknownIdError: one of them is not there.
+        """
+        numbers = find(self.connection, ids)
+        for id_, number in zip(ids, numbers, strict=True):
+            if number is None:
+                raise UnknownIdError(f"The id {id_!r} is not in the index; nothing was removed.")
+        self._delete([number for number in numbers if number is not None])
+        self.changed = True
+
+    def update_metadata(self, ids: Sequence[DocumentId], metadata: Sequence[str]) -> None:
+        """Replace the metadata (ASCII JSON) of documents.
+
+        Raises:
+            UnknownIdError: one of them is not there.
+        """
+        for id_, number, content in zip(ids, find(self.connection, ids), metadata, strict=True):
+            if number is None:
+                raise UnknownIdError(f"The id {id_!r} is not in the index; nothing was changed.")
+            query = "SELECT number, id, tokens, truncated FROM documents WHERE number = ?"
+            row = (*self.connection.execute(query, (number,)).fetchone(), self.generation, content)
+            self._insert("documents", row, "REPLACE")
+        self.changed = True
+
+    def finish(self) -> None:
+        """Write the state; the transaction is committed afterwards."""
+        kind = self._storage.kind
+        known = self.base.settings
+        if self.dim is None or (not self.changed and known is not None):
+            return
+        fingerprint = (known.fingerprint if known else None) or self._storage.fingerprint
+        identity = self.base.identity or secrets.token_hex(8)
+        parameters = json.dumps(kind.parameters(), sort_keys=True)
+        row = (1, identity, self.generation, self._next, kind.name, self.dim, kind.store, fingerprint, parameters)
+        self._insert("state", row, "REPLACE")
+
+    def replace_segments(self, parents: Sequence[OpenSegment], merged: SegmentEntry | None) -> None:
+        """Name one segment instead of others."""
+        for parent in parents:
+            span = parent.entry.first, parent.entry.last
+            self.connection.execute("DELETE FROM segments WHERE first = ?", span[:1])
+            self.connection.execute("DELETE FROM removed WHERE number BETWEEN ? AND ?", span)
+        if merged is not None:
+            self._insert("segments", merged.row[:-1])
+        self.changed = True
+
+    def _insert(self, table: str, values: tuple[Any, ...], verb: str = "INSERT") -> None:
+        marks = ",".join("?" * (len(values) + 1))
+        self.connection.execute(f"{verb} INTO {table} VALUES ({marks})", (*values, checksum(*values)))
+
+    def _delete(self, numbers: Sequence[int]) -> None:
+        """Remove documents of the state before this transaction."""
+        recent = set(self.base.recent.numbers.tolist())
+        gone: dict[int, list[int]] = {}
+        for number in numbers:
+            if number not in recent:
+                part, _ = self.base.locate(number)
+                assert isinstance(part, OpenSegment)
+                gone.setdefault(part.entry.first, []).append(number)
+        for chunk in runs(numbers):
+            marks = ",".join("?" * len(chunk))
+            for table in ("documents", "texts", "recent"):
+                self.connection.execute(f"DELETE FROM {table} WHERE number IN ({marks})", chunk)
+        segments = {segment.entry.first: segment for segment in self.base.segments}
+        for first, those in gone.items():
+            self.connection.executemany("INSERT INTO removed VALUES (?)", [(number,) for number in those])
+            self._count_removed(segments[first], len(those))
+
+    def _count_removed(self, segment: OpenSegment, count: int) -> None:
+        columns = "first, last, name, documents, tokens, removed, layout, checksum"
+        row = self.connection.execute(
+            f"SELECT {columns} FROM segments WHERE first = ?", (segment.entry.first,)
+        ).fetchone()
+        entry = SegmentEntry.of_row(row, self._storage.catalogue.path)
+        entry = SegmentEntry(*entry.row[:5], entry.removed + count, entry.layout)  # type: ignore[arg-type]
+        if entry.live:
+            self._insert("segments", entry.row[:-1], "REPLACE")
+        else:
+            self.replace_segments([segment], None)
+
+    def _still_recent(self, waiting: Recent) -> list[int]:
+        """Positions of the recent documents that this transaction has not removed."""
+        left = {number for (number,) in self.connection.execute("SELECT number FROM recent")}
+        return [place for place, number in enumerate(waiting.numbers.tolist()) if number in left]
+
+    def _write_segment(self, waiting: Recent, kept: list[int], documents: NewDocuments, numbers: Ints) -> None:
+        """Recent documents and new ones into a segment."""
+        storage, dim = self._storage, documents_dim(documents)
+        lengths = np.concatenate([np.diff(waiting.offsets)[kept], documents.lengths])
+
+        def blocks() -> Iterator[Floats]:
+            return chain((waiting.embeddings(place) for place in kept), documents.blocks(BLOCK_TOKENS))
+
+        grid = None
+        if storage.kind.store == "int8":
+            grid = best_grid(largest_grid(part.files for part in self.base.segments), blocks)
+        everyone = np.concatenate([waiting.numbers[kept], numbers])
+        with SegmentWriter(storage.folder, int(everyone[0])) as writer:
+            tokens = blocks() if grid is None else (grid.encode(block) for block in blocks())
+            writer.add_documents(everyone, lengths, tokens, dim=dim, grid=grid)
+            sidecar = storage.kind.build(writer, [], self.base)
+        self.name_segment(writer.entry(), sidecar, dim)
+        self.connection.execute("DELETE FROM recent")
+
+    def name_segment(self, entry: SegmentEntry, sidecar: Any, dim: int) -> None:
+        """Put a new segment into the state, after opening it: what cannot be opened is not committed."""
+        open_segment(self._storage, entry, sidecar, dim)
+        self._insert("segments", entry.row[:-1])
+
+
+class Writer:
+    """Writes to one index. Each call is a transaction: when it returns, what it wrote survives a power cut."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+
+    def check_possible(self) -> None:
+        """Find out whether a write could begin now, waiting for other writers: before texts are encoded in vain.
+
+        Raises:
+            IndexLockedError, IndexWriteError: as a write would.
+        """
+        with self._folder(), self.storage.catalogue.writing():
+            pass
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Whatever is done in the block is committed together, or not at all where it raises.
+
+        Raises:
+            IndexLockedError: another writer is still at work after ``timeout`` seconds.
+            IndexWriteError: no permission, disk full; what was there is unchanged.
+        """
+        storage = self.storage
+        storage.check_open()
+        with self._folder():
+            try:
+                with storage.catalogue.writing() as connection:
+                    base = Snapshot() if storage.replacing else storage.load(connection)
+                    self._clean(base)
+                    if storage.replacing:
+                        _empty(connection)
+                    transaction = Transaction(storage, connection, base)
+                    yield transaction
+                    transaction.finish()
+            except BaseException:
+                storage.opened = {}
+                self._discard()  # on a full disk the half-written files are what fills it
+                raise
+        storage.replacing = False
+        self._clean(storage.refresh())
+
+    @contextmanager
+    def _folder(self) -> Iterator[None]:
+        folder = self.storage.folder
+        with self.storage.catalogue._translated("write"):
+            refuse_links(folder)
+            self.storage.check_usable()
+            if not self.storage.catalogue.read_only and not self.storage.catalogue.path.exists():
+                make_folder(folder)
+            yield
+
+    def tidy(self, added_tokens: int) -> None:
+        """Merge segments until the tiers are in order, or until as much was rewritten as the caller has added.
+
+        What the caller asked for is committed already, so whatever goes wrong here is no error of that.
+        """
+        budget = MERGED_PER_CALL + 8 * added_tokens
+        try:
+            while budget > 0:
+                segments = self.storage.view().segments
+                part = next_merge([segment.entry for segment in segments], budget)
+                if part is None:
+                    return
+                budget -= sum(segment.entry.tokens for segment in segments[part])
+                self._merge(lambda base, part=part: base.segments[part])  # type: ignore[misc]
+        except Exception as error:  # noqa: BLE001
+            logger.warning("segments of %s were not merged, which costs speed only: %s", self.storage.folder, error)
+
+    def compact(self) -> None:
+        """Rewrite everything as one segment without removed documents, and the catalogue without free pages."""
+        base = self.storage.refresh()
+        if base.settings is None:
+            return
+        if len(base.segments) > 1 or any(segment.live is not None for segment in base.segments):
+            self._merge(lambda base: base.segments)
+        self.storage.catalogue.vacuum()
+        self._clean(self.storage.refresh())
+
+    def _merge(self, chosen: Any) -> None:
+        storage = self.storage
+        with self.transaction() as transaction:
+            base = transaction.base
+            parents = list(chosen(base))
+            if not parents or base.settings is None:
+                return
+            entry = merge_segments(storage, parents, base)
+            transaction.replace_segments(parents, entry)
+
+    def _clean(self, state: Snapshot) -> None:
+        delete_segments(self.storage.folder / SEGMENTS, {segment.entry.name for segment in state.segments})
+
+    def _discard(self) -> None:
+        """Delete what a failed write left behind."""
+        try:
+            with self.storage.catalogue.writing() as connection:
+                rows = connection.execute("SELECT name FROM segments").fetchall()
+                delete_segments(self.storage.folder / SEGMENTS, {name for (name,) in rows})
+        except Exception as error:  # noqa: BLE001
+            logger.debug("left the files of a failed write in %s: %s", self.storage.folder, error)
+
+
+def open_segment(storage: Storage, entry: SegmentEntry, sidecar: Any, dim: int) -> None:
+    """Open a segment that was just written, for the next snapshot."""
+    from latelite.storage.segments import Segment
+
+    files = Segment(storage.folder / SEGMENTS / entry.name, entry, dim=dim)
+    loaded = sidecar if sidecar is not None else storage.kind.load(files)
+    storage.opened[entry.name] = OpenSegment(entry, files, None, loaded)
+
+
+def documents_dim(documents: NewDocuments) -> int:
+    """Dimension of the token vectors."""
+    return int(documents.vectors(0).shape[1])
+
+
+def _bindable(text: str) -> str | bytes:
+    """A text as SQLite takes it: one that is no well-formed Unicode as bytes."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+    return text
+
+
+def _empty(connection: sqlite3.Connection) -> None:
+    """Forget the index that was there."""
+    for table in ("state", "documents", "texts", "recent", "segments", "removed"):
+        connection.execute(f"DELETE FROM {table}")
