@@ -1,4 +1,4 @@
-"""Documents and queries at the edge of an index: checked once, then trusted."""
+"""Documents at the edge of an index: checked once, then trusted."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latelite.arrays import Floats
 from latelite.errors import IndexMismatchError, InvalidVectorsError
-from latelite.indexes.identifiers import DocumentId
-
-Floats = NDArray[np.float32]
+from latelite.storage.identifiers import DocumentId
 
 
 class Documents:
@@ -58,6 +57,32 @@ class Documents:
                 yield block[position : position + tokens]
             start = stop
 
+    def check_finite(self, tokens: int) -> None:
+        """Raise InvalidVectorsError, naming the first document with a value that is not finite."""
+        for _ in self.blocks(tokens):
+            pass
+
+    def vectors(self, position: int) -> Floats:
+        """(tokens, dim) float32 of one document."""
+        found: Floats = self.arrays[position].astype(np.float32, copy=False)
+        return found
+
+    def text(self, position: int) -> str:
+        """Token indexes have no texts."""
+        return ""
+
+    def metadata(self, position: int) -> str:
+        """Nor metadata."""
+        return "{}"
+
+    def terms(self, position: int) -> None:
+        """Nor terms."""
+        return
+
+    def truncated(self, position: int) -> bool:
+        """What the vectors come from is not known."""
+        return False
+
     def _refuse(self, start: int, stop: int) -> None:
         for number in range(start, stop):
             with np.errstate(over="ignore"):
@@ -82,25 +107,4 @@ def vectors(array: Any, name: str) -> NDArray[Any]:
         raise InvalidVectorsError(f"{name} has shape {checked.shape}; expected (tokens, dim).")
     if 0 in checked.shape:
         raise InvalidVectorsError(f"{name} has no token vectors (shape {checked.shape}).")
-    return checked
-
-
-def checked_queries(queries: Any, dim: int | None) -> list[Floats]:
-    """Queries as a list of (query tokens, dim) float32; one 2-D array is one query.
-
-    Raises:
-        InvalidVectorsError: wrong shape or dtype, or values that are not finite.
-        IndexMismatchError: another dimension than the index (``dim``; None while that is unknown).
-    """
-    if isinstance(queries, np.ndarray) and queries.ndim == 2:
-        queries = [queries]
-    checked = []
-    for number, query in enumerate(queries):
-        with np.errstate(over="ignore"):
-            array = vectors(query, f"Query {number}").astype(np.float32, copy=False)
-        if dim is not None and array.shape[1] != dim:
-            raise IndexMismatchError(f"Query {number} has dimension {array.shape[1]}, the index has {dim}.")
-        if not np.isfinite(array).all():
-            raise InvalidVectorsError(f"Query {number} holds values that are not finite.")
-        checked.append(array)
     return checked

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
+from latelite.indexes.index import TokenIndex
+from latelite.indexes.kind import IndexKind
 
-from latelite.indexes.index import Floats, Ints, StoreType, TokenIndex
-from latelite.indexes.snapshot import Mask, Snapshot
+StoreType = Literal["int8", "float32"]
+
+
+class ExactKind(IndexKind):
+    """Scans all token vectors."""
+
+    name = "exact"
 
 
 class Exact(TokenIndex):
@@ -27,26 +33,18 @@ class Exact(TokenIndex):
         *,
         embedding_size: int | None = None,
         fingerprint: str | None = None,
-        store: StoreType = "int8",
+        store: StoreType | None = None,
+        timeout: float = 30.0,
     ) -> None:
-        """As `TokenIndex`; ``store`` is ``"int8"`` or ``"float32"``."""
-        if store not in ("int8", "float32"):
+        """As `TokenIndex`; ``store`` is ``"int8"`` or ``"float32"``, None what the index has (int8 in a new one)."""
+        if store not in ("int8", "float32", None):
             raise ValueError(f"store must be 'int8' or 'float32', not {store!r}.")
         super().__init__(
+            ExactKind(store),
             index_folder,
             index_name,
             override,
             embedding_size=embedding_size,
             fingerprint=fingerprint,
-            store=store,
+            timeout=timeout,
         )
-
-    def _candidates(self, view: Snapshot, query: Floats, k: int, allowed: Sequence[Mask | None]) -> list[Ints | None]:
-        return [everything_allowed(mask) for mask in allowed]
-
-
-def everything_allowed(mask: Mask | None) -> Ints | None:
-    """The documents to score without an approximation: a list where that is the smaller part, else None for all."""
-    if mask is None or 2 * int(mask.sum()) > len(mask):
-        return None
-    return np.flatnonzero(mask)

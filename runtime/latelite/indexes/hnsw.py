@@ -12,7 +12,7 @@ with fewer query tokens, nearly equal ones being added up:
 hnswlib 0.8.0 is used for one thing only, a graph that is built once, saved, and searched. What it does not check is
 checked here: `save_index` reports neither an unwritable path nor a full disk (the size is compared and the file
 fsynced), `load_index` accepts any bytes, any dimension and any space, and may crash on garbage (the checksum comes
-first, always), it resets ``ef`` (set again), and a ``k`` that the graph cannot reach raises (nmslib/hnswlib issue 321;
+first, always; it does not protect from a file that was made to harm, so take indexes from people you trust), it resets ``ef`` (set again), and a ``k`` that the graph cannot reach raises (nmslib/hnswlib issue 321;
 a scan takes over). Its deletions are not used: deleted ids stay in `get_ids_list` (issue 309), the space of deleted
 tokens comes back only by building the graph anew (issue 249), and ``replace_deleted`` loses recall.
 """
@@ -22,24 +22,25 @@ from __future__ import annotations
 import errno
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from latelite.arrays import Floats, Ints, Mask
 from latelite.cpus import usable_cpus
-from latelite.errors import IndexCorruptError, MissingExtraError
-from latelite.indexes.exact import everything_allowed
-from latelite.indexes.index import Floats, Ints, TokenIndex
-from latelite.indexes.output import check_content, recorded
-from latelite.indexes.queries import merged
+from latelite.errors import IndexCorruptError, IndexNotFoundError, MissingExtraError
+from latelite.files import sha256
+from latelite.indexes.index import TokenIndex
+from latelite.indexes.kind import IndexKind, check_settings, everything_allowed
+from latelite.indexes.queries import merge_tokens
 from latelite.indexes.ranking import nth_largest
-from latelite.indexes.segment import Segment
-from latelite.indexes.snapshot import Mask, OpenSegment, Snapshot
-from latelite.manifest import FileEntry
 from latelite.maxsim import maxsim, maxsim_rows
 from latelite.maxsim.blocks import ranges
+from latelite.storage.folders import fsync_file, refuse_link
+from latelite.storage.segments import Segment, SegmentWriter
+from latelite.storage.snapshot import OpenSegment, Recent, Snapshot
 
 GRAPH = "graph.bin"
 
@@ -51,11 +52,132 @@ _EVERY = 16
 _PER_RESULT = 8
 """Documents of step 3 per result, at least."""
 _RANKED = 24
-"""Documents of step 4, at least, ..."""
+"""Documents of step 4, at least."""
 _RANKED_PER_RESULT = 1.5
-"""... and per result: rounding a query to 7 bits hardly ever moves a document farther."""
+"""Documents of step 4 per result, at least: rounding a query to 7 bits hardly ever moves a document farther."""
 _FEW = 256
 """Documents; a filter that leaves no more is scored without the graph."""
+
+
+class HNSWKind(IndexKind):
+    """A graph beside each segment that is large enough for one."""
+
+    name = "hnsw"
+    defaults = {
+        "M": 16,
+        "ef_construction": 200,
+        "ef_search": 96,
+        "k_token": 96,
+        "n_candidates": 176,
+        "graph_threshold": 8192,
+    }
+
+    def __init__(self, threads: int | None = None, **asked: int | None) -> None:
+        self._hnswlib = _hnswlib()
+        self._threads = threads or usable_cpus()
+        super().__init__(**asked)
+
+    def build(self, writer: SegmentWriter, parents: Sequence[OpenSegment], base: Snapshot) -> Any:
+        """Link the segment's tokens; returns the graph."""
+        segment = writer.so_far()
+        tokens = segment.entry.tokens
+        if tokens < self.settings["graph_threshold"]:
+            return None
+        graph = self._hnswlib.Index(space="ip", dim=segment.dim)
+        done = self._begin(graph, segment, parents)
+        position = 0
+        for block in segment.blocks():
+            start = max(done - position, 0)
+            if start < len(block):
+                labels = np.arange(position + start, position + len(block))
+                graph.add_items(block[start:], labels, num_threads=self._threads)
+            position += len(block)
+        path = writer.folder / GRAPH
+        graph.save_index(str(path))
+        fsync_file(path)
+        size = path.stat().st_size
+        if size != graph.index_file_size():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        writer.add_file(GRAPH, size, sha256(path))
+        graph.set_ef(self.settings["ef_search"])
+        return graph
+
+    def _begin(self, graph: Any, segment: Segment, parents: Sequence[OpenSegment]) -> int:
+        """Make room for the segment; take over the graph of the first parent when it is still whole.
+
+        Returns the number of tokens that are in the graph already: those of the first parent, with their numbers.
+        """
+        tokens = segment.entry.tokens
+        if parents and parents[0].live is None and GRAPH in parents[0].files.files:
+            first = parents[0].files
+            _check(first)
+            graph.load_index(str(first.folder / GRAPH), max_elements=tokens)
+            if self.settings["M"] == graph.M:
+                graph.set_num_threads(self._threads)
+                return first.entry.tokens
+        m, breadth = self.settings["M"], self.settings["ef_construction"]
+        graph.init_index(tokens, M=m, ef_construction=breadth, random_seed=_SEED)
+        graph.set_num_threads(self._threads)
+        return 0
+
+    def load(self, segment: Segment) -> Any:
+        """The graph of a segment, in memory."""
+        if GRAPH not in segment.files:
+            return None
+        _check(segment)
+        path = segment.folder / GRAPH
+        graph = self._hnswlib.Index(space="ip", dim=segment.dim)
+        try:
+            graph.load_index(str(path))
+        except RuntimeError as error:
+            if not path.exists():  # deleted by a writer since the check: let the caller read the catalogue again
+                raise FileNotFoundError(str(path)) from error
+            raise IndexCorruptError(f"{path} cannot be loaded by hnswlib: {error}.") from error
+        if graph.get_current_count() != segment.entry.tokens:
+            raise IndexCorruptError(f"{path} holds {graph.get_current_count()} tokens, not {segment.entry.tokens}.")
+        graph.set_ef(self.settings["ef_search"])
+        return graph
+
+    def verify(self, segment: Segment) -> None:
+        """Compare the graph with its checksum."""
+        if GRAPH in segment.files:
+            _check(segment)
+
+    def candidates(self, view: Snapshot, query: Floats, k: int, allowed: Sequence[Mask | None]) -> list[Ints | None]:
+        if all(segment.sidecar is None for segment in view.parts):
+            return [everything_allowed(mask) for mask in allowed]
+        lean = merge_tokens(query)
+        return [
+            everything_allowed(mask)
+            if segment.sidecar is None
+            else _promising(segment, lean, k, self._near(segment, lean, k, mask))
+            for segment, mask in zip(view.parts, allowed, strict=True)
+        ]
+
+    def _near(self, segment: OpenSegment | Recent, query: Floats, k: int, mask: Mask | None) -> Ints | None:
+        """Documents of the tokens nearest to the query's, ascending, at least ``k`` where that many are allowed."""
+        documents = len(segment) if mask is None else int(mask.sum())
+        if mask is not None and documents <= max(k, _FEW):
+            return np.flatnonzero(mask)
+        tokens = len(segment.tokens)
+        wanted = max(self.settings["k_token"], k)
+        if mask is not None:
+            wanted = min(wanted * -(-len(segment) // documents), wanted * _WIDEST)
+        while wanted < tokens:
+            try:
+                labels, _ = segment.sidecar.knn_query(query, k=wanted, num_threads=self._threads)
+            except RuntimeError:  # fewer tokens are connected than asked for: a scan finds the rest
+                break
+            hits = np.unique(labels.astype(np.int64))
+            owners = np.searchsorted(segment.offsets, hits, side="right") - 1
+            if mask is not None:
+                hits, owners = hits[mask[owners]], owners[mask[owners]]
+            found = np.unique(owners)
+            if len(found) >= min(k, documents):
+                scores = _sampled_scores(segment, query, found, hits)
+                return _best(found, scores, max(self.settings["n_candidates"], _PER_RESULT * k))
+            wanted *= 4
+        return everything_allowed(mask)
 
 
 class HNSW(TokenIndex):
@@ -74,159 +196,66 @@ class HNSW(TokenIndex):
         *,
         embedding_size: int | None = None,
         fingerprint: str | None = None,
-        M: int = 16,
-        ef_construction: int = 200,
-        ef_search: int = 96,
-        k_token: int = 96,
-        n_candidates: int = 176,
-        graph_threshold: int = 8192,
+        M: int | None = None,
+        ef_construction: int | None = None,
+        ef_search: int | None = None,
+        k_token: int | None = None,
+        n_candidates: int | None = None,
+        graph_threshold: int | None = None,
         threads: int | None = None,
+        timeout: float = 30.0,
     ) -> None:
-        """As `TokenIndex`; ``M`` and ``ef_construction`` apply to graphs that are built from now on.
+        """As `TokenIndex`. None takes what the index was last written with, in a new one the default.
 
         Args:
-            M: links per token and layer.
-            ef_construction: breadth of the search when a token is linked.
-            ef_search: breadth of the search for a query token.
+            M: links per token and layer of graphs that are built from now on; by default 16.
+            ef_construction: breadth of the search when a token is linked; by default 200.
+            ef_search: breadth of the search for a query token; by default 96.
             k_token: tokens that each query token contributes; their documents are the candidates. Up to ``ef_search``
-                they cost the graph no more time.
+                they cost the graph no more time. By default 96.
             n_candidates: documents whose tokens are all scored (eight times ``k`` where that is more): the best by
-                the tokens that were found and a sample of the others. On SciFact's 1.37 million tokens 160 hold .987
-                of the ten best and 176 hold .989, in a fiftieth more time.
-            graph_threshold: tokens from which a segment gets a graph.
+                the tokens that were found and a sample of the others; by default 176.
+            graph_threshold: tokens from which a segment gets a graph; by default 8,192.
             threads: for building and searching graphs; None takes all that the process may use. One thread always
                 builds the same graph; with several, insertion order varies and so may the graph's last misses.
 
         Raises:
             MissingExtraError: hnswlib is not installed.
         """
-        self._hnswlib = _hnswlib()
-        for name, value in (("M", M), ("ef_construction", ef_construction), ("ef_search", ef_search)):
-            if value < 2:
-                raise ValueError(f"{name} must be at least 2, not {value}.")
-        for name, value in (("k_token", k_token), ("n_candidates", n_candidates)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}.")
-        self._m = M
-        self._ef_construction = ef_construction
-        self._ef_search = ef_search
-        self._k_token = k_token
-        self._n_candidates = n_candidates
-        self._graph_threshold = max(graph_threshold, 1)
-        self._threads = threads or usable_cpus()
-        self._built: dict[str, Any] = {}
+        check_settings(2, M=M, ef_construction=ef_construction, ef_search=ef_search)
+        check_settings(1, k_token=k_token, n_candidates=n_candidates)
         super().__init__(
-            index_folder, index_name, override, embedding_size=embedding_size, fingerprint=fingerprint, store="int8"
+            HNSWKind(
+                threads,
+                M=M,
+                ef_construction=ef_construction,
+                ef_search=ef_search,
+                k_token=k_token,
+                n_candidates=n_candidates,
+                graph_threshold=None if graph_threshold is None else max(graph_threshold, 1),
+            ),
+            index_folder,
+            index_name,
+            override,
+            embedding_size=embedding_size,
+            fingerprint=fingerprint,
+            timeout=timeout,
         )
 
-    def _parameters(self) -> Mapping[str, Any]:
-        return {
-            "M": self._m,
-            "ef_construction": self._ef_construction,
-            "ef_search": self._ef_search,
-            "k_token": self._k_token,
-            "n_candidates": self._n_candidates,
-            "graph_threshold": self._graph_threshold,
-        }
 
-    def _extend(
-        self, segment: Segment, parents: Sequence[OpenSegment], base: Snapshot, number: int
-    ) -> tuple[Mapping[str, FileEntry], Mapping[str, FileEntry]]:
-        tokens = segment.entry.tokens
-        if tokens < self._graph_threshold:
-            return {}, {}
-        graph = self._hnswlib.Index(space="ip", dim=segment.dim)
-        done = self._begin(graph, segment, parents)
-        position = 0
-        for block in segment.blocks():
-            start = max(done - position, 0)
-            if start < len(block):
-                labels = np.arange(position + start, position + len(block))
-                graph.add_items(block[start:], labels, num_threads=self._threads)
-            position += len(block)
-        path = segment.folder / GRAPH
-        graph.save_index(str(path))
-        entry = recorded(path)
-        if entry.bytes != graph.index_file_size():
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        graph.set_ef(self._ef_search)
-        self._built[segment.name] = graph
-        return {GRAPH: entry}, {}
-
-    def _begin(self, graph: Any, segment: Segment, parents: Sequence[OpenSegment]) -> int:
-        """Make room for the segment; take over the graph of the first parent when it is still whole.
-
-        Returns the number of tokens that are in the graph already: those of the first parent, with their numbers.
-        """
-        tokens = segment.entry.tokens
-        if parents and parents[0].live is None and GRAPH in parents[0].entry.files:
-            first = parents[0].files
-            check_content(first.folder / GRAPH, first.entry.files[GRAPH])
-            graph.load_index(str(first.folder / GRAPH), max_elements=tokens)
-            if self._m == graph.M:
-                graph.set_num_threads(self._threads)
-                return first.entry.tokens
-        graph.init_index(tokens, M=self._m, ef_construction=self._ef_construction, random_seed=_SEED)
-        graph.set_num_threads(self._threads)
-        return 0
-
-    def _companion(self, segment: Segment, shared: Mapping[str, Any]) -> Any:
-        built = self._built.pop(segment.name, None)
-        if built is not None or GRAPH not in segment.entry.files:
-            return built
-        path = segment.folder / GRAPH
-        check_content(path, segment.entry.files[GRAPH])
-        graph = self._hnswlib.Index(space="ip", dim=segment.dim)
-        try:
-            graph.load_index(str(path))
-        except RuntimeError as error:
-            if not path.exists():  # deleted by a writer since the check: let the caller read the pointer again
-                raise FileNotFoundError(str(path)) from error
-            raise IndexCorruptError(f"{path} cannot be loaded by hnswlib: {error}.") from error
-        if graph.get_current_count() != segment.entry.tokens:
-            raise IndexCorruptError(f"{path} holds {graph.get_current_count()} tokens, not {segment.entry.tokens}.")
-        graph.set_ef(self._ef_search)
-        return graph
-
-    def _candidates(self, view: Snapshot, query: Floats, k: int, allowed: Sequence[Mask | None]) -> list[Ints | None]:
-        if all(segment.companion is None for segment in view.segments):
-            return [everything_allowed(mask) for mask in allowed]
-        lean = merged(query)
-        return [
-            everything_allowed(mask)
-            if segment.companion is None
-            else _promising(segment, lean, k, self._near(segment, lean, k, mask))
-            for segment, mask in zip(view.segments, allowed, strict=True)
-        ]
-
-    def _near(self, segment: OpenSegment, query: Floats, k: int, mask: Mask | None) -> Ints | None:
-        """Documents of the tokens nearest to the query's, ascending, at least ``k`` where that many are allowed."""
-        files = segment.files
-        documents = len(files) if mask is None else int(mask.sum())
-        if mask is not None and documents <= max(k, _FEW):
-            return np.flatnonzero(mask)
-        tokens = files.entry.tokens
-        wanted = max(self._k_token, k)
-        if mask is not None:
-            wanted = min(wanted * -(-len(files) // documents), wanted * _WIDEST)
-        while wanted < tokens:
-            try:
-                labels, _ = segment.companion.knn_query(query, k=wanted, num_threads=self._threads)
-            except RuntimeError:  # fewer tokens are connected than asked for: a scan finds the rest
-                break
-            hits = np.unique(labels.astype(np.int64))
-            owners = np.searchsorted(files.offsets, hits, side="right") - 1
-            if mask is not None:
-                hits, owners = hits[mask[owners]], owners[mask[owners]]
-            found = np.unique(owners)
-            if len(found) >= min(k, documents):
-                scores = _sampled_scores(files, query, found, hits)
-                return _best(found, scores, max(self._n_candidates, _PER_RESULT * k))
-            wanted *= 4
-        return everything_allowed(mask)
+def _check(segment: Segment) -> None:
+    """Compare the graph with its checksum, before hnswlib sees it."""
+    path = segment.folder / GRAPH
+    refuse_link(path)
+    size, digest = segment.files[GRAPH]
+    try:
+        if path.stat().st_size != size or sha256(path) != digest:
+            raise IndexCorruptError(f"{path} was altered: it does not have its recorded checksum.")
+    except FileNotFoundError as error:
+        raise IndexNotFoundError(f"{path} is missing from the index.") from error
 
 
-def _sampled_scores(files: Segment, query: Floats, numbers: Ints, hits: Ints) -> Floats:
+def _sampled_scores(files: OpenSegment | Recent, query: Floats, numbers: Ints, hits: Ints) -> Floats:
     """MaxSim over some tokens of the documents ``numbers``: their ``hits`` and, for the rest, every `_EVERY`-th.
 
     Args:
@@ -249,12 +278,12 @@ def _best(numbers: Ints, scores: Floats, wanted: int) -> Ints:
     return best
 
 
-def _promising(segment: OpenSegment, query: Floats, k: int, numbers: Ints | None) -> Ints | None:
+def _promising(segment: OpenSegment | Recent, query: Floats, k: int, numbers: Ints | None) -> Ints | None:
     """Those of the documents ``numbers`` that are among the best for a query of 7 bits, ascending.
 
     That halves the time for scoring: only what comes near to the ``k`` best is scored with all bits afterwards.
     """
-    files = segment.files
+    files = segment
     wanted = max(_RANKED, math.ceil(_RANKED_PER_RESULT * k))
     if numbers is None or len(numbers) <= wanted or files.quantisation is None:
         return numbers

@@ -1,151 +1,272 @@
-"""The protocol of all token indexes: what users call, and the hooks that a kind of index fills in."""
+"""The protocol of all token indexes: what users of vectors call. `latelite.Collection` is the one for texts."""
 
 from __future__ import annotations
 
-import logging
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any, Self
+import operator
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from latelite.errors import (
-    DuplicateIdError,
-    UnknownIdError,
-)
+from latelite.arrays import Floats, Ints, Mask
+from latelite.errors import UnknownIdError
 from latelite.indexes.documents import Documents
-from latelite.indexes.generation import Generation, Removed, SegmentEntry
-from latelite.indexes.identifiers import DocumentId, checked_ids, encoded_id
-from latelite.indexes.merging import largest_grid, merge_segments, next_merge
-from latelite.indexes.output import write_whole
-from latelite.storage.quantisation import best_grid
-from latelite.indexes.reader import Floats, IndexReader, Ints, StoreType
-from latelite.indexes.segment import BLOCK_TOKENS, Segment, encoded_payload, write_segment
-from latelite.indexes.snapshot import OpenSegment, Snapshot
-from latelite.indexes.store import SEGMENTS
-from latelite.manifest import FileEntry
-
-logger = logging.getLogger(__name__)
-
-__all__ = ["Floats", "Ints", "StoreType", "TokenIndex"]
+from latelite.indexes.kind import IndexKind
+from latelite.indexes.queries import checked_queries
+from latelite.indexes.ranking import rank
+from latelite.storage.identifiers import DocumentId, checked_id, checked_ids
+from latelite.storage.segments import BLOCK_TOKENS
+from latelite.storage.snapshot import Snapshot
+from latelite.storage.storage import Moved, Storage
+from latelite.storage.writing import Writer
 
 
-class TokenIndex(IndexReader):
-    """An index that can be read (`IndexReader`) and written.
+class TokenIndex:
+    """Token vectors of documents, searched with MaxSim.
 
-    Writes are serialised inside one object and refused (IndexLockedError) while another one writes; readers, in this
-    process or another, see each write as a whole, at their next call.
+    One object may be used from several threads, several processes may use one index. Each call sees one state as a
+    whole, the latest there is. Writers wait for each other for up to ``timeout`` seconds.
     """
 
-    def _parameters(self) -> Mapping[str, Any]:
-        """Settings that are recorded in the generation."""
-        return {}
+    kind: ClassVar[str]
 
-    def _extend(
-        self, segment: Segment, parents: Sequence[OpenSegment], base: Snapshot, number: int
-    ) -> tuple[Mapping[str, FileEntry], Mapping[str, FileEntry]]:
-        """Write the files of this kind for a new segment.
+    def __init__(
+        self,
+        kind: IndexKind,
+        index_folder: str | Path = "latelite-index",
+        index_name: str = "index",
+        override: bool = False,
+        *,
+        embedding_size: int | None = None,
+        fingerprint: str | None = None,
+        timeout: float = 30.0,
+    ) -> None:
+        """Open the index ``index_folder/index_name``, or begin one that is created by the first add.
+
+        Settings of the kind that are left out are those that the index was last written with.
 
         Args:
-            segment: its vectors, already written.
-            parents: the segments it was merged from; empty for added documents.
-            base: what is published now.
-            number: of the generation that will be published.
+            override: begin an empty index instead of opening the one that is there. The old one stays, and readers
+                keep using it, until the first documents are written.
+            embedding_size: dimension of the token vectors; None takes that of the first document.
+            fingerprint: identifies the model. An index that remembers another one is refused; one that was made
+                without cannot tell vectors of another model of the same dimension.
+            timeout: seconds to wait for another writer.
+
+        Raises:
+            IndexVersionError: the index is of another kind or format version.
+            IndexMismatchError: the index has another dimension, store or model.
+            IndexCorruptError, IndexNotFoundError: a file of the index is damaged or missing.
+            StoreError: the folder holds something else.
+        """
+        if not index_name or Path(index_name).name != index_name or index_name == "..":
+            raise ValueError(f"index_name must be one folder name, not {index_name!r}.")
+        if embedding_size is not None and embedding_size < 1:
+            raise ValueError(f"embedding_size must be positive, not {embedding_size}.")
+        folder = Path(index_folder).expanduser() / index_name
+        self._kind = kind
+        self._storage = Storage(folder, kind, dim=embedding_size, fingerprint=fingerprint, timeout=timeout)
+        self._writer = Writer(self._storage)
+        self._storage.check_usable()
+        self._storage.replacing = override
+        if not override:
+            self._storage.refresh()
+
+    # --------------------------------------------------------------------------------------------------------- reading
+
+    def __call__(
+        self,
+        queries_embeddings: Any,
+        k: int = 10,
+        subset: Sequence[DocumentId] | Sequence[Sequence[DocumentId]] | None = None,
+    ) -> list[list[dict[str, Any]]]:
+        """Return the ``k`` best documents of each query, best first.
+
+        Args:
+            queries_embeddings: a list of (query tokens, dim) arrays, one 3-D array, or one query as a 2-D array.
+            k: results per query; fewer come back only when fewer documents are in the index or the subset.
+            subset: ids to search in: one list for all queries or one list per query. The restriction applies before
+                scoring. Ids that are not in the index are passed over.
 
         Returns:
-            Entries of files in the segment's folder, and of new shared files by their path inside the index.
-        """
-        return {}, {}
+            Per query a list of ``{"id": ..., "score": float}``. Documents with equal scores come in the order in which
+            they were added.
 
-    def _shared_in_use(self, segments: Sequence[SegmentEntry], files: Mapping[str, FileEntry]) -> set[str]:
-        """Which of the shared ``files`` the segments still need."""
-        return set(files)
+        Raises:
+            ValueError: ``k`` is below 1, or as many subsets as queries were expected.
+            InvalidVectorsError, IndexMismatchError: a query is not (tokens, dim) of finite numbers.
+        """
+        if operator.index(k) < 1:
+            raise ValueError(f"k must be at least 1, not {k}.")
+
+        def answered(view: Snapshot) -> list[list[dict[str, Any]]]:
+            dim = view.settings.dim if view.settings else self._storage.dim
+            queries = checked_queries(queries_embeddings, dim)
+            best = rank(self._kind, view, queries, k, self._allowed(view, subset, len(queries)))
+            return [
+                [
+                    {"id": row.id, "score": score}
+                    for row, score in zip(self._storage.rows(view, numbers.tolist()), scores.tolist(), strict=True)
+                ]
+                if len(numbers)
+                else []
+                for numbers, scores in best
+            ]
+
+        return self._storage.read(answered)
+
+    def _allowed(self, view: Snapshot, subset: Sequence[Any] | None, queries: int) -> list[list[Mask | None]]:
+        """Per query and part the documents that may be scored; None where all may.
+
+        Raises:
+            ValueError: one subset per query was given, but not as many as queries.
+            TypeError: an id is neither a string nor an integer.
+        """
+        if subset is None:
+            return [view.live_masks()] * queries
+        if isinstance(subset, str | bytes):
+            raise TypeError("subset must be a list of ids, not one string.")
+        if len(subset) and all(isinstance(ids, list | tuple | set | frozenset) for ids in subset):
+            if len(subset) != queries:
+                raise ValueError(
+                    f"{len(subset)} subsets for {queries} queries; pass one list of ids, or one per query."
+                )
+            return [list(view.masks(self._numbers(ids))) for ids in subset]
+        return [list(view.masks(self._numbers(subset)))] * queries
+
+    def _numbers(self, ids: Sequence[Any]) -> Ints:
+        """Numbers of those of the documents that are in the index, ascending."""
+        found = self._storage.find([checked_id(i) for i in ids])
+        return np.unique(np.array([number for number in found if number is not None], np.int64))
+
+    def get_documents_embeddings(self, documents_ids: Sequence[Any]) -> list[Any]:
+        """Token vectors by id, (tokens, dim) float32 each; a list of lists of ids gives a list of lists.
+
+        Raises:
+            UnknownIdError: an id is not in the index.
+            IndexCorruptError: the vectors of one of them are damaged.
+        """
+        if len(documents_ids) and all(isinstance(ids, list | tuple) for ids in documents_ids):
+            return [self.get_documents_embeddings(ids) for ids in documents_ids]
+        ids = [checked_id(i) for i in documents_ids]
+
+        def found(view: Snapshot) -> list[Floats]:
+            vectors = []
+            for id_, number in zip(ids, self._storage.find(ids), strict=True):
+                if number is None:
+                    raise UnknownIdError(f"The id {id_!r} is not in the index.")
+                if number not in view:
+                    raise Moved
+                vectors.append(self._storage.embeddings(view, number))
+            return vectors
+
+        return self._storage.read(found)
+
+    def refresh(self) -> Self:
+        """Move to the last committed state. Every call does so by itself; this one also reports damage.
+
+        Raises:
+            IndexVersionError, IndexMismatchError, IndexCorruptError, IndexNotFoundError: as at opening.
+        """
+        self._storage.check_open()
+        self._storage.refresh()
+        return self
+
+    def verify(self) -> None:
+        """Read every file of the index and check its checksum and structure.
+
+        Raises:
+            IndexCorruptError, IndexNotFoundError: naming the file, and the documents where it is theirs.
+        """
+        self._storage.verify()
+
+    def __len__(self) -> int:
+        return len(self._storage.view())
+
+    def __contains__(self, document_id: object) -> bool:
+        try:
+            known = checked_id(document_id)
+        except TypeError:
+            return False
+        return not self._storage.replacing and self._storage.find([known]) != [None]
+
+    @property
+    def ids(self) -> list[DocumentId]:
+        """Ids of all documents in the order of insertion."""
+        return [] if self._storage.replacing else self._storage.ids()
+
+    @property
+    def embedding_size(self) -> int | None:
+        """Dimension of the token vectors; None while the index is empty and none was given."""
+        settings = self._storage.view().settings
+        return settings.dim if settings else self._storage.dim
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Fingerprint of the model that the index belongs to."""
+        settings = self._storage.view().settings
+        return (settings.fingerprint if settings else None) or self._storage.fingerprint
+
+    @property
+    def tokens(self) -> int:
+        """Token vectors that are stored, those of removed documents included until they are merged away."""
+        return self._storage.view().tokens
+
+    # --------------------------------------------------------------------------------------------------------- writing
 
     def add_documents(
         self,
         documents_ids: Sequence[DocumentId],
         documents_embeddings: Sequence[Any],
-        payloads: Sequence[Mapping[str, Any] | None] | None = None,
-        *,
         batch_size: int | None = None,
     ) -> Self:
         """Add documents; when the call returns, they are on the disk.
 
+        Small calls are cheap: vectors wait in the catalogue until there are enough for a segment. A call also merges
+        segments, at most some eight times what it added (and 131,072 tokens); `compact` does the rest.
+
         Args:
             documents_ids: str or int, each new and once.
             documents_embeddings: (tokens, dim) arrays of any float type, each with at least one token.
-            payloads: a JSON object per document (or None), published together with the vectors.
-            batch_size: accepted for PyLate's sake; the documents of one call are always published together.
+            batch_size: accepted for PyLate's sake; the documents of one call are always written together.
 
         Raises:
             DuplicateIdError: an id occurs twice or is in the index already (`update_documents` replaces).
             InvalidVectorsError, IndexMismatchError: naming the document.
-            IndexLockedError: another writer is at work.
+            IndexLockedError: another writer is still at work after ``timeout`` seconds.
             IndexWriteError: disk full or no permission.
             In each case nothing was added.
         """
-        return self._put(documents_ids, documents_embeddings, payloads, replacing=False)
+        return self._put(documents_ids, documents_embeddings, replacing=False)
 
     def update_documents(
         self,
         documents_ids: Sequence[DocumentId],
         documents_embeddings: Sequence[Any],
-        payloads: Sequence[Mapping[str, Any] | None] | None = None,
-        *,
         batch_size: int | None = None,
     ) -> Self:
-        """Add documents, replacing those whose ids are in the index: vectors and payload, all or nothing.
+        """Add documents, replacing those whose ids are in the index, all or nothing.
 
         Replaced documents move to the end of the order of insertion. Raises as `add_documents`.
         """
-        return self._put(documents_ids, documents_embeddings, payloads, replacing=True)
+        return self._put(documents_ids, documents_embeddings, replacing=True)
 
     def _put(
-        self,
-        documents_ids: Sequence[DocumentId],
-        documents_embeddings: Sequence[Any],
-        payloads: Sequence[Mapping[str, Any] | None] | None,
-        *,
-        replacing: bool,
+        self, documents_ids: Sequence[DocumentId], documents_embeddings: Sequence[Any], *, replacing: bool
     ) -> Self:
+        self._storage.check_open()
         ids = checked_ids(documents_ids)
         documents = Documents(ids, documents_embeddings)
-        if payloads is not None and len(payloads) != len(ids):
-            raise ValueError(f"{len(payloads)} payloads for {len(ids)} documents; each document needs one, or None.")
         if not ids:
             return self
-        with self._writing() as base:
-            dim = base.generation.dim if base.generation else self._embedding_size or documents.arrays[0].shape[1]
+        documents.check_finite(BLOCK_TOKENS)
+        with self._writer.transaction() as transaction:
+            dim = transaction.dim or documents.arrays[0].shape[1]
             documents.check_dim(dim)
-            removed = self._existing(base, ids)
-            if removed and not replacing:
-                position, numbers = next(iter(removed.items()))
-                present = base.segments[position].files.ids[int(numbers[0])]
-                raise DuplicateIdError(f"The id {present!r} is in the index already; update_documents replaces it.")
-            number = self._store.next_number()
-            folder = self._store.new_segment(number)
-            grid = None  # either way what is not finite is refused before anything is written
-            if self._store_type == "int8":
-                known = largest_grid(segment.files for segment in base.segments)
-                grid = best_grid(known, lambda: documents.blocks(BLOCK_TOKENS))
-            else:
-                deque(documents.blocks(BLOCK_TOKENS), maxlen=0)
-            blocks = documents.blocks(BLOCK_TOKENS)
-            entry = write_segment(
-                folder,
-                ids=(encoded_id(i) for i in ids),
-                payloads=None if payloads is None else (encoded_payload(payload) for payload in payloads),
-                lengths=documents.lengths,
-                tokens=blocks if grid is None else (grid.encode(block) for block in blocks),
-                dim=dim,
-                grid=grid,
-            )
-            entry, shared = self._completed(entry, [], base, number, dim)
-            segments = self._with_removed(base, removed, number)
-            self._publish(base, [*segments, entry], shared, number, dim)
-            self._tidy()
+            transaction.put(documents, dim=dim, replacing=replacing)
+        self._writer.tidy(int(documents.lengths.sum()))
         return self
 
     def remove_documents(self, documents_ids: Sequence[DocumentId]) -> Self:
@@ -156,124 +277,44 @@ class TokenIndex(IndexReader):
             DuplicateIdError: an id occurs twice in the call.
             IndexLockedError, IndexWriteError: as `add_documents`.
         """
+        self._storage.check_open()
         ids = checked_ids(documents_ids)
         if not ids:
             return self
-        with self._writing() as base:
-            positions, _ = base.find(ids)
-            if (positions < 0).any() or base.generation is None:
-                missing = ids[int(np.argmin(positions))]
-                raise UnknownIdError(f"The id {missing!r} is not in the index; nothing was removed.")
-            number = self._store.next_number()
-            segments = self._with_removed(base, self._existing(base, ids), number)
-            self._publish(base, segments, {}, number, base.generation.dim)
-            self._tidy()
+        if self._storage.view().settings is None:
+            raise UnknownIdError(f"The id {ids[0]!r} is not in the index; nothing was removed.")
+        with self._writer.transaction() as transaction:
+            transaction.remove(ids)
+        self._writer.tidy(0)
         return self
 
     def compact(self) -> Self:
         """Rewrite everything as one segment without removed documents: the smallest and fastest form.
 
+        What was removed is gone from the disk afterwards. Other writers wait meanwhile.
+
         Raises:
+            IndexCorruptError: documents are damaged, naming them.
             IndexLockedError, IndexWriteError: as `add_documents`.
         """
-        with self._writing() as base:
-            if len(base.segments) > 1 or any(segment.live is not None for segment in base.segments):
-                self._merge(base, slice(0, len(base.segments)))
+        self._storage.check_open()
+        if not self._storage.replacing:
+            self._writer.compact()
         return self
 
-    @contextmanager
-    def _writing(self) -> Iterator[Snapshot]:
-        """Hold the writer's lock and give the latest snapshot, an empty one while an index is being replaced."""
-        self._check_open()
-        with self._lock, self._store.writing():
-            if not self._replacing:
-                self.refresh()
-            try:
-                yield self._snapshot
-            except BaseException:
-                self._store.discard_unpublished()  # on a full disk the half-written files are what fills it
-                raise
+    # ------------------------------------------------------------------------------------------------------- life time
 
-    def _existing(self, base: Snapshot, ids: Sequence[DocumentId]) -> dict[int, Ints]:
-        """Segment position -> ascending numbers of the documents with one of ``ids``."""
-        positions, numbers = base.find(ids)
-        return {p: np.sort(numbers[positions == p]) for p in sorted(set(positions[positions >= 0].tolist()))}
+    def close(self) -> None:
+        """Let go of all files; any later call raises StoreError."""
+        self._storage.close()
 
-    def _with_removed(self, base: Snapshot, removed: Mapping[int, Ints], number: int) -> list[SegmentEntry]:
-        """Entries of the segments of ``base`` after removing; segments without live documents are left out."""
-        entries = []
-        for position, segment in enumerate(base.segments):
-            entry = segment.entry
-            if position in removed:
-                live = np.ones(len(segment.files), np.bool_) if segment.live is None else segment.live.copy()
-                live[removed[position]] = False
-                gone = np.flatnonzero(~live)
-                if len(gone) == len(live):
-                    continue
-                path = segment.files.folder / f"removed-{number:08d}.npy"
-                path.unlink(missing_ok=True)  # of a writer that was killed before publishing
-                entry = replace(entry, removed=Removed(path.name, len(gone), write_whole(path, gone)))
-            entries.append(entry)
-        return entries
+    def __enter__(self) -> Self:
+        return self
 
-    def _completed(
-        self, entry: SegmentEntry, parents: Sequence[OpenSegment], base: Snapshot, number: int, dim: int
-    ) -> tuple[SegmentEntry, Mapping[str, FileEntry]]:
-        """The entry with the files of this kind of index, and new shared files."""
-        segment = Segment(self._store.folder / SEGMENTS / entry.name, entry, dim=dim)
-        files, shared = self._extend(segment, parents, base, number)
-        return replace(entry, files={**entry.files, **files}), shared
-
-    def _publish(
-        self,
-        base: Snapshot,
-        segments: Sequence[SegmentEntry],
-        shared: Mapping[str, FileEntry],
-        number: int,
-        dim: int,
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Make ``segments`` the current state."""
-        files = {**(base.generation.files if base.generation else {}), **shared}
-        used = self._shared_in_use(segments, files)
-        known = base.generation.fingerprint if base.generation else None
-        generation = Generation(
-            number=number,
-            kind=self.kind,
-            dim=dim,
-            store=self._store_type,
-            fingerprint=known or self._fingerprint,
-            parameters=self._parameters(),
-            segments=tuple(segments),
-            files={name: entry for name, entry in files.items() if name in used},
-        )
-        snapshot = self._opened(generation, base)  # whatever cannot be opened is not published
-        self._signature = self._store.publish(generation)
-        self._snapshot = snapshot
-        self._replacing = False
+        self.close()
 
-    def _merge(self, base: Snapshot, part: slice) -> None:
-        """Replace neighbouring segments by one."""
-        if base.generation is None:
-            return
-        number = self._store.next_number()
-        parents = base.segments[part]
-        dim = base.generation.dim
-        merged = merge_segments(self._store.new_segment(number), parents, quantise=self._store_type == "int8")
-        entries = [segment.entry for segment in base.segments]
-        shared: Mapping[str, FileEntry] = {}
-        if merged is not None:
-            merged, shared = self._completed(merged, parents, base, number, dim)
-        entries[part] = [] if merged is None else [merged]
-        self._publish(base, entries, shared, number, dim)
-
-    def _tidy(self) -> None:
-        """Merge segments until the tiers are in order. Each merge is a generation of its own.
-
-        What the caller asked for is published already, so a disk that is too full to merge is no error.
-        """
-        try:
-            while part := next_merge([segment.entry for segment in self._snapshot.segments]):
-                self._merge(self._snapshot, part)
-        except OSError as error:
-            logger.warning("segments of %s were not merged, which costs speed only: %s", self._store.folder, error)
-            self._store.discard_unpublished()
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self._storage.folder)!r})"

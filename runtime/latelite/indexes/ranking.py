@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from latelite.indexes.identifiers import checked_id
-from latelite.indexes.snapshot import Mask, Snapshot
+from latelite.arrays import Floats, Ints, Mask
 from latelite.maxsim import maxsim, maxsim_batch, rough_margin
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
-Payload = Mapping[str, Any] | None
+from latelite.storage.snapshot import Snapshot
 
 _NEAR = 2e-6
 """Scores that differ by less than this, relative to the larger (and to 1), may differ by rounding alone."""
+_QUERIES_AT_ONCE = 16
+"""Queries that share one pass over the vectors; a bound on the memory that their scores take."""
 _ROUGHLY_FROM = 4
 """Documents per result; a segment of no more is scored with all bits at once."""
 
@@ -25,36 +23,6 @@ _ROUGHLY_FROM = 4
 def nth_largest(scores: Floats, n: int) -> Any:
     """The ``n``-th largest of more than ``n`` scores: the least that still belongs to the ``n`` best."""
     return np.partition(scores, len(scores) - n)[len(scores) - n]
-
-
-def accepted_documents(view: Snapshot, where: Callable[[Payload], bool]) -> list[Mask | None]:
-    """Per segment the live documents whose payload ``where`` accepts."""
-    masks: list[Mask | None] = []
-    for segment in view.segments:
-        mask = np.zeros(len(segment.files), np.bool_)
-        for number in range(len(mask)) if segment.live is None else np.flatnonzero(segment.live).tolist():
-            mask[number] = where(segment.files.payload(number))
-        masks.append(mask)
-    return masks
-
-
-def allowed_documents(view: Snapshot, subset: Sequence[Any] | None, queries: int) -> list[list[Mask | None]]:
-    """Per query and segment the documents that may be scored; None where all may.
-
-    Raises:
-        ValueError: one subset per query was given, but not as many as queries.
-        TypeError: an id is neither a string nor an integer.
-    """
-    live = view.live_masks()
-    if subset is None:
-        return [live] * queries
-    if isinstance(subset, str | bytes):
-        raise TypeError("subset must be a list of ids, not one string.")
-    if len(subset) and all(isinstance(ids, list | tuple | set | frozenset) for ids in subset):
-        if len(subset) != queries:
-            raise ValueError(f"{len(subset)} subsets for {queries} queries; pass one list of ids, or one per query.")
-        return [list(view.masks([checked_id(i) for i in ids])) for ids in subset]
-    return [list(view.masks([checked_id(i) for i in subset]))] * queries
 
 
 def ranked(
@@ -65,16 +33,15 @@ def ranked(
     allowed: Sequence[Sequence[Mask | None]],
     chosen: Sequence[Sequence[Ints | None]],
 ) -> list[tuple[Ints, Floats]]:
-    """Per query the index-wide numbers and scores of its ``k`` best documents, best first, ties as inserted.
+    """Per query the numbers and scores of its ``k`` best documents, best first, ties as inserted.
 
     Args:
-        allowed: per query and segment the documents that may be returned; None allows all.
-        chosen: per query and segment the documents to score, ascending; None scores all that are allowed.
+        allowed: per query and part the documents that may be returned; None allows all.
+        chosen: per query and part the documents to score, ascending; None scores all that are allowed.
     """
     numbers: list[list[Ints]] = [[] for _ in queries]
     scores: list[list[Floats]] = [[] for _ in queries]
-    for position, (segment, first) in enumerate(zip(view.segments, view.starts, strict=True)):
-        files = segment.files
+    for position, files in enumerate(view.parts):
         scanned = [number for number in range(len(queries)) if chosen[number][position] is None]
         if scanned:  # one pass over the store for all of them
             batch = [queries[number] for number in scanned]
@@ -88,13 +55,13 @@ def ranked(
                 row = row[kept]
                 if rough is not None:
                     kept, row = near_best(queries[number], files.tokens, files.offsets, k, kept, row, rough)
-                numbers[number].append(kept + first)
+                numbers[number].append(files.numbers[kept])
                 scores[number].append(row)
         for number, query in enumerate(queries):
             documents = chosen[number][position]
             if documents is None or not len(documents):
                 continue
-            numbers[number].append(documents + first)
+            numbers[number].append(files.numbers[documents])
             scores[number].append(
                 maxsim(query, files.tokens, files.offsets, documents=documents, quantisation=files.quantisation)
             )
@@ -149,8 +116,7 @@ def _settled(view: Snapshot, query: Floats, number: Ints, score: Floats) -> tupl
         return number, score
     score = score.copy()
     for place in np.flatnonzero(np.append(near, False) | np.append(False, near)).tolist():
-        segment, document = view.locate(int(number[place]))
-        files = segment.files
+        files, document = view.locate(int(number[place]))
         alone = np.array([document])
         score[place] = maxsim(query, files.tokens, files.offsets, documents=alone, quantisation=files.quantisation)[0]
     order = np.lexsort((number, -score))
@@ -159,3 +125,15 @@ def _settled(view: Snapshot, query: Floats, number: Ints, score: Floats) -> tupl
 
 def _tolerance(score: Any) -> Any:
     return _NEAR * np.maximum(np.abs(score), 1)
+
+
+def rank(
+    kind: Any, view: Snapshot, queries: Sequence[Floats], k: int, allowed: Sequence[Sequence[Mask | None]]
+) -> list[tuple[Ints, Floats]]:
+    """`ranked` over the candidates of a kind of index, some queries at a time."""
+    results: list[tuple[Ints, Floats]] = []
+    for start in range(0, len(queries), _QUERIES_AT_ONCE):
+        batch, masks = queries[start : start + _QUERIES_AT_ONCE], allowed[start : start + _QUERIES_AT_ONCE]
+        chosen = [kind.candidates(view, query, k, mask) for query, mask in zip(batch, masks, strict=True)]
+        results += ranked(view, batch, k, allowed=masks, chosen=chosen)
+    return results

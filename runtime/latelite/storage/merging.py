@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from latelite.arrays import Ints
 from latelite.errors import IndexCorruptError
+from latelite.storage.postings import add_merged
 from latelite.storage.quantisation import Grid, best_grid
 from latelite.storage.segments import BLOCK_TOKENS, Segment, SegmentEntry, SegmentWriter, largest_grid
 from latelite.storage.snapshot import OpenSegment, Snapshot
@@ -76,6 +77,8 @@ def merge_segments(storage: Storage, parents: Sequence[OpenSegment], base: Snaps
             dim=kept[0][0].dim,
             grid=grid,
         )
+        if storage.vocabulary_size is not None:
+            add_merged(writer, parents)
         sidecar = storage.kind.build(writer, parents, base)
     entry = writer.entry()
     files = Segment(writer.folder, entry, dim=kept[0][0].dim)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,7 +167,9 @@ class Segment:
     def damaged(self) -> Ints:
         """Positions of the documents whose token vectors do not have their checksums, ascending."""
         found = []
-        for position, (start, stop) in enumerate(zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True)):
+        for position, (start, stop) in enumerate(
+            zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True)
+        ):
             if token_checksum(self.tokens[start:stop]) != self.checksums[position]:
                 found.append(position)
             if stop % BLOCK_TOKENS < stop - start:
@@ -278,5 +280,3 @@ def largest_grid(segments: Iterable[Segment]) -> Grid | None:
     """The grid of the largest segment that has one."""
     coded = [segment for segment in segments if segment.grid is not None]
     return max(coded, key=lambda segment: segment.entry.tokens).grid if coded else None
-
-

@@ -147,6 +147,14 @@ class Snapshot:
     def __len__(self) -> int:
         return sum(len(part) if part.live is None else int(part.live.sum()) for part in self.parts)
 
+    def __contains__(self, number: int) -> bool:
+        place = int(np.searchsorted(self._lasts, number))
+        if place >= len(self.parts):
+            return False
+        part = self.parts[place]
+        position = int(np.searchsorted(part.numbers, number))
+        return bool(part.numbers[position] == number and (part.live is None or part.live[position]))
+
     def live_masks(self) -> list[Mask | None]:
         """Per part (documents,) bool: the documents that are not removed; None where all are."""
         return [part.live for part in self.parts]

@@ -29,11 +29,18 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from latelite.arrays import Floats, Ints, Mask
-from latelite.errors import IndexCorruptError, IndexLockedError, IndexMismatchError, IndexNotFoundError, StoreError
-from latelite.errors import IndexVersionError
+from latelite.errors import (
+    IndexCorruptError,
+    IndexLockedError,
+    IndexMismatchError,
+    IndexNotFoundError,
+    IndexVersionError,
+    StoreError,
+)
 from latelite.storage.catalogue import CATALOGUE, JOURNAL, Catalogue, check_schema, checksum
 from latelite.storage.folders import LITTER, refuse_link
 from latelite.storage.identifiers import DocumentId, decoded_id, encoded_id
+from latelite.storage.postings import verify_postings
 from latelite.storage.segments import SEGMENTS, Segment, SegmentEntry, SegmentWriter
 from latelite.storage.snapshot import NOTHING, OpenSegment, Recent, Settings, Snapshot, runs
 
@@ -61,8 +68,8 @@ class Kind(Protocol):
         """Settings that are recorded in the catalogue."""
         ...
 
-    def adopt(self, recorded: Any) -> None:
-        """Take over recorded settings where the caller named none. Raises IndexCorruptError for senseless ones."""
+    def adopt(self, settings: Settings) -> None:
+        """Take over recorded settings where the caller named none."""
         ...
 
     def build(self, writer: SegmentWriter, parents: Sequence[OpenSegment], base: Snapshot) -> Any:
@@ -109,6 +116,7 @@ class Storage:
         *,
         dim: int | None = None,
         fingerprint: str | None = None,
+        vocabulary_size: int | None = None,
         timeout: float = 30.0,
         read_only: bool = False,
     ) -> None:
@@ -117,6 +125,7 @@ class Storage:
             folder: need not exist; the first write makes it.
             dim: dimension of the token vectors; None takes that of the first document.
             fingerprint: identifies the model. An index that remembers another one is refused.
+            vocabulary_size: lexical terms are below this; None for an index without texts.
             timeout: seconds to wait for another writer.
             read_only: never write, not even to undo what a killed writer left.
         """
@@ -124,6 +133,7 @@ class Storage:
         self.kind = kind
         self.dim = dim
         self.fingerprint = fingerprint
+        self.vocabulary_size = vocabulary_size
         self.catalogue = Catalogue(folder, timeout=timeout, read_only=read_only)
         self.opened: dict[str, OpenSegment] = {}
         """Segments that a writer of this process has open already, by name, until they are in a snapshot."""
@@ -305,7 +315,6 @@ class Storage:
     ) -> Snapshot:
         """Open the segments that ``previous`` has not open, and put the snapshot together."""
         assert base.settings is not None
-        self.kind.adopt(base.settings.parameters)
         known = {part.files.name: part for part in previous.segments} | self.opened
         segments = []
         last = 0
@@ -324,7 +333,9 @@ class Storage:
                 mask = np.ones(len(files), np.bool_)
                 places = np.searchsorted(files.numbers, gone)
                 if (places >= len(files)).any() or (files.numbers[places] != gone).any():
-                    raise IndexCorruptError(f"{self.catalogue.path} is damaged: it removes documents that are not there.")
+                    raise IndexCorruptError(
+                        f"{self.catalogue.path} is damaged: it removes documents that are not there."
+                    )
                 mask[places] = False
                 gone = mask
             segments.append(OpenSegment(entry, files, gone, sidecar))
@@ -340,6 +351,7 @@ class Storage:
             raise IndexVersionError(f"{folder} is an index of kind {settings.kind!r}, not {kind.name!r}.")
         if self.dim not in (None, settings.dim):
             raise IndexMismatchError(f"{folder} has dimension {settings.dim}, not {self.dim}.")
+        kind.adopt(settings)
         if settings.store != kind.store:
             raise IndexMismatchError(f"{folder} stores {settings.store} vectors, not {kind.store}.")
         if None not in (self.fingerprint, settings.fingerprint) and self.fingerprint != settings.fingerprint:
@@ -404,7 +416,9 @@ class Storage:
             ).fetchall()
             texts = dict(
                 (row[0], row)
-                for row in connection.execute(f"SELECT number, text, checksum FROM texts WHERE number IN ({marks})", chunk)
+                for row in connection.execute(
+                    f"SELECT number, text, checksum FROM texts WHERE number IN ({marks})", chunk
+                )
             )
             for row in documents:
                 number, id_, _, truncated, changed, metadata, _ = row
@@ -448,10 +462,61 @@ class Storage:
                 return []
             return [decoded_id(id_) for (id_,) in connection.execute("SELECT id FROM documents ORDER BY number")]
 
+    def names(self, numbers: Ints) -> str:
+        """The ids of documents, for a message: the first ten of them."""
+        with self.reading() as connection:
+            if connection is None:
+                return f"{len(numbers)} documents"
+            found = []
+            for number in numbers[:10].tolist():
+                row = connection.execute("SELECT id FROM documents WHERE number = ?", (number,)).fetchone()
+                found.append("(removed)" if row is None else row[0])
+        more = f" and {len(numbers) - 10} more documents" if len(numbers) > 10 else ""
+        return ("document " if len(numbers) == 1 else "documents ") + ", ".join(found) + more
+
     def embeddings(self, view: Snapshot, number: int) -> Floats:
         """(tokens, dim) float32 of one document."""
         part, position = view.locate(number)
         return part.embeddings(position)
+
+    def verify(self) -> None:
+        """Read everything, and compare it with its checksums and with each other.
+
+        Raises:
+            IndexCorruptError, IndexNotFoundError: naming the file, and the documents where it is theirs.
+        """
+        self.check_open()
+        view = self.refresh()
+        if view.settings is None:
+            return
+        for part in view.segments:
+            files = Segment(part.files.folder, part.entry, dim=view.settings.dim)
+            files.verify()
+            verify_postings(files)
+            self.kind.verify(files)
+            hit = files.damaged()
+            if len(hit):
+                raise IndexCorruptError(
+                    f"{files.arrays.path} is damaged: the token vectors of {self.names(files.numbers[hit])} changed. "
+                    "Add these documents again, or remove them; the others are sound."
+                )
+        with self.reading() as connection:
+            if connection is None:
+                raise IndexNotFoundError(f"{self.catalogue.path} is missing.")
+            problems = [problem for (problem,) in connection.execute("PRAGMA integrity_check(3)") if problem != "ok"]
+            if problems:
+                raise IndexCorruptError(f"{self.catalogue.path} is damaged: {problems[0]}.")
+            if not self._is(connection, view):
+                return  # a writer went on; what it wrote is for the next check
+            for row in connection.execute("SELECT * FROM recent"):
+                self._check_row(row, f"the vectors of document number {row[0]}")
+            numbers = [number for (number,) in connection.execute("SELECT number FROM documents ORDER BY number")]
+            if numbers != view.numbers().tolist():
+                raise IndexCorruptError(
+                    f"{self.catalogue.path} is damaged: its documents are not those of the vectors."
+                )
+            for _ in self._rows(connection, numbers, None):
+                pass
 
     # ------------------------------------------------------------------------------------------------------- life time
 

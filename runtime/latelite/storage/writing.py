@@ -25,6 +25,7 @@ from latelite.storage.catalogue import checksum
 from latelite.storage.folders import delete_segments, make_folder
 from latelite.storage.identifiers import DocumentId, encoded_id
 from latelite.storage.merging import merge_segments, next_merge
+from latelite.storage.postings import add_postings
 from latelite.storage.quantisation import best_grid
 from latelite.storage.segments import BLOCK_TOKENS, SEGMENTS, SegmentEntry, SegmentWriter, largest_grid
 from latelite.storage.snapshot import OpenSegment, Recent, Snapshot, runs
@@ -221,6 +222,10 @@ class Transaction:
         with SegmentWriter(storage.folder, int(everyone[0])) as writer:
             tokens = blocks() if grid is None else (grid.encode(block) for block in blocks())
             writer.add_documents(everyone, lengths, tokens, dim=dim, grid=grid)
+            if storage.vocabulary_size is not None:
+                new = (documents.terms(position) for position in range(len(documents.ids)))
+                terms = [*(waiting.terms[place] for place in kept), *new]
+                add_postings(writer, [each for each in terms if each is not None], storage.vocabulary_size)
             sidecar = storage.kind.build(writer, [], self.base)
         self.name_segment(writer.entry(), sidecar, dim)
         self.connection.execute("DELETE FROM recent")

@@ -18,18 +18,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latelite.arrays import Floats, Ints
 from latelite.maxsim.graphs import products
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
 
 _SEED = 100
 _ITERATIONS = 4
 _SAMPLE_PER_CENTROID = 32
 _FREQUENT_AND_RARE = 4
-"""One centroid of so many is fitted to the tokens that lie far from all others ..."""
+"""One centroid of so many is fitted to the tokens that lie far from all others."""
 _FAR = 10
-"""... one token of so many."""
+"""One token of so many counts as lying far from all others."""
 _BLOCK = 1 << 14
 """Tokens that are float32 at a time."""
 _ROWS_AT_ONCE = 4096
@@ -176,7 +174,7 @@ def distances(tokens: Floats, centroids: Floats, nearest: Ints) -> Floats:
     return found
 
 
-def chosen(total: int, wanted: int) -> Ints:
+def even_sample(total: int, wanted: int) -> Ints:
     """An even sample of the numbers below ``total``, ascending: (``wanted`` or all of them,) int64."""
     return np.sort(np.random.default_rng(_SEED).choice(total, min(wanted, total), replace=False))
 

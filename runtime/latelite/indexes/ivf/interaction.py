@@ -13,14 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from latelite.indexes.codebook import Codebook
-from latelite.indexes.lists import TOGETHER, Lists
-from latelite.indexes.snapshot import Mask
+from latelite.arrays import Bytes, Floats, Ints, Mask
+from latelite.indexes.ivf.codebook import Codebook
+from latelite.indexes.ivf.lists import TOGETHER, Lists
 from latelite.maxsim.blocks import ranges
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
-Bytes = NDArray[np.uint8]
 
 _WIDTH = 32
 _BYTES_AT_ONCE = 1 << 18

@@ -12,12 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latelite.indexes.codebook import Codebook, Floats, Means, assign
-from latelite.indexes.output import release
-from latelite.indexes.segment import BLOCK_TOKENS, Segment
-
-Ints = NDArray[np.int64]
-Unsigned = NDArray[np.unsignedinteger[Any]]
+from latelite.arrays import Floats, Ints, Unsigned
+from latelite.indexes.ivf.codebook import Codebook, Means, assign
+from latelite.storage.segments import BLOCK_TOKENS, Segment
 
 TOGETHER = 8
 """Members in a row of `Lists.members`."""
@@ -30,7 +27,7 @@ class Lists:
     """The inverted lists of one segment, mapped."""
 
     name: str
-    """Path of the codebook inside the index."""
+    """Checksum of the codebook; segments of one codebook share the work of a query."""
     codebook: Codebook
     members: Unsigned
     """(rows, `TOGETHER`) centroids of each document, once each, document after document; the last row of a document
@@ -85,7 +82,7 @@ def members_of(segment: Segment, centroids: Floats, means: Means | None = None) 
             nearest.append(assign(block, centroids))
             if means is not None:
                 means.add(block, nearest[-1])
-        release(segment.tokens)
+        segment.arrays.release()
         owners = np.repeat(np.arange(first, last), np.diff(segment.offsets[first : last + 1]))
         keys = (owners << 32) | np.concatenate(nearest)
         order = np.argsort(keys, kind="stable")

@@ -1,0 +1,69 @@
+"""What a kind of index is: the sidecar that it keeps beside each segment, and the candidates that it finds with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from latelite.arrays import Floats, Ints, Mask
+from latelite.storage.segments import Segment, SegmentWriter
+from latelite.storage.snapshot import OpenSegment, Settings, Snapshot
+
+
+class IndexKind:
+    """Scans everything; kinds that find candidates override the methods. Also a `latelite.storage.storage.Kind`.
+
+    Settings are resolved in one place: what the caller names, else what the index recorded, else the default.
+    """
+
+    name: ClassVar[str]
+    defaults: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(self, store: str | None = "int8", **asked: Any) -> None:
+        """``asked``: settings by the names of `defaults`; None takes the recorded one."""
+        self._asked = {name: value for name, value in asked.items() if value is not None}
+        self._asked_store = store
+        self.store = store or "int8"
+        self.settings: dict[str, Any] = {**self.defaults, **self._asked}
+
+    def parameters(self) -> dict[str, Any]:
+        """Settings that are recorded."""
+        return dict(self.settings)
+
+    def adopt(self, settings: Settings) -> None:
+        """Take over recorded settings where the caller named none; unknown ones, of a newer version, are left alone."""
+        if self._asked_store is None:
+            self.store = settings.store
+        recorded = {name: settings.parameters[name] for name in self.defaults if name in settings.parameters}
+        self.settings = {**self.defaults, **recorded, **self._asked}
+
+    def build(self, writer: SegmentWriter, parents: Sequence[OpenSegment], base: Snapshot) -> Any:
+        """Add the sidecar of this kind to a new segment; returns it opened, where it is at hand."""
+        return None
+
+    def load(self, segment: Segment) -> Any:
+        """Open the sidecar of a segment; None scans the segment."""
+        return None
+
+    def verify(self, segment: Segment) -> None:
+        """Compare the files beside the arrays with their checksums."""
+
+    def candidates(self, view: Snapshot, query: Floats, k: int, allowed: Sequence[Mask | None]) -> list[Ints | None]:
+        """Per part the documents to score, ascending positions; None scores all that are allowed."""
+        return [everything_allowed(mask) for mask in allowed]
+
+
+def everything_allowed(mask: Mask | None) -> Ints | None:
+    """The documents to score without an approximation: a list where that is the smaller part, else None for all."""
+    if mask is None or 2 * int(mask.sum()) > len(mask):
+        return None
+    return np.flatnonzero(mask)
+
+
+def check_settings(least: int, **settings: int | None) -> None:
+    """Raise ValueError when a setting is below ``least``."""
+    for name, value in settings.items():
+        if value is not None and value < least:
+            raise ValueError(f"{name} must be at least {least}, not {value}.")
