@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
-import re
 import statistics
 import subprocess
 import sys
@@ -84,14 +83,15 @@ def of_collection(
         start = time.perf_counter()
         search.collection(folder, model, kind, corpus, vectors)
         seconds = time.perf_counter() - start
-        files = {path: path.stat().st_size for path in (folder / "index").rglob("*") if path.is_file()}
+        segments = sum(path.stat().st_size for path in (folder / "segments").rglob("*") if path.is_file())
+        catalogue = (folder / "documents.sqlite").stat().st_size
         marks = process.started(folder, precision, corpus.queries[:QUERIES])
-    texts = sum(size for path, size in files.items() if re.match("payload", path.name))
+    texts = sum(len(text.encode()) for text in corpus.documents.values())
     return {
         "documents": len(vectors),
         "tokens": sum(map(len, vectors)),
         "build_seconds": seconds,
-        "index_bytes": sum(files.values()) - texts,
+        "index_bytes": segments + catalogue - texts,
         "text_bytes": texts,
         "memory_opened": marks["memory_opened"],
         "memory_asked": marks["memory_asked"],

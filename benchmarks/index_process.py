@@ -28,7 +28,8 @@ import numpy as np  # noqa: E402
 from token_graph import TokenGraph  # noqa: E402
 
 from latelite import indexes  # noqa: E402
-from latelite.indexes import hnsw, ivf, ranking  # noqa: E402
+from latelite.indexes import hnsw, ranking  # noqa: E402
+from latelite.indexes.ivf import search as ivf  # noqa: E402
 
 KINDS: dict[str, Callable[[str], Any]] = {
     "Exact float32": lambda folder: indexes.Exact(folder, store="float32"),

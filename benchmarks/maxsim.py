@@ -28,11 +28,11 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "
 
 import numpy as np  # noqa: E402
 
-from latelite.storage.quantisation import Grid  # noqa: E402
 from latelite.indexes.ranking import near_best  # noqa: E402
 from latelite.maxsim import maxsim  # noqa: E402
 from latelite.maxsim.blocks import BLOCK_TOKENS  # noqa: E402
 from latelite.maxsim.graphs import GROUP, products, session  # noqa: E402
+from latelite.storage.quantisation import Grid  # noqa: E402
 
 
 def contenders(

@@ -164,7 +164,7 @@ def _latelite_index(kind: str) -> Callable[[list[Any], Path], Search]:
         from latelite import indexes
 
         one_thread: dict[str, Any] = {"threads": 1} if kind == "HNSW" else {}
-        index = indexes.KINDS[kind](folder, **one_thread)
+        index = getattr(indexes, kind)(folder, **one_thread)
         index.add_documents(range(len(documents)), documents)
         return lambda query: [hit["id"] for hit in index([query], k=K)[0]]  # type: ignore[misc]
 

@@ -37,6 +37,8 @@ import numpy as np  # noqa: E402
 import process  # noqa: E402
 
 from latelite import Collection, indexes, models  # noqa: E402
+from latelite.indexes import ranking  # noqa: E402
+from latelite.texts import EncodedTexts, Text  # noqa: E402
 
 BUCKETS = (8, 16, 32)
 """Upper ends of the classes of query length, in tokens."""
@@ -51,8 +53,8 @@ class Stopwatch:
         self.spent: dict[str, float] = defaultdict(float)
         """Seconds by stage since the last `take`."""
 
-    def watch(self, owner: Any, method: str, stage: str, inside: str | None = None) -> None:
-        """Time ``owner.method`` as ``stage``, and take it off the stage ``inside`` that it is part of."""
+    def watch(self, owner: Any, method: str, stage: str) -> None:
+        """Time ``owner.method`` as ``stage``."""
         call: Callable[..., Any] = getattr(owner, method)
 
         def timed(*arguments: Any, **options: Any) -> Any:
@@ -62,8 +64,6 @@ class Stopwatch:
             finally:
                 taken = time.perf_counter() - start
                 self.spent[stage] += taken
-                if inside:
-                    self.spent[inside] -= taken
 
         setattr(owner, method, timed)
 
@@ -76,10 +76,11 @@ class Stopwatch:
 
 def collection(folder: Path, model: models.ColBERT, kind: str, corpus: corpora.Corpus, vectors: Sequence[Any]) -> None:
     """Write a collection whose documents have been encoded already."""
-    with Collection(folder, model, index=kind) as written:
-        written.index.add_documents(
-            list(corpus.documents), vectors, [{"text": text, "metadata": {}} for text in corpus.documents.values()]
-        )
+    texts = [Text.of(name, text, {}) for name, text in corpus.documents.items()]
+    terms = [model.analyzer.ids(text) for text in corpus.documents.values()]
+    with Collection(folder, model, index=kind) as written, written._writer.transaction() as transaction:
+        encoded = EncodedTexts(texts, list(vectors), [False] * len(texts), terms)
+        transaction.put(encoded, dim=model.dim, replacing=False)
 
 
 def stream(
@@ -88,11 +89,12 @@ def stream(
     """Single-stream latency of a collection: total, stages, and total by query length."""
     with Collection(folder, model) as opened:
         watch = Stopwatch()
+        ranked = ranking.ranked
         tokenize = model._tokenization.query
         watch.watch(model._tokenization, "query", "tokenize")
         watch.watch(model._session, "run", "encode")
-        watch.watch(opened.index, "_ranked", "rerank")
-        watch.watch(opened.index, "_candidates", "retrieve", inside="rerank")
+        watch.watch(ranking, "ranked", "rerank")
+        watch.watch(opened._kind, "candidates", "retrieve")
         for query in queries[:_WARM_UP]:
             opened.search(query, k=K)
         watch.take()
@@ -111,6 +113,7 @@ def stream(
         seconds = time.perf_counter() - begin
     counted = {query: len(tokenize(query).ids) for query in set(asked)}
     lengths = [counted[query] for query in asked]
+    ranking.ranked = ranked
     del model._tokenization.query, model._session.run  # the watches; the methods of the class come back
     return {
         "seconds": seconds,

@@ -33,12 +33,12 @@ class Bundle:
 
     def graph_path(self, precision: Precision) -> Path:
         """Path of the checked ONNX file of a precision."""
-        return self._checked(self.graph(precision).file)
+        return self.checked(self.graph(precision).file)
 
     @property
     def tokenizer_path(self) -> Path:
         """Path of the checked ``tokenizer.json``."""
-        return self._checked(TOKENIZER_NAME)
+        return self.checked(TOKENIZER_NAME)
 
     def verify(self) -> list[Path]:
         """Check every file that the manifest names; returns their paths.
@@ -47,7 +47,7 @@ class Bundle:
             BundleNotFoundError: a file is missing.
             BundleCorruptError: a file has another size or checksum.
         """
-        return [self._checked(name) for name in self.manifest.files]
+        return [self.checked(name) for name in self.manifest.files]
 
     def copy(self, folder: Path) -> None:
         """Copy the checked files into a folder; files of the same names there are replaced, the manifest last."""
@@ -57,7 +57,8 @@ class Bundle:
             if not (target.exists() and source.samefile(target)):
                 shutil.copyfile(source, target)
 
-    def _checked(self, name: str) -> Path:
+    def checked(self, name: str) -> Path:
+        """Path of a file that the manifest names, after comparing size and SHA-256; raises as `verify`."""
         entry = self.manifest.files.get(name)
         if entry is None:
             raise BundleCorruptError(f"the manifest of {self.folder} does not list {name}; export the bundle again.")

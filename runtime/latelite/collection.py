@@ -3,34 +3,47 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 from latelite import default_model, indexes
-from latelite.bundle import Bundle
-from latelite.errors import IndexCorruptError, IndexMismatchError, IndexVersionError, StoreError
-from latelite.files import atomic_write, fsync_folder
-from latelite.indexes.identifiers import checked_ids
-from latelite.indexes.index import TokenIndex
-from latelite.manifest import MANIFEST_NAME, Precision
+from latelite.arrays import Mask
+from latelite.collection_folder import HEADER_NAME, MODEL, Header, create
+from latelite.errors import IndexMismatchError, IndexNotFoundError, IndexVersionError, UnknownIdError
+from latelite.indexes.ranking import rank
+from latelite.manifest import Precision
 from latelite.models import ColBERT
 from latelite.progress import Progress
+from latelite.storage import backup, folders
+from latelite.storage.identifiers import checked_id, checked_ids
+from latelite.storage.snapshot import Snapshot
+from latelite.storage.storage import Moved, Row, Storage
+from latelite.storage.writing import Writer
+from latelite.texts import GROUP_DOCUMENTS, GROUP_TOKENS, EncodedTexts, Text, batches, encode, metadata_json
 
-FORMAT = "latelite-collection"
-FORMAT_VERSION = 1
-HEADER_NAME = "collection.json"
-_MODEL = "model"
-_INDEX = "index"
-PUBLISH_EVERY = 512  # documents between two durable generations: bounds memory, and what a crash can cost
-_ENCODE_EVERY = 64  # documents between two steps of the progress bar
+logger = logging.getLogger(__name__)
+
+PUBLISH_EVERY = GROUP_DOCUMENTS
 
 Where = Mapping[str, Any] | Callable[[Mapping[str, Any]], bool]
 """A condition on metadata: key -> required value, or a function that accepts or refuses a document's metadata."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """One stored document."""
+
+    id: int | str
+    text: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    truncated: bool = False
+    """Whether the text is longer than the model's document length, so that meaning was read from its beginning only."""
 
 
 @dataclass(frozen=True)
@@ -47,24 +60,31 @@ class Hit:
 class Collection:
     """A searchable folder.
 
-    The bundle is linked (or, across file systems, copied) into the folder, so that the folder can be moved to another
-    machine and opened there without naming a model.
+    The model is copied into the folder (sharing blocks where the file system can), with the one graph that is used, so
+    that the folder can be moved to another machine and opened there without naming a model. A new folder is its
+    owner's alone.
+
+    One object may be used from several threads, and one folder by several processes: readers never wait for a writer
+    (but for the moment of a commit, when texts are read), writers wait for each other for up to ``timeout`` seconds. A
+    search sees the last state that was committed when it began.
 
     Args:
-        folder: opened when it holds a collection, created when it does not exist.
-        model: bundle folder, name of an installed model, or loaded `ColBERT`. None creates a collection with the
-            installed model (see `latelite.default_model`); when opening a collection it must be the model that the
-            collection was made with, and may be left out.
+        folder: opened when it holds a collection, created when it does not exist; ``~`` is the home folder.
+        model: bundle folder, name of an installed model, or loaded `ColBERT`. When opening a collection it must be the
+            model that it was made with, and may be left out; a new collection takes the installed model then.
         precision: which graph of the bundle encodes, None for the one that suits this CPU; int8 and fp32 may share a
             collection.
         threads: CPU threads for encoding; default: all usable.
-        index: name of the index class for a new collection, see `latelite.indexes`. None takes `indexes.suited`'s
-            answer for a size that is not known: ``"IVF"``, which scans everything while that is fast, and begins to
-            look at likely documents only as it grows. ``"Exact"`` always scans everything.
+        index: name of the index kind for a new collection, see `latelite.indexes`. None takes ``"IVF"``, which scans
+            everything while that is fast, and begins to look at likely documents only as it grows. ``"Exact"`` always
+            scans everything.
         pool_factor: token pooling of documents in a new collection; 2 halves its size.
+        read_only: open what is there; nothing is created or written, not even to undo what a killed writer left.
+        timeout: seconds to wait for another writer.
 
     Raises:
         StoreError: the folder holds something else, is damaged, or was made with another model.
+        IndexNotFoundError: ``read_only``, and there is no collection.
         BundleError: the bundle cannot be used.
     """
 
@@ -77,31 +97,55 @@ class Collection:
         threads: int | None = None,
         index: str | None = None,
         pool_factor: int | None = None,
+        read_only: bool = False,
+        timeout: float = 30.0,
     ) -> None:
-        self.folder = Path(folder)
+        self.folder = Path(folder).expanduser()
+        if index is not None and index not in indexes.KINDS:
+            raise ValueError(f"index must be one of {', '.join(indexes.KINDS)}, not {index!r}.")
+        if pool_factor is not None and pool_factor < 1:
+            raise ValueError(f"pool_factor must be at least 1, not {pool_factor}.")
         if not (self.folder / HEADER_NAME).exists():
-            model = model if isinstance(model, ColBERT) else default_model.resolve(model, precision=precision)
-            _create(self.folder, model, index=index or indexes.suited(None).__name__, pool_factor=pool_factor or 1)
-        header = _read_header(self.folder)
+            if read_only:
+                raise IndexNotFoundError(f"{self.folder} holds no collection, and read_only=True creates none.")
+            _create(self.folder, model, precision, index or "IVF", pool_factor or 1, timeout)
+        header = Header.read(self.folder)
+        if header.index not in indexes.KINDS:
+            raise IndexVersionError(
+                f"{self.folder / HEADER_NAME} names an index that this latelite does not know: {header.index!r}."
+            )
         for name, asked in (("index", index), ("pool_factor", pool_factor)):
-            if asked is not None and asked != header[name]:
-                raise IndexMismatchError(f"{self.folder} was created with {name}={header[name]!r}, not {asked!r}.")
-        self.pool_factor: int = header["pool_factor"]
-        if isinstance(model, ColBERT):
-            self.model = model
-        else:
-            self.model = ColBERT(model or self.folder / _MODEL, precision=precision, threads=threads)
-        if self.model.manifest.fingerprint != header["fingerprint"]:
+            if asked is not None and asked != getattr(header, name):
+                raise IndexMismatchError(
+                    f"{self.folder} was created with {name}={getattr(header, name)!r}, not {asked!r}."
+                )
+        folders.refuse_link(self.folder / MODEL)
+        self.pool_factor = header.pool_factor
+        self.index_kind = header.index
+        self.model = model if isinstance(model, ColBERT) else self._opened_model(model, precision, threads)
+        if self.model.manifest.fingerprint != header.fingerprint:
             raise IndexMismatchError(
-                f"{self.folder} was made with the model {header['model']!r}, not with "
+                f"{self.folder} was made with the model {header.model!r}, not with "
                 f"{self.model.manifest.checkpoint['id']!r}; open it without naming a model, or index the texts again."
             )
-        self.index: TokenIndex = indexes.KINDS[header["index"]](
-            index_folder=self.folder,
-            index_name=_INDEX,
-            embedding_size=self.model.dim,
-            fingerprint=header["fingerprint"],
+        self._kind = indexes.KINDS[header.index]()
+        self._storage = Storage(
+            self.folder,
+            self._kind,
+            dim=self.model.dim,
+            fingerprint=header.fingerprint,
+            vocabulary_size=self.model.analyzer.vocabulary_size,
+            timeout=timeout,
+            read_only=read_only,
         )
+        self._writer = Writer(self._storage)
+        self._storage.refresh()
+
+    def _opened_model(self, model: str | Path | None, precision: Precision | None, threads: int | None) -> ColBERT:
+        folder = self.folder / MODEL if model is None else default_model.resolve(model, precision=precision)
+        return ColBERT(folder, precision=precision, threads=threads)
+
+    # --------------------------------------------------------------------------------------------------------- writing
 
     def add(
         self,
@@ -114,35 +158,147 @@ class Collection:
     ) -> None:
         """Add documents; an id that is there already gets the new text and metadata.
 
-        Documents are published in groups of 512, each group entirely or not at all. When this returns, all of them
-        survive a power cut.
+        Everything is checked before anything is written. Documents are written in groups (of 512, or of 65,536
+        tokens), each group entirely or not at all, and merged into larger segments in proportion to what was added;
+        `compact` does the rest. When this returns, all of them survive a power cut.
 
         Args:
             ids: unique strings or integers.
-            texts: one per id; what exceeds the model's document length is cut when encoding, but stored whole.
+            texts: one per id; what exceeds the model's document length is cut when encoding, but stored whole and
+                found by its words.
             metadata: one JSON-serialisable mapping per id.
             show_progress_bar: None shows it when standard error is a terminal.
             on_progress: called with the number of documents encoded since its last call, instead of a bar.
 
         Raises:
-            ValueError: lengths differ, or metadata cannot be written as JSON.
+            TypeError, ValueError: lengths differ, a text is no string, or metadata cannot be written as JSON.
             DuplicateIdError: an id occurs twice.
-            IndexLockedError: another process is writing.
+            IndexLockedError: another writer is still at work after ``timeout`` seconds.
+            IndexWriteError: disk full or no permission.
         """
-        if len(ids) != len(texts) or (metadata is not None and len(metadata) != len(ids)):
-            raise ValueError("ids, texts and metadata must have the same length.")
+        for name, each in (("ids", ids), ("texts", texts), ("metadata", metadata)):
+            if isinstance(each, str | bytes):
+                raise TypeError(f"{name} must be a list, not one string.")
         ids = checked_ids(ids)
-        given = metadata if metadata is not None else [{}] * len(ids)
-        notes = [_json_object(id_, fields) for id_, fields in zip(ids, given, strict=True)]
+        given = [{}] * len(ids) if metadata is None else list(metadata)
+        if not len(ids) == len(texts) == len(given):
+            raise ValueError(
+                f"ids, texts and metadata must have the same length, not {len(ids)}, {len(texts)} and {len(given)}."
+            )
+
+        def checked() -> Iterator[Text]:
+            return (Text.of(*each) for each in zip(ids, texts, given, strict=True))
+
+        for _ in checked():
+            pass
         shown = False if on_progress is not None else show_progress_bar
         with Progress("adding documents", total=len(ids), enabled=shown) as bar:
-            for start in range(0, len(ids), PUBLISH_EVERY):
-                group = slice(start, start + PUBLISH_EVERY)
-                self.index.update_documents(
-                    documents_ids=ids[group],
-                    documents_embeddings=self._encode(texts[group], on_progress or bar.advance),
-                    payloads=[{"text": t, "metadata": m} for t, m in zip(texts[group], notes[group], strict=True)],
-                )
+            self._add(checked(), on_progress or bar.advance)
+
+    def add_documents(
+        self,
+        documents: Iterable[Document | Mapping[str, Any]],
+        *,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> int:
+        """Add documents from any iterable, a group in memory at a time, as `add` does; returns how many.
+
+        Args:
+            documents: `Document` objects, or mappings with ``id``, ``text`` and, where there is some, ``metadata``.
+
+        Raises:
+            as `add`, for a document when its turn comes: the groups before it are written.
+            DuplicateIdError: an id occurs twice in one group; later on it replaces the earlier one.
+        """
+        count = 0
+
+        def counted(step: int) -> None:
+            nonlocal count
+            count += step
+            if on_progress is not None:
+                on_progress(step)
+
+        self._add(map(_as_text, documents), counted)
+        return count
+
+    def _add(self, texts: Iterator[Text], advance: Callable[[int], object]) -> None:
+        self._storage.check_open()
+        group = EncodedTexts()
+        total = 0
+        for batch in batches(texts, self.model.manifest.settings.document_length):
+            if not group.texts:
+                self._writer.check_possible()  # before texts are encoded in vain
+            encode(self.model, batch, group, pool_factor=self.pool_factor)
+            advance(len(batch))
+            if len(group.texts) >= GROUP_DOCUMENTS or int(group.lengths.sum()) >= GROUP_TOKENS:
+                total += self._put(group, total)
+                group = EncodedTexts()
+        if group.texts:
+            self._put(group, total)
+
+    def _put(self, group: EncodedTexts, before: int) -> int:
+        """Write a group; returns its tokens."""
+        if len(set(group.ids)) != len(group.ids):
+            checked_ids(group.ids)
+        tokens = int(group.lengths.sum())
+        with self._writer.transaction() as transaction:
+            transaction.put(group, dim=self.model.dim, replacing=True)
+        if any(group.cut):
+            logger.info(
+                "%d of %d texts are longer than the model's document length; their ends are found by words only.",
+                sum(group.cut),
+                len(group.cut),
+            )
+        self._writer.tidy(tokens + before)
+        return tokens
+
+    def update_metadata(self, ids: Sequence[int | str], metadata: Sequence[Mapping[str, Any]]) -> None:
+        """Replace the metadata of documents, without encoding anything; all or nothing.
+
+        Raises:
+            UnknownIdError: an id is not there.
+            DuplicateIdError, TypeError, ValueError: as `add`.
+        """
+        ids = checked_ids(ids)
+        if len(ids) != len(metadata):
+            raise ValueError(f"ids and metadata must have the same length, not {len(ids)} and {len(metadata)}.")
+        contents = [metadata_json(id_, each) for id_, each in zip(ids, metadata, strict=True)]
+        if ids:
+            with self._writer.transaction() as transaction:
+                transaction.update_metadata(ids, contents)
+
+    def remove(self, ids: Sequence[int | str]) -> None:
+        """Remove documents. Raises UnknownIdError, and removes nothing, when one of them is not there.
+
+        They are gone from every search at once, and from the disk after `compact`.
+        """
+        if known := checked_ids(ids):
+            with self._writer.transaction() as transaction:
+                transaction.remove(known)
+            self._writer.tidy(0)
+
+    def compact(self) -> None:
+        """Rewrite everything as one segment, and without what was removed, which is gone from the disk afterwards.
+
+        Other writers wait meanwhile; searches go on.
+        """
+        self._writer.compact()
+
+    def backup(self, folder: str | Path) -> None:
+        """Copy the collection, in one state, into a new folder, while it is in use.
+
+        Raises:
+            StoreError: the folder exists and is not empty.
+        """
+        self._storage.check_open()
+        backup.copy(self._storage, Path(folder).expanduser(), [HEADER_NAME, MODEL])
+
+    def verify(self) -> None:
+        """Check every byte of model and index against its checksum; raises what is wrong."""
+        self.model.bundle.verify()
+        self._storage.verify()
+
+    # --------------------------------------------------------------------------------------------------------- reading
 
     def search(self, query: str, k: int = 5, *, where: Where | None = None) -> list[Hit]:
         """The best ``k`` documents for a query, best first.
@@ -155,45 +311,72 @@ class Collection:
         Raises:
             ValueError: k is below 1.
         """
-        accepts = None if where is None else _accepting(where)
-        found = self.index.search(self.model.encode_query(query), k, where=accepts)
-        return [_hit(id_, score, payload) for id_, score, payload in found]
+        if k < 1:
+            raise ValueError(f"k must be at least 1, not {k}.")
+        vectors = self.model.encode_query(query)
 
-    def get(self, id: int | str) -> Hit:
-        """The stored document with this id, with score 0. Raises UnknownIdError."""
-        return _hit(id, 0.0, self.index.payload(id))
+        def answered(view: Snapshot) -> list[Hit]:
+            allowed: list[Mask | None] = view.live_masks() if where is None else self._accepted(view, where)
+            ((numbers, scores),) = rank(self._kind, view, [vectors], k, [allowed])
+            rows = self._storage.rows(view, numbers.tolist())
+            return [
+                Hit(row.id, score, row.text, json.loads(row.metadata))
+                for row, score in zip(rows, scores.tolist(), strict=True)
+            ]
 
-    def remove(self, ids: Sequence[int | str]) -> None:
-        """Remove documents. Raises UnknownIdError, and removes nothing, when one of them is not there."""
-        self.index.remove_documents(ids)
+        return self._storage.read(answered)
 
-    def compact(self) -> None:
-        """Rewrite the index without removed documents."""
-        self.index.compact()
+    def _accepted(self, view: Snapshot, where: Where) -> list[Mask | None]:
+        """Per part the live documents whose metadata ``where`` accepts."""
+        accepts = where if callable(where) else _having(dict(where))
+        numbers = [row.number for row in self._storage.rows(view, view.numbers().tolist()) if accepts(_metadata(row))]
+        return list(view.masks(np.array(numbers, np.int64)))
 
-    def verify(self) -> None:
-        """Check every byte of model and index against its checksum; raises what is wrong."""
-        self.model.bundle.verify()
-        self.index.verify()
+    def get(self, id: int | str) -> Document:
+        """The stored document with this id. Raises UnknownIdError."""
+        known = checked_id(id)
+
+        def found(view: Snapshot) -> Document:
+            (number,) = self._storage.find([known])
+            if number is None:
+                raise UnknownIdError(f"The id {known!r} is not in the index.")
+            if number not in view:
+                raise Moved
+            return _document(self._storage.rows(view, [number])[0])
+
+        return self._storage.read(found)
 
     @property
     def ids(self) -> list[int | str]:
         """Ids of all documents in the order in which they were added."""
-        return self.index.ids
+        return self._storage.ids()
 
-    def __iter__(self) -> Iterator[Hit]:
-        """All stored documents in the order of `ids`, with score 0."""
-        return (_hit(id_, 0.0, payload) for id_, payload in self.index.payloads())
+    @property
+    def tokens(self) -> int:
+        """Token vectors that are stored, those of removed documents included until they are merged away."""
+        return self._storage.view().tokens
+
+    def __iter__(self) -> Iterator[Document]:
+        """All stored documents in the order of `ids`; those that are removed meanwhile are left out."""
+        return map(_document, self._storage.all_rows())
 
     def __len__(self) -> int:
-        return len(self.index)
+        return len(self._storage.view())
+
+    def __bool__(self) -> bool:
+        """An empty collection is one, too."""
+        return True
 
     def __contains__(self, id: object) -> bool:
-        return id in self.index
+        try:
+            known = checked_id(id)
+        except TypeError:
+            return False
+        return self._storage.find([known]) != [None]
 
     def close(self) -> None:
         """Let go of the mapped files. The collection is durable without it."""
-        self.index.close()
+        self._storage.close()
 
     def __enter__(self) -> Collection:
         return self
@@ -203,95 +386,42 @@ class Collection:
     ) -> None:
         self.close()
 
-    def _encode(self, texts: Sequence[str], advance: Callable[[int], object]) -> list[Any]:
-        vectors: list[Any] = []
-        for start in range(0, len(texts), _ENCODE_EVERY):
-            batch = texts[start : start + _ENCODE_EVERY]
-            vectors += self.model.encode_document(batch, show_progress_bar=False, pool_factor=self.pool_factor)
-            advance(len(batch))
-        return vectors
+
+def _create(
+    folder: Path,
+    model: str | Path | ColBERT | None,
+    precision: Precision | None,
+    index: str,
+    pool_factor: int,
+    timeout: float,
+) -> None:
+    loaded = model if isinstance(model, ColBERT) else None
+    if loaded is None:
+        loaded = ColBERT(default_model.resolve(model, precision=precision), precision=precision)  # type: ignore[arg-type]
+    manifest = loaded.manifest
+    header = Header(manifest.checkpoint["id"], manifest.fingerprint, index, pool_factor)
+    create(folder, loaded.bundle, loaded.precision, header, timeout=timeout)
 
 
-def _hit(id: int | str, score: float, payload: Mapping[str, Any] | None) -> Hit:
-    if payload is None:
-        raise IndexCorruptError(f"document {id!r} has no text; it was added to the index behind the collection's back.")
-    return Hit(id=id, score=score, text=payload["text"], metadata=payload["metadata"])
+def _having(wanted: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], bool]:
+    return lambda metadata: all(key in metadata and metadata[key] == value for key, value in wanted.items())
 
 
-def _accepting(where: Where) -> Callable[[Mapping[str, Any] | None], bool]:
-    """The condition on metadata as a condition on payloads."""
-    if callable(where):
-        return lambda payload: payload is not None and where(payload["metadata"])
-    wanted = dict(where)
-
-    def has_all(payload: Mapping[str, Any] | None) -> bool:
-        metadata = {} if payload is None else payload["metadata"]
-        return all(key in metadata and metadata[key] == value for key, value in wanted.items())
-
-    return has_all
+def _as_text(document: Document | Mapping[str, Any]) -> Text:
+    if isinstance(document, Document):
+        return Text.of(document.id, document.text, document.metadata)
+    if not isinstance(document, Mapping):
+        raise TypeError(f"a document must be a Document or a mapping, not {type(document).__name__}.")
+    missing = [name for name in ("id", "text") if name not in document]
+    if missing:
+        raise ValueError(f"a document has no {missing[0]!r}: {sorted(map(str, document))}.")
+    return Text.of(document["id"], document["text"], document.get("metadata", {}))
 
 
-def _create(folder: Path, model: Path | ColBERT, *, index: str, pool_factor: int) -> None:
-    """Make an empty collection; the header is written last, so a folder without one is no collection yet."""
-    if index not in indexes.KINDS:
-        raise ValueError(f"index must be one of {', '.join(indexes.KINDS)}, not {index!r}.")
-    if pool_factor < 1:
-        raise ValueError(f"pool_factor must be at least 1, not {pool_factor}.")
-    strangers = sorted(p.name for p in folder.iterdir() if p.name != _MODEL) if folder.exists() else []
-    if strangers:
-        raise StoreError(
-            f"{folder} is not empty and not a collection (it holds {strangers[0]}); choose another folder."
-        )
-    bundle = model.bundle if isinstance(model, ColBERT) else Bundle(model)
-    folder.mkdir(parents=True, exist_ok=True)
-    _link_bundle(bundle, folder / _MODEL)
-    header = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "model": bundle.manifest.checkpoint["id"],
-        "fingerprint": bundle.manifest.fingerprint,
-        "index": index,
-        "pool_factor": pool_factor,
-    }
-    with atomic_write(folder / HEADER_NAME) as file:
-        file.write(json.dumps(header, indent=2).encode() + b"\n")
+def _metadata(row: Row) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(row.metadata)
+    return content
 
 
-def _link_bundle(bundle: Bundle, target: Path) -> None:
-    """Put the bundle's files into the collection: as hard links where possible, which cost no space."""
-    target.mkdir(exist_ok=True)
-    for source in [bundle.folder / MANIFEST_NAME, *bundle.verify()]:
-        destination = target / source.name
-        destination.unlink(missing_ok=True)  # left by an interrupted creation
-        try:
-            os.link(source, destination)
-        except OSError:  # another file system, or one without hard links
-            shutil.copyfile(source, destination)
-    fsync_folder(target)
-
-
-def _read_header(folder: Path) -> dict[str, Any]:
-    path = folder / HEADER_NAME
-    try:
-        header = json.loads(path.read_text(encoding="utf-8"))
-        if header["format"] != FORMAT:
-            raise IndexCorruptError(f"{path} is not the header of a {FORMAT}.")
-        if header["format_version"] != FORMAT_VERSION:
-            raise IndexVersionError(
-                f"{path} has format version {header['format_version']!r}, this latelite reads {FORMAT_VERSION}."
-            )
-        if header["index"] not in indexes.KINDS:
-            raise IndexVersionError(f"{path} names an index that this latelite does not know: {header['index']!r}.")
-        return {name: header[name] for name in ("model", "fingerprint", "index", "pool_factor")}
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, StoreError):
-            raise
-        raise IndexCorruptError(f"{path} is damaged: {type(error).__name__}: {error}.") from error
-
-
-def _json_object(id: int | str, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        plain = json.loads(json.dumps(dict(metadata), allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"the metadata of document {id!r} cannot be written as JSON: {error}.") from error
-    return dict(plain)
+def _document(row: Row) -> Document:
+    return Document(row.id, row.text, _metadata(row), row.truncated)

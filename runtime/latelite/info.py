@@ -11,18 +11,24 @@ from latelite.manifest import MANIFEST_NAME, Manifest
 
 
 def describe(folder: Path) -> dict[str, Any]:
-    """Describe a bundle or a collection.
+    """Describe a bundle, a collection or an index.
 
     Raises:
         BundleError, StoreError: the folder is neither, or is damaged.
     """
-    from latelite.collection import HEADER_NAME
+    from latelite.collection_folder import HEADER_NAME
+    from latelite.storage.catalogue import CATALOGUE
 
     if (folder / MANIFEST_NAME).exists():
         return bundle(Manifest.read(folder))
     if (folder / HEADER_NAME).exists():
         return collection(folder)
-    raise StoreError(f"{folder} is neither a bundle (no {MANIFEST_NAME}) nor a collection (no {HEADER_NAME}).")
+    if (folder / CATALOGUE).exists():
+        return {"kind": "index", **index(folder)}
+    raise StoreError(
+        f"{folder} is neither a bundle (no {MANIFEST_NAME}) nor a collection (no {HEADER_NAME}) nor an index (no "
+        f"{CATALOGUE})."
+    )
 
 
 def bundle(manifest: Manifest) -> dict[str, Any]:
@@ -46,18 +52,36 @@ def bundle(manifest: Manifest) -> dict[str, Any]:
 
 
 def collection(folder: Path) -> dict[str, Any]:
-    """Size and model of a collection."""
-    from latelite.collection import Collection
+    """Size and model of a collection, without loading the model."""
+    from latelite.collection_folder import MODEL, Header
 
-    with Collection(folder) as opened:
-        files = [path for path in (folder / "index").rglob("*") if path.is_file()]
-        return {
-            "kind": "collection",
-            "model": opened.model.manifest.checkpoint["id"],
-            "fingerprint": opened.model.manifest.fingerprint,
-            "index": type(opened.index).__name__,
-            "pool_factor": opened.pool_factor,
-            "documents": len(opened),
-            "tokens": opened.index.tokens,
-            "index_bytes": sum(path.stat().st_size for path in files),
-        }
+    header = Header.read(folder)
+    manifest = Manifest.read(folder / MODEL)
+    return {
+        "kind": "collection",
+        "model": header.model,
+        "fingerprint": header.fingerprint,
+        "index": header.index,
+        "pool_factor": header.pool_factor,
+        "graphs": sorted(manifest.graphs),
+        **index(folder),
+    }
+
+
+def index(folder: Path) -> dict[str, Any]:
+    """Size of an index: of one by itself, or of that in a collection."""
+    from latelite.storage.catalogue import CATALOGUE, Catalogue
+    from latelite.storage.segments import SEGMENTS
+
+    catalogue = Catalogue(folder, timeout=5.0, read_only=True)
+    documents = tokens = 0
+    try:
+        with catalogue.reading() as connection:
+            if connection is not None and connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
+                (documents,) = connection.execute("SELECT count(*) FROM documents").fetchone()
+                (tokens,) = connection.execute("SELECT coalesce(sum(tokens), 0) FROM documents").fetchone()
+    finally:
+        catalogue.close()
+    files = [folder / CATALOGUE, *(folder / SEGMENTS).rglob("*")]
+    size = sum(path.stat().st_size for path in files if path.is_file())
+    return {"documents": documents, "tokens": tokens, "index_bytes": size}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -149,6 +149,15 @@ class Manifest:
                 "token_ids": asdict(self.token_ids),
             }
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+    def only(self, precision: Precision) -> Manifest:
+        """The manifest of the same bundle without its other graphs: the same model, with the same fingerprint."""
+        others = {graph.file for name, graph in self.graphs.items() if name != precision}
+        return replace(
+            self,
+            graphs={precision: self.graphs[precision]},
+            files={name: entry for name, entry in self.files.items() if name not in others},
+        )
 
     def to_json(self) -> str:
         """Stable JSON text: the same manifest always gives the same bytes."""

@@ -128,6 +128,10 @@ class ColBERT:
         """Tokens of each text, uncut and without special tokens: what fits `document_room` is encoded whole."""
         return self._tokenization.counts(texts)
 
+    def cuts(self, text: str) -> bool:
+        """Whether a document is longer than the document length, so that only its beginning is encoded."""
+        return self._tokenization.cuts(self._prompt(self._document_prompt, None) + text)
+
     @overload
     def encode(  # type: ignore[overload-overlap]  # a str is a Sequence[str], too
         self,

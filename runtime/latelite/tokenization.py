@@ -75,6 +75,11 @@ class Tokenization:
         prepared = [self._prepared(text) for text in texts]
         return [len(encoding) for encoding in self._tokenizer.encode_batch_fast(prepared, add_special_tokens=False)]
 
+    def cuts(self, text: str) -> bool:
+        """Whether the encoder reads only the beginning of this document."""
+        room = self.document_room
+        return len(text) > room and len(self._beginning(self._prepared(text), room)) > room
+
     def query_spans(self, text: str, prompt: str = "") -> Ints:
         """Where the tokens of ``query(prompt + text)`` stand in ``text``: (tokens, 2) code points, first and one past
         the last; (-1, -1) for tokens that are no part of it: special, prefix, prompt and expansion tokens."""

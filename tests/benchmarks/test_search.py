@@ -58,24 +58,6 @@ def test_the_watches_are_taken_off_again(folder: Path, model: models.ColBERT) ->
     assert model._session.run == run
 
 
-def test_a_nested_stage_is_not_counted_twice() -> None:
-    class Work:
-        def outer(self) -> None:
-            self.inner()
-
-        def inner(self) -> None:
-            time.sleep(0.02)
-
-    work, watch = Work(), search.Stopwatch()
-    watch.watch(work, "outer", "outside")
-    watch.watch(work, "inner", "inside", inside="outside")
-    work.outer()
-    spent = watch.take()
-    assert spent["inside"] >= 0.02
-    assert 0 <= spent["outside"] < 0.01
-    assert watch.take() == {}
-
-
 def test_percentiles_are_milliseconds() -> None:
     figures = search.percentiles([number / 1000 for number in range(101)])
     assert figures == pytest.approx({"p50": 50, "p90": 90, "p95": 95, "p99": 99, "mean": 50, "calls": 101})

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from latelite import Collection, Hit
+from latelite.collection import Document
 from latelite.errors import (
+    BundleError,
     DuplicateIdError,
     IndexCorruptError,
     IndexMismatchError,
@@ -64,7 +66,7 @@ def test_the_folder_can_be_moved(notes: Collection, tmp_path: Path) -> None:
 def test_an_id_that_is_there_gets_the_new_text(notes: Collection) -> None:
     notes.add(["a"], ["something else entirely"], [{"new": True}])
     assert len(notes) == 3
-    assert notes.get("a") == Hit("a", 0.0, "something else entirely", {"new": True})
+    assert notes.get("a") == Document("a", "something else entirely", {"new": True})
     assert all(hit.text != TEXTS["a"] for hit in notes.search("bread", k=10))
 
 
@@ -158,8 +160,10 @@ def test_another_model_is_refused(notes: Collection, bundle: Callable[[str], Pat
         Collection(notes.folder, bundle("bert-expansion"))
 
 
-def test_fp32_and_int8_share_a_collection(notes: Collection) -> None:
-    with Collection(notes.folder, precision="fp32") as other:
+def test_fp32_and_int8_share_a_collection(notes: Collection, bundle: Callable[[str], Path]) -> None:
+    with pytest.raises(BundleError, match="has no fp32 graph, only int8"):  # only what is in use is copied
+        Collection(notes.folder, precision="fp32")
+    with Collection(notes.folder, bundle("bert-pylate"), precision="fp32") as other:
         assert other.search("bread", k=1)[0].id == notes.search("bread", k=1)[0].id
 
 
@@ -183,7 +187,8 @@ def test_pooled_collections_of_every_kind(tmp_path: Path, model: ColBERT, kind: 
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        ({"format_version": 2}, IndexVersionError),
+        ({"format_version": 1}, IndexVersionError),
+        ({"format_version": 99}, IndexVersionError),
         ({"format": "x"}, IndexCorruptError),
         ({"fingerprint": "0"}, IndexMismatchError),
         ({"index": "Faiss"}, IndexVersionError),

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from index_samples import documents, naive_maxsim
 from latelite.errors import InvalidVectorsError
-from latelite.storage.quantisation import Grid
 from latelite.maxsim import maxsim, maxsim_batch, maxsim_documents, maxsim_rows, rough_margin
 from latelite.maxsim.blocks import BLOCK_TOKENS
+from latelite.storage.quantisation import Grid
 
 
 def flat(corpus: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

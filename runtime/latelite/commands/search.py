@@ -39,7 +39,8 @@ def register(commands: Commands) -> None:
 
 
 def _search(options: argparse.Namespace) -> int:
-    from latelite.collection import HEADER_NAME, Collection
+    from latelite.collection import Collection
+    from latelite.collection_folder import HEADER_NAME
     from latelite.errors import IndexNotFoundError
 
     if not (Path(options.collection) / HEADER_NAME).exists():

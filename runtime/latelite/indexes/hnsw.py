@@ -12,9 +12,12 @@ with fewer query tokens, nearly equal ones being added up:
 hnswlib 0.8.0 is used for one thing only, a graph that is built once, saved, and searched. What it does not check is
 checked here: `save_index` reports neither an unwritable path nor a full disk (the size is compared and the file
 fsynced), `load_index` accepts any bytes, any dimension and any space, and may crash on garbage (the checksum comes
-first, always; it does not protect from a file that was made to harm, so take indexes from people you trust), it resets ``ef`` (set again), and a ``k`` that the graph cannot reach raises (nmslib/hnswlib issue 321;
+first, always), it resets ``ef`` (set again), and a ``k`` that the graph cannot reach raises (nmslib/hnswlib issue 321;
 a scan takes over). Its deletions are not used: deleted ids stay in `get_ids_list` (issue 309), the space of deleted
 tokens comes back only by building the graph anew (issue 249), and ``replace_deleted`` loses recall.
+
+A checksum proves that a graph is what was written, not who wrote it: open graphs only of people you trust, since
+hnswlib reads them without looking. The other kinds have nothing of the sort.
 """
 
 from __future__ import annotations
@@ -22,9 +25,9 @@ from __future__ import annotations
 import errno
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -63,7 +66,7 @@ class HNSWKind(IndexKind):
     """A graph beside each segment that is large enough for one."""
 
     name = "hnsw"
-    defaults = {
+    defaults: ClassVar[Mapping[str, Any]] = {
         "M": 16,
         "ef_construction": 200,
         "ef_search": 96,
@@ -72,7 +75,7 @@ class HNSWKind(IndexKind):
         "graph_threshold": 8192,
     }
 
-    def __init__(self, threads: int | None = None, **asked: int | None) -> None:
+    def __init__(self, threads: int | None = None, **asked: Any) -> None:
         self._hnswlib = _hnswlib()
         self._threads = threads or usable_cpus()
         super().__init__(**asked)

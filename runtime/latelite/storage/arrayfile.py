@@ -49,8 +49,8 @@ class Section:
     """BLAKE2b of the bytes, 128 bits, hexadecimal."""
 
     @property
-    def bytes(self) -> int:
-        """Size."""
+    def size(self) -> int:
+        """In bytes."""
         size = np.dtype(self.dtype).itemsize
         for length in self.shape:
             size *= length
@@ -61,9 +61,9 @@ class Layout(dict[str, Section]):
     """The arrays of one file by name, in the order in which they lie."""
 
     @property
-    def bytes(self) -> int:
-        """Size of the file."""
-        return max((section.offset + section.bytes for section in self.values()), default=_HEADER)
+    def size(self) -> int:
+        """Bytes of the file."""
+        return max((section.offset + section.size for section in self.values()), default=_HEADER)
 
     def to_content(self) -> dict[str, Any]:
         """As plain JSON."""
@@ -97,7 +97,7 @@ class Layout(dict[str, Section]):
             if section.offset > end:
                 gap = {"dtype": "U8", "shape": [section.offset - end]}
                 entries[f"gap-{end}"] = gap | {"data_offsets": [end - _HEADER, section.offset - _HEADER]}
-            end = section.offset + section.bytes
+            end = section.offset + section.size
             entries[name] = {
                 "dtype": _CODES[section.dtype],
                 "shape": list(section.shape),
@@ -179,8 +179,8 @@ class ArrayFile:
         try:
             with path.open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
-                if size < layout.bytes:
-                    raise IndexCorruptError(f"{path} has {size} bytes instead of {layout.bytes}; it was cut off.")
+                if size < layout.size:
+                    raise IndexCorruptError(f"{path} has {size} bytes instead of {layout.size}; it was cut off.")
                 self._data = _mapped(file.fileno(), size, path)
         except FileNotFoundError as error:
             raise IndexNotFoundError(f"{path} is missing from the index.") from error
@@ -197,7 +197,7 @@ class ArrayFile:
         fits = len(shape) == len(section.shape) and all(a in (b, -1) for a, b in zip(shape, section.shape, strict=True))
         if not fits or np.dtype(section.dtype) != np.dtype(dtype):
             raise IndexCorruptError(f"{self.path}: {name} is {section.dtype} {section.shape}, not {dtype} {shape}.")
-        flat = np.frombuffer(self._data, section.dtype, section.bytes // np.dtype(dtype).itemsize, section.offset)
+        flat = np.frombuffer(self._data, section.dtype, section.size // np.dtype(dtype).itemsize, section.offset)
         return flat.reshape(section.shape)
 
     def check(self, *names: str) -> None:
@@ -205,8 +205,8 @@ class ArrayFile:
         for name in names:
             section = self.layout[name]
             digest = hashlib.blake2b(digest_size=16)
-            view = memoryview(self._data)[section.offset : section.offset + section.bytes]
-            for start in range(0, section.bytes, _CHECKED_AT_ONCE):
+            view = memoryview(self._data)[section.offset : section.offset + section.size]
+            for start in range(0, section.size, _CHECKED_AT_ONCE):
                 digest.update(view[start : start + _CHECKED_AT_ONCE])
                 self.release()
             if digest.hexdigest() != section.checksum:
@@ -215,10 +215,10 @@ class ArrayFile:
     def check_frame(self) -> None:
         """Compare everything between the arrays with what was written; raises IndexCorruptError."""
         view, end = memoryview(self._data), _HEADER
-        whole = len(view) == self.layout.bytes and bytes(view[:_HEADER]) == self.layout.header()
+        whole = len(view) == self.layout.size and bytes(view[:_HEADER]) == self.layout.header()
         for section in self.layout.values():
             whole = whole and not any(view[end : section.offset])
-            end = section.offset + section.bytes
+            end = section.offset + section.size
         if not whole:
             raise IndexCorruptError(f"{self.path} was altered: its header or the space between its arrays changed.")
 

@@ -47,6 +47,9 @@ APPLICATION_ID = 0x4C746C74
 USER_VERSION = 1
 """Of the tables below."""
 
+SYNCHRONOUS = "EXTRA"
+"""How much SQLite waits for the disk; tests that are not about durability wait less."""
+
 SCHEMA = (
     """CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), identity TEXT NOT NULL, generation INTEGER NOT NULL,
  next_number INTEGER NOT NULL, kind TEXT NOT NULL, dim INTEGER NOT NULL, store TEXT NOT NULL, fingerprint TEXT,
@@ -111,7 +114,7 @@ class Catalogue:
 
     @contextlib.contextmanager
     def reading(self, *, wait: bool = True) -> Iterator[sqlite3.Connection | None]:
-        """A short transaction in which everything that is read belongs to one state; None without a database.
+        """A short transaction in which everything that is read belongs to one state; None while there is no catalogue.
 
         Args:
             wait: for a commit of another process, for up to ``timeout`` seconds; False waits for a moment only.
@@ -124,10 +127,10 @@ class Catalogue:
         if not self._reading.acquire(timeout=self.timeout if wait else _BRIEFLY):
             raise IndexLockedError(f"{self.folder} is being read by another thread; try again.")
         try:
-            with self._translated("read"):
+            with self.translated("read"):
                 connection = self._begin_reading(self.timeout if wait else _BRIEFLY)
             try:
-                with self._translated("read"):
+                with self.translated("read"):
                     yield connection
             finally:
                 if connection is not None and connection.in_transaction:
@@ -147,18 +150,25 @@ class Catalogue:
             self._files["reader"] = self._identity()
         self._reader.execute(f"PRAGMA busy_timeout = {int(1000 * timeout)}")
         try:
-            self._reader.execute("BEGIN")
-            self._reader.execute("SELECT 1 FROM sqlite_schema").fetchone()
+            empty = self._lock_shared()
         except sqlite3.OperationalError as error:
             if self._reader.in_transaction:
                 self._reader.rollback()
             if error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK and not self.read_only:
                 self._roll_back_interrupted()
-                self._reader.execute("BEGIN")
-                self._reader.execute("SELECT 1 FROM sqlite_schema").fetchone()
+                empty = self._lock_shared()
             else:
                 raise
+        if empty:
+            self._reader.rollback()
+            return None
         return self._reader
+
+    def _lock_shared(self) -> bool:
+        """Begin to read; returns whether the database has no tables yet: it was just made, or its creation failed."""
+        assert self._reader is not None
+        self._reader.execute("BEGIN")
+        return self._reader.execute("SELECT 1 FROM sqlite_schema").fetchone() is None
 
     def _roll_back_interrupted(self) -> None:
         """Undo what a killed writer had begun, which takes a connection that may write."""
@@ -209,10 +219,10 @@ class Catalogue:
         if not self._writing.acquire(timeout=self.timeout):
             raise self._locked()
         try:
-            with self._translated("write"):
+            with self.translated("write"):
                 connection = self._begin_writing()
             try:
-                with self._translated("write"):
+                with self.translated("write"):
                     yield connection
                     connection.commit()
             except BaseException:
@@ -231,7 +241,7 @@ class Catalogue:
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.folder))
             connection = self._opened("rwc")
             connection.execute("PRAGMA secure_delete = ON")
-            connection.execute("PRAGMA synchronous = EXTRA")
+            connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
             connection.execute("PRAGMA journal_mode = TRUNCATE")
             self._writer = connection
             self._files["writer"] = self._identity()
@@ -249,7 +259,7 @@ class Catalogue:
 
     def vacuum(self) -> None:
         """Write the database anew, without free pages and without anything that was removed."""
-        with self._writing, self._translated("write"):
+        with self._writing, self.translated("write"):
             if self._writer is not None:
                 self._writer.execute("VACUUM")
 
@@ -275,7 +285,7 @@ class Catalogue:
             self._locks()
 
     @contextlib.contextmanager
-    def _translated(self, action: str) -> Iterator[None]:
+    def translated(self, action: str) -> Iterator[None]:
         """Turn SQLite's errors, and the system's while writing, into ours."""
         try:
             yield
@@ -350,7 +360,8 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version != USER_VERSION:
         raise IndexVersionError(
-            f"{path} has version {version}, this latelite reads {USER_VERSION}; index the texts again into a new folder."
+            f"{path} has version {version}, this latelite reads {USER_VERSION}; index the texts again into a new "
+            "folder."
         )
     found = connection.execute("SELECT type, sql FROM sqlite_schema").fetchall()
     statements = {sql for kind, sql in found if kind == "table"}

@@ -66,7 +66,7 @@ def add_merged(writer: SegmentWriter, parents: Sequence[OpenSegment]) -> None:
         kept = np.ones(len(postings.documents), np.bool_) if live is None else live[postings.documents]
         offsets += np.append(0, np.cumsum(kept))[postings.offsets]
     total = int(offsets[-1])
-    cuts = _cuts(sum(postings.offsets for postings, _ in parts))
+    cuts = _cuts(np.sum([postings.offsets for postings, _ in parts], axis=0))
     writer.writer.add_whole(f"{PREFIX}.offsets", offsets)
     for name, dtype in (("documents", np.int32), ("frequencies", np.uint8)):
         chunks = (getattr(merge_postings([_terms(part, cut) for part in parts]), name) for cut in cuts)

@@ -94,7 +94,7 @@ class Recent:
     """Lexical terms of each document, with repeats; None where the index has no texts."""
     quantisation: None = None
     live: None = None
-    sidecar: None = None
+    sidecar: Any = None
 
     def __len__(self) -> int:
         return len(self.numbers)

@@ -60,7 +60,9 @@ class Moved(Exception):
 class Kind(Protocol):
     """What a kind of index adds to the vectors. `latelite.indexes` has the kinds."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
+
     store: str
     """How token vectors are kept: ``"int8"`` or ``"float32"``."""
 
@@ -154,7 +156,7 @@ class Storage:
         names = {path.name for path in self.folder.iterdir()}
         if _FORMER in names:
             raise IndexVersionError(
-                f"{self.folder} was written by an earlier version of latelite, in a format that this one does not read; "
+                f"{self.folder} was written by an earlier version of latelite, whose format this one does not read; "
                 "index the documents again into a new folder."
             )
         foreign = sorted(names - {CATALOGUE, JOURNAL, SEGMENTS} - LITTER)
@@ -235,13 +237,11 @@ class Storage:
 
     def _state(self, connection: sqlite3.Connection) -> tuple[str, int, Settings] | None:
         """Identity, generation and settings; None before the first write."""
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0 and not connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
-            return None  # just made, or its creation was interrupted
         if not self._snapshot.identity:
             check_schema(connection, self.catalogue.path)
         row = connection.execute(
-            "SELECT one, identity, generation, next_number, kind, dim, store, fingerprint, settings, checksum FROM state"
+            "SELECT one, identity, generation, next_number, kind, dim, store, fingerprint, settings, checksum "
+            "FROM state"
         ).fetchone()
         if row is None:
             return None
@@ -280,7 +280,7 @@ class Storage:
                 gone = connection.execute(query, (entry.first, entry.last)).fetchall()
                 if len(gone) != entry.removed:
                     raise IndexCorruptError(f"{path} is damaged: it does not say which documents were removed.")
-                live[entry.name] = np.array([number for (number,) in gone], np.int64)  # type: ignore[assignment]
+                live[entry.name] = np.array([number for (number,) in gone], np.int64)
         return Snapshot(identity, generation, settings), entries, live, self._recent(connection, settings.dim, same)
 
     def _recent(self, connection: sqlite3.Connection, dim: int, same: bool) -> Recent:
@@ -393,6 +393,8 @@ class Storage:
             IndexCorruptError: a row does not have its checksum.
         """
         wanted = list(numbers)
+        if not wanted:
+            return []
         with self.reading() as connection:
             if connection is None:
                 raise Moved
@@ -414,12 +416,12 @@ class Storage:
                 f"WHERE number IN ({marks})",
                 chunk,
             ).fetchall()
-            texts = dict(
-                (row[0], row)
+            texts = {
+                row[0]: row
                 for row in connection.execute(
                     f"SELECT number, text, checksum FROM texts WHERE number IN ({marks})", chunk
                 )
-            )
+            }
             for row in documents:
                 number, id_, _, truncated, changed, metadata, _ = row
                 self._check_row(row, f"the entry of document {id_}")
@@ -431,6 +433,14 @@ class Storage:
                     raise Moved
                 content = text[1].decode("utf-8", "surrogatepass") if isinstance(text[1], bytes) else text[1]
                 yield Row(number, decoded_id(id_), content, metadata, bool(truncated))
+
+    def all_rows(self) -> Iterator[Row]:
+        """The documents of the state of now, in the order of insertion; those removed meanwhile are left out."""
+        numbers = self.view().numbers().tolist()
+        for chunk in runs(numbers):
+            with self.reading() as connection:
+                found = [] if connection is None else list(self._rows(connection, chunk, None))
+            yield from sorted(found, key=lambda row: row.number)
 
     def _is(self, connection: sqlite3.Connection, view: Snapshot) -> bool:
         found = self._state(connection)

@@ -13,6 +13,7 @@ import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain
 from typing import Any, Protocol
 
@@ -27,7 +28,7 @@ from latelite.storage.identifiers import DocumentId, encoded_id
 from latelite.storage.merging import merge_segments, next_merge
 from latelite.storage.postings import add_postings
 from latelite.storage.quantisation import best_grid
-from latelite.storage.segments import BLOCK_TOKENS, SEGMENTS, SegmentEntry, SegmentWriter, largest_grid
+from latelite.storage.segments import BLOCK_TOKENS, SEGMENTS, Segment, SegmentEntry, SegmentWriter, largest_grid
 from latelite.storage.snapshot import OpenSegment, Recent, Snapshot, runs
 from latelite.storage.storage import Storage, find, refuse_links
 
@@ -42,9 +43,13 @@ MERGED_PER_CALL = 1 << 17
 class NewDocuments(Protocol):
     """Documents of one call, checked."""
 
-    ids: Sequence[DocumentId]
-    lengths: Ints
-    """(documents,) tokens of each."""
+    @property
+    def ids(self) -> Sequence[DocumentId]: ...
+
+    @property
+    def lengths(self) -> Ints:
+        """(documents,) tokens of each."""
+        ...
 
     def blocks(self, tokens: int) -> Iterator[Floats]:
         """The token vectors of all documents as float32 blocks of about ``tokens`` rows."""
@@ -118,6 +123,13 @@ class Transaction:
         else:
             self._write_segment(waiting, kept, documents, np.arange(first, first + len(ids)))
         return list(numbers)
+
+    def flush(self) -> None:
+        """Make a segment of the recent documents, however few they are."""
+        waiting = self.base.recent
+        if len(waiting):
+            self._write_segment(waiting, list(range(len(waiting))), None, np.empty(0, np.int64))
+            self.changed = True
 
     def remove(self, ids: Sequence[DocumentId]) -> None:
         """Remove documents.
@@ -196,7 +208,7 @@ class Transaction:
             f"SELECT {columns} FROM segments WHERE first = ?", (segment.entry.first,)
         ).fetchone()
         entry = SegmentEntry.of_row(row, self._storage.catalogue.path)
-        entry = SegmentEntry(*entry.row[:5], entry.removed + count, entry.layout)  # type: ignore[arg-type]
+        entry = replace(entry, removed=entry.removed + count)
         if entry.live:
             self._insert("segments", entry.row[:-1], "REPLACE")
         else:
@@ -207,33 +219,34 @@ class Transaction:
         left = {number for (number,) in self.connection.execute("SELECT number FROM recent")}
         return [place for place, number in enumerate(waiting.numbers.tolist()) if number in left]
 
-    def _write_segment(self, waiting: Recent, kept: list[int], documents: NewDocuments, numbers: Ints) -> None:
+    def _write_segment(self, waiting: Recent, kept: list[int], documents: NewDocuments | None, numbers: Ints) -> None:
         """Recent documents and new ones into a segment."""
-        storage, dim = self._storage, documents_dim(documents)
-        lengths = np.concatenate([np.diff(waiting.offsets)[kept], documents.lengths])
+        storage = self._storage
+        dim = waiting.tokens.shape[1] if documents is None else int(documents.vectors(0).shape[1])
+        new = range(len(numbers))
+        lengths = np.diff(waiting.offsets)[kept]
 
         def blocks() -> Iterator[Floats]:
-            return chain((waiting.embeddings(place) for place in kept), documents.blocks(BLOCK_TOKENS))
+            waited = (waiting.embeddings(place) for place in kept)
+            return waited if documents is None else chain(waited, documents.blocks(BLOCK_TOKENS))
 
         grid = None
         if storage.kind.store == "int8":
             grid = best_grid(largest_grid(part.files for part in self.base.segments), blocks)
         everyone = np.concatenate([waiting.numbers[kept], numbers])
+        terms = [waiting.terms[place] for place in kept]
+        if documents is not None:
+            lengths = np.concatenate([lengths, documents.lengths])
+            terms += [documents.terms(position) for position in new]
         with SegmentWriter(storage.folder, int(everyone[0])) as writer:
             tokens = blocks() if grid is None else (grid.encode(block) for block in blocks())
             writer.add_documents(everyone, lengths, tokens, dim=dim, grid=grid)
             if storage.vocabulary_size is not None:
-                new = (documents.terms(position) for position in range(len(documents.ids)))
-                terms = [*(waiting.terms[place] for place in kept), *new]
                 add_postings(writer, [each for each in terms if each is not None], storage.vocabulary_size)
             sidecar = storage.kind.build(writer, [], self.base)
-        self.name_segment(writer.entry(), sidecar, dim)
+        open_segment(storage, writer.entry(), sidecar, dim)  # what cannot be opened is not committed
+        self._insert("segments", writer.entry().row[:-1])
         self.connection.execute("DELETE FROM recent")
-
-    def name_segment(self, entry: SegmentEntry, sidecar: Any, dim: int) -> None:
-        """Put a new segment into the state, after opening it: what cannot be opened is not committed."""
-        open_segment(self._storage, entry, sidecar, dim)
-        self._insert("segments", entry.row[:-1])
 
 
 class Writer:
@@ -281,7 +294,7 @@ class Writer:
     @contextmanager
     def _folder(self) -> Iterator[None]:
         folder = self.storage.folder
-        with self.storage.catalogue._translated("write"):
+        with self.storage.catalogue.translated("write"):
             refuse_links(folder)
             self.storage.check_usable()
             if not self.storage.catalogue.read_only and not self.storage.catalogue.path.exists():
@@ -301,7 +314,7 @@ class Writer:
                 if part is None:
                     return
                 budget -= sum(segment.entry.tokens for segment in segments[part])
-                self._merge(lambda base, part=part: base.segments[part])  # type: ignore[misc]
+                self._merge(lambda base, part=part: base.segments[part])
         except Exception as error:  # noqa: BLE001
             logger.warning("segments of %s were not merged, which costs speed only: %s", self.storage.folder, error)
 
@@ -310,6 +323,10 @@ class Writer:
         base = self.storage.refresh()
         if base.settings is None:
             return
+        if len(base.recent):
+            with self.transaction() as transaction:
+                transaction.flush()
+            base = self.storage.refresh()
         if len(base.segments) > 1 or any(segment.live is not None for segment in base.segments):
             self._merge(lambda base: base.segments)
         self.storage.catalogue.vacuum()
@@ -340,16 +357,9 @@ class Writer:
 
 def open_segment(storage: Storage, entry: SegmentEntry, sidecar: Any, dim: int) -> None:
     """Open a segment that was just written, for the next snapshot."""
-    from latelite.storage.segments import Segment
-
     files = Segment(storage.folder / SEGMENTS / entry.name, entry, dim=dim)
     loaded = sidecar if sidecar is not None else storage.kind.load(files)
     storage.opened[entry.name] = OpenSegment(entry, files, None, loaded)
-
-
-def documents_dim(documents: NewDocuments) -> int:
-    """Dimension of the token vectors."""
-    return int(documents.vectors(0).shape[1])
 
 
 def _bindable(text: str) -> str | bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,10 @@ import pytest
 from index_samples import ids_of, topical
 from latelite import indexes
 from latelite.errors import IndexCorruptError, IndexVersionError, IndexWriteError, MissingExtraError
-from latelite.indexes.codebook import Codebook, _k_means, assign, centroid_count, distances, fit
-from latelite.indexes.generation import SegmentEntry
 from latelite.indexes.hnsw import GRAPH, _sampled_scores
-from latelite.indexes.merging import FANOUT, LARGEST, next_merge
-
-
-@pytest.fixture(autouse=True)
-def _no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _: None)
+from latelite.indexes.ivf.codebook import Codebook, _k_means, assign, centroid_count, distances, fit
+from latelite.storage.merging import FANOUT, LARGEST, next_merge
+from latelite.storage.segments import SegmentEntry
 
 
 @pytest.mark.parametrize(("kind", "options"), [("HNSW", {}), ("IVF", {"scan_threshold": 8192})])
@@ -34,7 +28,7 @@ def test_recall_at_default_settings(tmp_path: Path, kind: str, options: dict[str
     index = getattr(indexes, kind)(tmp_path, "index", **options)
     for part in np.array_split(np.arange(1500), adds):
         index.add_documents(part.tolist(), corpus[part[0] : part[-1] + 1])
-    assert any(segment.companion for segment in index._snapshot.segments)
+    assert any(segment.sidecar for segment in index._storage.view().segments)
     queries = [document[::3] for document in topical(60, dim=32, topics=300, seed=9, longest=60)]
     found = [
         len(set(ids_of(a)) & set(ids_of(b))) for a, b in zip(exact(queries, k=10), index(queries, k=10), strict=True)
@@ -75,7 +69,7 @@ def test_ef_is_set_again_after_loading_and_an_asked_for_k_may_exceed_the_tokens(
     corpus = topical(60)
     indexes.HNSW(tmp_path, graph_threshold=1).add_documents(range(60), corpus)
     again = indexes.HNSW(tmp_path, graph_threshold=1, ef_search=77)
-    assert again._snapshot.segments[0].companion.ef == 77
+    assert again._storage.view().segments[0].sidecar.ef == 77
     assert len(again(corpus[0], k=10_000)[0]) == 60
 
 
@@ -104,10 +98,10 @@ def test_a_graph_that_was_not_written_whole_is_noticed(tmp_path: Path, monkeypat
             os.truncate(path, 1000)
 
     index = indexes.HNSW(tmp_path, graph_threshold=1)
-    monkeypatch.setattr(index._hnswlib, "Index", Cut)
+    monkeypatch.setattr(index._kind._hnswlib, "Index", Cut)
     with pytest.raises(IndexWriteError, match="No space left"):
         index.add_documents(range(30), topical(30))
-    monkeypatch.setattr(index._hnswlib, "Index", real)
+    monkeypatch.setattr(index._kind._hnswlib, "Index", real)
     assert len(index) == 0
     index.add_documents(range(30), topical(30)).verify()
 
@@ -117,18 +111,18 @@ def test_merging_goes_on_with_the_graph_of_the_first_segment(tmp_path: Path) -> 
     index = indexes.HNSW(tmp_path, graph_threshold=1, threads=1)
     index.add_documents(range(60), corpus[:60]).add_documents(range(60, 90), corpus[60:])
     index.compact()
-    graph = index._snapshot.segments[0].companion
+    graph = index._storage.view().segments[0].sidecar
     assert graph.get_current_count() == sum(len(document) for document in corpus)
     assert all(ids_of(index(corpus[n], k=1)[0]) == [n] for n in range(0, 90, 7))
     index.remove_documents([0])
     index.compact()  # a removed document: built anew, without its tokens
-    assert index._snapshot.segments[0].companion.get_current_count() == sum(len(d) for d in corpus[1:])
+    assert index._storage.view().segments[0].sidecar.get_current_count() == sum(len(d) for d in corpus[1:])
 
 
 def test_documents_are_sifted_by_the_tokens_found_and_a_sample_of_the_others(tmp_path: Path) -> None:
     corpus = topical(40, longest=60)
     index = indexes.HNSW(tmp_path, graph_threshold=1).add_documents(range(40), corpus)
-    files = index._snapshot.segments[0].files
+    files = index._storage.view().segments[0]
     query, numbers = topical(1, seed=8)[0], np.array([3, 4, 20])
     hits = np.sort(np.concatenate([files.offsets[numbers + 1] - 1, files.offsets[[4]] + 1]))
     scores = _sampled_scores(files, query, numbers, hits)
@@ -144,7 +138,7 @@ def test_only_so_many_candidates_are_scored_but_never_fewer_than_asked_for(tmp_p
     index.add_documents(range(200), corpus)
     assert len(index(corpus[3], k=60)[0]) == 60
     assert ids_of(index(corpus[3], k=1)[0]) == [3]
-    (chosen,) = index._candidates(index._snapshot, corpus[3], 2, [None])
+    (chosen,) = index._kind.candidates(index._storage.view(), corpus[3], 2, [None])
     assert 16 <= len(chosen) <= 24
 
 
@@ -160,10 +154,8 @@ def test_hnsw_refuses_senseless_settings(tmp_path: Path, option: dict[str, int])
 
 
 def codebooks(index: indexes.IVF) -> set[str]:
-    """Paths of the codebooks in use, each of which has a file with its steps."""
-    names = {name for name in index._snapshot.shared if not name.endswith(".steps.npy")}
-    assert set(index._snapshot.shared) == names | {name.replace(".npy", ".steps.npy") for name in names}
-    return names
+    """Checksums of the codebooks in use."""
+    return {segment.sidecar.name for segment in index._storage.view().segments}
 
 
 def test_added_documents_share_the_codebook_until_it_is_outgrown(tmp_path: Path) -> None:
@@ -178,9 +170,6 @@ def test_added_documents_share_the_codebook_until_it_is_outgrown(tmp_path: Path)
     index.compact()
     assert len(codebooks(index)) == 1
     assert not codebooks(index) & first
-    assert {path.name for path in (tmp_path / "index" / "shared").iterdir()} == {
-        Path(name).name for name in index._snapshot.shared
-    }
     index.verify()
 
 
@@ -198,8 +187,8 @@ def test_a_segment_may_have_nothing_to_contribute(tmp_path: Path) -> None:
     elsewhere = [-document for document in corpus[:200]]
     index = indexes.IVF(tmp_path, scan_threshold=1, n_candidates=12)
     index.add_documents(range(400), corpus).add_documents(range(400, 600), elsewhere)
-    assert all(segment.companion for segment in index._snapshot.segments)
-    near, far = index._candidates(index._snapshot, query, 1, [None, None])
+    assert all(segment.sidecar for segment in index._storage.view().segments)
+    near, far = index._kind.candidates(index._storage.view(), query, 1, [None, None])
     assert len(near) > 0
     assert len(far) == 0
     exact = indexes.Exact(tmp_path, "exact").add_documents(range(400), corpus)
@@ -274,41 +263,48 @@ def test_ivf_refuses_senseless_settings(tmp_path: Path, option: str) -> None:
         indexes.IVF(tmp_path, **{option: 0})
 
 
-# ----------------------------------------------------------------------------------------------------------------- auto
+# ------------------------------------------------------------------------------------------------------------- settings
 
 
-def test_auto_picks_by_size_and_says_which(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "latelite")
-    assert isinstance(indexes.auto(tmp_path, "small", expected_tokens=1000), indexes.Exact)
-    assert "Exact for" in caplog.text
-    assert isinstance(indexes.auto(tmp_path, "large", expected_tokens=10**6), indexes.IVF)
-    assert isinstance(indexes.auto(tmp_path, "unknown"), indexes.IVF)
-    assert "IVF for" in caplog.text
+@pytest.mark.parametrize(
+    ("kind", "written", "changed"),
+    [
+        ("IVF", {"n_probe": 64, "n_candidates": 1000, "n_centroids": 16, "scan_threshold": 100}, {"n_probe": 3}),
+        ("HNSW", {"M": 32, "ef_search": 50, "graph_threshold": 9}, {"ef_search": 60}),
+    ],
+)
+def test_settings_stay_at_reopening(
+    tmp_path: Path, kind: str, written: dict[str, int], changed: dict[str, int]
+) -> None:
+    make = getattr(indexes, kind)
+    with make(tmp_path, **written) as index:
+        index.add_documents(range(5), topical(5))
+        settings = dict(index._kind.settings)
+    assert settings.items() >= written.items()
+    with make(tmp_path) as again:
+        assert again._kind.settings == settings
+        again.add_documents([5], topical(1))
+    with make(tmp_path, **changed) as again:  # an argument wins, and is recorded by the next write
+        assert again._kind.settings == settings | changed
+    with make(tmp_path) as again:
+        assert again._kind.settings == settings
 
 
-def test_auto_opens_whatever_kind_is_there(tmp_path: Path) -> None:
-    corpus = topical(5)
-    made = {
-        "a": indexes.Exact(tmp_path, "a", store="float32"),
-        "b": indexes.HNSW(tmp_path, "b", M=8, graph_threshold=1),
-        "c": indexes.IVF(tmp_path, "c", n_probe=3),
-    }
-    for name, index in made.items():
-        index.add_documents(range(5), corpus)
-        opened = indexes.auto(tmp_path, name)
-        assert type(opened) is type(index)
-        assert opened._parameters() == index._parameters()
-        assert opened(corpus[2], k=3) == index(corpus[2], k=3)
-    assert isinstance(indexes.auto(tmp_path, "b", override=True), indexes.IVF)
+def test_exact_keeps_its_store(tmp_path: Path) -> None:
+    with indexes.Exact(tmp_path, store="float32") as index:
+        index.add_documents(range(5), topical(5))
+    with indexes.Exact(tmp_path) as again:
+        assert again._kind.store == "float32"
+        again.add_documents([5], topical(1))
     with pytest.raises(IndexVersionError):
-        indexes.Exact(tmp_path, "b")
+        indexes.IVF(tmp_path)
 
 
 # ------------------------------------------------------------------------------------------------------------ merging
 
 
 def entry(tokens: int, documents: int = 10) -> SegmentEntry:
-    return SegmentEntry(name=str(tokens), documents=documents, tokens=tokens, files={})
+    return SegmentEntry(1, documents, str(tokens), documents, tokens, 0, "{}")
 
 
 def test_eight_of_a_tier_are_merged_and_the_large_are_left_alone() -> None:

@@ -10,11 +10,11 @@ import pytest
 
 from index_samples import topical
 from latelite import indexes
-from latelite.indexes import interaction, lists
-from latelite.indexes.codebook import assign
-from latelite.indexes.interaction import Closeness
-from latelite.indexes.lists import TOGETHER, Lists
-from latelite.indexes.segment import Segment
+from latelite.indexes.ivf import interaction, lists
+from latelite.indexes.ivf.codebook import assign
+from latelite.indexes.ivf.interaction import Closeness
+from latelite.indexes.ivf.lists import TOGETHER, Lists
+from latelite.storage.segments import Segment
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Segment, Li
     monkeypatch.setattr(lists, "BLOCK_TOKENS", 500)
     index = indexes.IVF(tmp_path, scan_threshold=1, n_centroids=64)
     index.add_documents(range(300), topical(300, longest=60))
-    (segment,) = index._snapshot.segments
-    return segment.files, segment.companion
+    (segment,) = index._storage.view().segments
+    return segment.files, segment.sidecar
 
 
 def nearest(segment: Segment, found: Lists) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from latelite.indexes.output import open_array, release, write_whole
+from latelite.storage.arrayfile import ArrayFile, ArrayWriter
 
 
 def mapped() -> int:
@@ -21,20 +21,15 @@ def mapped() -> int:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
 def test_release_gives_the_pages_of_a_mapped_file_back(tmp_path: Path) -> None:
-    path = tmp_path / "array.npy"
-    rng = np.random.default_rng(0)
-    content = rng.integers(-127, 128, (1 << 18, 128), np.int8)
-    write_whole(path, content)
-    array = open_array(path, shape=(-1, 128), dtype=np.int8)
+    path = tmp_path / "arrays"
+    content = np.random.default_rng(0).integers(-127, 128, (1 << 18, 128), np.int8)
+    with ArrayWriter(path) as writer:
+        writer.add_whole("tokens", content)
+    file = ArrayFile(path, writer.layout)
+    array = file.array("tokens", (-1, 128), np.int8)
     before = mapped()
     total = array.sum(dtype=np.int64)
     assert mapped() - before > 0.9 * content.nbytes
-    release(array[5:])  # of a view as of the array
+    file.release()
     assert mapped() - before < 0.1 * content.nbytes
     assert array.sum(dtype=np.int64) == total
-
-
-def test_what_is_not_mapped_is_left_alone() -> None:
-    array = np.arange(10)
-    release(array[2:])
-    assert array.sum() == 45

@@ -114,23 +114,6 @@ def test_subset_restricts_before_scoring(make: Make) -> None:
             index(queries, subset="abc")
 
 
-def test_a_condition_on_payloads_is_a_subset(make: Make) -> None:
-    with make() as index:
-        corpus = topical(200)
-        for start in (0, 100):
-            part = range(start, start + 100)
-            index.add_documents(list(part), [corpus[i] for i in part], [{"third": i % 3} for i in part])
-        index.remove_documents([0, 150])
-        query = topical(1, seed=5)[0]
-        subset = [i for i in index.ids if i % 3 == 0]
-        found = index.search(query, 7, where=lambda payload: payload is not None and payload["third"] == 0)
-        (expected,) = index([query], k=7, subset=subset)
-        assert [(i, s) for i, s, _ in found] == [(hit["id"], hit["score"]) for hit in expected]
-        assert all(payload == {"third": 0} for _, _, payload in found)
-        assert [i for i, _, _ in index.search(query, 7)] == ids_of(index([query], k=7)[0])
-        assert index.search(query, where=lambda _: False) == []
-
-
 @pytest.mark.parametrize(
     ("query", "message"),
     [

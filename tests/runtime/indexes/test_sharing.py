@@ -7,7 +7,7 @@ import threading
 import numpy as np
 
 from index_kinds import Make
-from index_samples import documents, ids_of, naive_ranking, topical
+from index_samples import ids_of, naive_ranking, topical
 
 
 def test_many_small_adds_end_in_few_segments_and_the_same_answers(make: Make) -> None:
@@ -19,7 +19,7 @@ def test_many_small_adds_end_in_few_segments_and_the_same_answers(make: Make) ->
         stored = index.get_documents_embeddings(index.ids)
         for given, kept in zip(corpus, stored, strict=True):
             np.testing.assert_allclose(kept, given, atol=0.01)
-        assert len(index._view().segments) < 25
+        assert len(index._storage.view().parts) < 25
         for query in corpus[:5]:
             assert ids_of(index(query, k=9)[0]) == naive_ranking(query, index.ids, stored, 9)
         index.verify()
@@ -29,28 +29,15 @@ def test_a_reader_sees_what_a_writer_published_at_its_next_call(make: Make) -> N
     with make() as reader, make() as writer:
         corpus = topical(30)
         assert len(reader) == 0
-        writer.add_documents([0, 1], corpus[:2], [{"a": 1}, None])
+        writer.add_documents([0, 1], corpus[:2])
         assert reader.ids == [0, 1]
-        assert reader.payload(0) == {"a": 1}
         writer.update_documents([0], corpus[2:3])
-        assert reader.payload(0) is None
         writer.add_documents(list(range(2, 30)), corpus[2:])
         writer.remove_documents([1])
         writer.compact()
         assert reader(corpus[9], k=3) == writer(corpus[9], k=3)
         reader.add_documents([1], corpus[1:2])  # the reader may write too, on top of what is there
         assert len(writer) == 30
-
-
-def test_an_answer_in_progress_keeps_its_generation(make: Make) -> None:
-    with make() as reader, make() as writer:
-        writer.add_documents(["a", "b"], documents(2), [{"n": 1}, {"n": 2}])
-        rows = reader.payloads()
-        assert next(rows) == ("a", {"n": 1})
-        writer.remove_documents(["b"])
-        writer.compact()
-        assert list(rows) == [("b", {"n": 2})]
-        assert reader.ids == ["a"]
 
 
 def test_threads_may_read_while_one_writes(make: Make) -> None:

@@ -109,23 +109,19 @@ def test_nothing_to_do_is_nothing_done(make: Make, tmp_path: Path) -> None:
         assert list(tmp_path.iterdir()) == []
 
 
-def test_update_replaces_vectors_payload_and_order(make: Make) -> None:
+def test_update_replaces_vectors_and_order(make: Make) -> None:
     old, new = topical(40), topical(40, seed=1)
     with make() as index:
-        index.add_documents(list(range(40)), old, [{"v": 1, "n": n} for n in range(40)])
-        index.update_documents([3, 100, 7], [new[3], new[0], new[7]], [{"v": 2}, None, {"v": 3}])
+        index.add_documents(list(range(40)), old)
+        index.update_documents([3, 100, 7], [new[3], new[0], new[7]])
         assert len(index) == 41
         assert index.ids == [n for n in range(40) if n not in (3, 7)] + [3, 100, 7]
-        assert index.payload(3) == {"v": 2}
-        assert index.payload(100) is None
-        assert index.payload(4) == {"v": 1, "n": 4}
         np.testing.assert_allclose(index.get_documents_embeddings([3])[0], new[3], atol=0.01)
         # Old tokens are gone from the scores, not only from the id list.
         stored = index.get_documents_embeddings(index.ids)
         for query in (old[3], old[7], new[3]):
             assert ids_of(index(query, k=5)[0]) == naive_ranking(query, index.ids, stored, 5)
         index.update_documents([3], [new[5]])
-        assert index.payload(3) is None
         for _ in range(5):
             index.update_documents([3], [new[5]])
         assert index.ids.count(3) == 1
@@ -161,12 +157,10 @@ def test_compact_changes_nothing_but_the_form(make: Make) -> None:
     with make() as index:
         corpus = fill(index, 200, step=25)
         index.remove_documents(list(range(50, 120)))
-        index.update_documents([7], [corpus[60]], [{"t": "sieben"}])
+        index.update_documents([7], [corpus[60]])
         ids, stored = index.ids, index.get_documents_embeddings(index.ids)
         assert index.compact() is index
         assert index.ids == ids
-        assert index.payload(7) == {"t": "sieben"}
-        assert index.payload(8) is None
         for before, after in zip(stored, index.get_documents_embeddings(ids), strict=True):
             np.testing.assert_allclose(after, before, atol=0.005)
         after = index.get_documents_embeddings(ids)
@@ -176,31 +170,6 @@ def test_compact_changes_nothing_but_the_form(make: Make) -> None:
     with make() as again:
         assert again.ids == ids
         again.verify()
-
-
-def test_payloads(make: Make) -> None:
-    payloads: list[dict[str, Any] | None] = [
-        {"text": "Größe\n\u2028 日本 🙂 \ud800", "metadata": {"n": 1, "x": [None, 2.5]}},
-        None,
-        {},
-    ]
-    with make() as index:
-        index.add_documents(["a", "b", "c"], documents(3), payloads)
-        index.add_documents(["d"], documents(1, seed=2))
-        expected = list(zip("abcd", [*payloads, None], strict=True))
-        assert list(index.payloads()) == expected
-        assert index.payload("a") == payloads[0]
-        with pytest.raises(UnknownIdError, match="'z'"):
-            index.payload("z")
-        for wrong in ({"x": object()}, {"x": float("nan")}, "text"):
-            with pytest.raises((TypeError, ValueError)):
-                index.add_documents(["e"], documents(1), [wrong])  # type: ignore[list-item]
-        with pytest.raises(ValueError, match="1 payloads for 2 documents"):
-            index.add_documents(["e", "f"], documents(2), [{}])
-        index.compact()
-        assert list(index.payloads()) == expected
-    with make() as again:
-        assert list(again.payloads()) == expected
 
 
 def test_embeddings_by_id(make: Make) -> None:

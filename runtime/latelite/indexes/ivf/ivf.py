@@ -1,7 +1,8 @@
 """Inverted lists of token centroids: candidates from a few megabytes, exact MaxSim on the mapped store ranks them.
 
 Every token is represented by its nearest centroid; a document is the set of its tokens' centroids. A query is
-answered in four steps, each over fewer documents with a better score (the first two in `latelite.indexes.ivf.interaction`):
+answered in four steps, each over fewer documents with a better score (`latelite.indexes.ivf.search`, the first two in
+`latelite.indexes.ivf.interaction`):
 
 1. Probing: the centroids nearest to each query token lead to documents.
 2. Centroid interaction: MaxSim over all centroids of a document, whether probed or not, for the best of step 1.
@@ -16,9 +17,9 @@ a merge makes a segment that has outgrown it, or when new tokens lie much farthe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,12 @@ class IVFKind(IndexKind):
     """Inverted lists beside each segment that is large enough for them."""
 
     name = "ivf"
-    defaults = {"n_centroids": None, "n_probe": 20, "n_candidates": 256, "scan_threshold": SCANNED}
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "n_centroids": None,
+        "n_probe": 20,
+        "n_candidates": 256,
+        "scan_threshold": SCANNED,
+    }
 
     def build(self, writer: SegmentWriter, parents: Sequence[OpenSegment], base: Snapshot) -> None:
         """Assign the segment's tokens to a codebook, fitted where there is none that suits."""
