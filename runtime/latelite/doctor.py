@@ -30,8 +30,8 @@ _ON_EVERY_MACHINE = {"CPUExecutionProvider", "AzureExecutionProvider"}
 _TRIAL = """
 import json
 import onnxruntime
-from latelite import maxsim_graphs
-onnxruntime.InferenceSession(maxsim_graphs.product_graph(), providers=["CPUExecutionProvider"])
+from latelite.maxsim import graphs
+onnxruntime.InferenceSession(graphs.product_graph(), providers=["CPUExecutionProvider"])
 print(json.dumps([onnxruntime.__version__, onnxruntime.get_available_providers()]))
 """
 _TRIAL_SECONDS = 120
