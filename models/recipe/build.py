@@ -1,10 +1,9 @@
 """Train a checkpoint of the 15 M class: one command for all stages, or up to one stage by name.
 
     python models/recipe/build.py --texts TEXTS --data DATA --packages PACKAGES -o models/build/checkpoint
-    python models/recipe/build.py --texts ... --stage student
+    python models/recipe/build.py --texts ... --start models/latelite-colbert-16m -o models/build/checkpoint
 
-A stage whose inputs have not changed is taken from the work folder. The long ones (teacher, multilingual, english) go
-on where they were killed.
+A stage whose inputs have not changed is taken from the work folder. A phase of training goes on where it was killed.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from importlib import metadata
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import get_args
@@ -30,29 +29,24 @@ import torch
 import transformers
 
 from recipe import (
-    alignment,
-    averaging,
     batches,
     books,
     checkpoint,
     corpus,
     debian,
-    dictionaries,
     docstrings,
     encoder,
     examples,
     fetch,
+    general,
     heldout,
-    inflections,
-    instructions,
     layout,
-    lexicon,
+    leaks,
     losses,
     marks,
     packed,
     pages,
     phases,
-    phrases,
     pieces,
     pins,
     projection,
@@ -62,8 +56,9 @@ from recipe import (
     switching,
     teacher,
     training,
+    translations,
     vocabulary,
-    widening,
+    whole_words,
 )
 from recipe.errors import RecipeError
 from recipe.stages import code_digest, run_stage, stage_digest
@@ -73,15 +68,16 @@ logger = logging.getLogger("recipe")
 
 WORK = Path(__file__).resolve().parents[1] / "build" / "recipe"
 STAGES = (
-    "fetch", "examples", "vocabulary", "encoder", "teacher", "student", "lexicon", "alignment", "inflections",
-    "multilingual", "english", "crossing", "aligning", "broadening", "inflecting", "averaged", "asking", "settled",
-    "widened", "naming", "named", "sharpening", "sharpened", "checkpoint",
+    "fetch", "examples", "translations", "vocabulary", "encoder", "student", "vectors", "ranking", "settling",
+    "checkpoint",
 )  # fmt: skip
+SAMPLE = 1_500
+"""Documents that the student's first projection is fitted on."""
 
 
 @dataclass(frozen=True)
 class Text:
-    """Where the training text lies; see ``sources``."""
+    """Where the training text lies, see ``sources``, and the evaluation sets that it must not hold."""
 
     texts: Path
     data: Path
@@ -95,6 +91,8 @@ class Recipe:
     work: Path
     text: Text
     source: fetch.Source = "auto"
+    start: Path | None = None
+    """A published checkpoint to go on from; the phase *vectors* and the stages that only it needs are left out."""
 
     def run(
         self, name: str, modules: tuple[ModuleType, ...], inputs: dict[str, object], build: Callable[[Path], None],
@@ -109,25 +107,39 @@ class Recipe:
 
     @cached_property
     def examples(self) -> Path:
-        words, text = self.wheel(pins.WORDS), self.text
-        inputs: dict[str, object] = {"files": sources.fingerprint(text.texts, text.data, text.packages)}
+        text = self.text
+        inputs: dict[str, object] = {
+            "files": sources.fingerprint(text.texts, text.packages),
+            "judged": leaks.fingerprint(text.data),
+        }
         return self.run(
             "examples",
-            (examples, sources, pages, debian, books, dictionaries, docstrings, questions, corpus),
+            (examples, leaks, sources, general, pages, debian, books, docstrings),
             inputs,
-            lambda out: examples.build_examples(text.texts, text.data, text.packages, words, out),
+            lambda out: examples.build_examples(text.texts, text.data, text.packages, out),
+        )
+
+    @cached_property
+    def translations(self) -> Path:
+        chosen = self.examples
+        return self.run(
+            "translations",
+            (translations, general),
+            digests(examples=chosen),
+            lambda out: translations.build_translations(chosen, self.text.texts, out),
         )
 
     @cached_property
     def vocabulary(self) -> Path:
-        source, chosen = self.fetch, self.examples
-        words, messages = self.wheel(pins.WORDS), self.wheel(pins.MESSAGES)
-        inputs = {**digests(fetch=source, examples=chosen), "tokenizers": tokenizers.__version__}
+        source, chosen, words = self.fetch, self.examples, self.wheel(pins.WORDS)
+        tables = self.translations
         return self.run(
             "vocabulary",
-            (vocabulary, pieces, corpus, pins),
-            inputs,
-            lambda out: vocabulary.cut_vocabulary(source, words, messages, chosen, out),
+            (vocabulary, whole_words, pieces, corpus, marks, pins),
+            {**digests(fetch=source, examples=chosen, translations=tables), "tokenizers": tokenizers.__version__},
+            lambda out: vocabulary.cut_vocabulary(
+                source, words, self.wheel(pins.MESSAGES), chosen, switching.Switcher.load(tables).tables, out
+            ),
         )
 
     @cached_property
@@ -135,163 +147,70 @@ class Recipe:
         source, cut = self.fetch, self.vocabulary
         return self.run(
             "encoder",
-            (encoder,),
+            (encoder, whole_words),
             digests(fetch=source, vocabulary=cut),
             lambda out: encoder.build_encoder(source, cut, out),
         )
 
     @cached_property
-    def teacher(self) -> Path:
+    def student(self) -> Path:
+        if self.start:
+            start = self.start
+            identity: dict[str, object] = {"start": leaks.sha256(start / "model.safetensors")}
+            return self.run("student", (student,), identity, lambda out: student.read_checkpoint(start, out))
         source, cut, chosen = self.fetch, self.encoder, self.examples
         return self.run(
-            "teacher",
-            (teacher, projection),
-            digests(fetch=source, encoder=cut, examples=chosen),
-            lambda out: teacher.cache_teacher(source, cut, chosen, out),
-            resumable=True,
-        )
-
-    @cached_property
-    def lexicon(self) -> Path:
-        source, words, packages = self.fetch, self.wheel(pins.WORDS), self.text.packages
-        inputs = {**digests(fetch=source), "files": sources.dictionaries_used(packages)}
-        return self.run(
-            "lexicon",
-            (lexicon, dictionaries, teacher, debian, corpus),
-            {**inputs, "simplemma": metadata.version("simplemma")},
-            lambda out: lexicon.build_lexicon(source, words, packages, out),
-        )
-
-    @cached_property
-    def alignment(self) -> Path:
-        words, text = self.wheel(pins.WORDS), self.text
-        inputs: dict[str, object] = {"files": sources.fingerprint(text.texts, text.data, text.packages)}
-        return self.run(
-            "alignment",
-            (alignment, lexicon, sources, phrases, pages, debian, books, dictionaries, docstrings, corpus),
-            {**inputs, "simplemma": metadata.version("simplemma")},
-            lambda out: alignment.build_alignment(text.texts, text.data, text.packages, words, out),
-        )
-
-    @cached_property
-    def inflections(self) -> Path:
-        words = self.wheel(pins.WORDS)
-        return self.run(
-            "inflections",
-            (inflections, lexicon, corpus),
-            {"simplemma": metadata.version("simplemma")},
-            lambda out: inflections.build_inflections(words, out),
-        )
-
-    @cached_property
-    def student(self) -> Path:
-        cut, cache = self.encoder, self.teacher
-        return self.run(
             "student",
-            (student,),
-            digests(encoder=cut, teacher=cache),
-            lambda out: student.build_student(cut, cache, out),
+            (student, projection, teacher),
+            digests(fetch=source, encoder=cut, examples=chosen),
+            lambda out: student.build_student(source, cut, sample(chosen), out),
         )
 
     @cached_property
-    def multilingual(self) -> Path:
-        return self.phase(phases.MULTILINGUAL, self.student)
+    def vectors(self) -> Path:
+        return self.phase(phases.VECTORS, self.student)
 
     @cached_property
-    def english(self) -> Path:
-        return self.phase(phases.ENGLISH, self.multilingual)
+    def ranking(self) -> Path:
+        return self.phase(phases.RANKING, self.student if self.start else self.vectors)
 
     @cached_property
-    def crossing(self) -> Path:
-        return self.phase(phases.CROSSING, self.english)
+    def settling(self) -> Path:
+        return self.phase(phases.SETTLING, self.ranking)
 
-    @cached_property
-    def aligning(self) -> Path:
-        return self.phase(phases.ALIGNING, self.crossing)
+    def phase(self, phase: training.Phase, start: Path) -> Path:
+        """A phase of training. Its text is looked through once more: a leak stops it."""
+        source, chosen, tables = self.fetch, self.examples, self.translations
+        stages = {"start": start, "teacher": source, "examples": chosen, "translations": tables}
 
-    @cached_property
-    def broadening(self) -> Path:
-        return self.phase(phases.BROADENING, self.aligning)
+        def build(out: Path) -> None:
+            if not (out / "state.pt").exists():
+                judged = leaks.LeakFilter(leaks.read_sets(self.text.data))
+                leaks.check(judged, examples.checked_rows(examples.read_documents(chosen)))
+            training.train(phase, start, source, chosen, tables, out)
 
-    @cached_property
-    def inflecting(self) -> Path:
-        return self.phase(phases.INFLECTING, self.broadening)
-
-    @cached_property
-    def averaged(self) -> Path:
-        return self.mean("averaged", self.aligning, self.inflecting)
-
-    @cached_property
-    def asking(self) -> Path:
-        return self.phase(phases.ASKING, self.averaged)
-
-    @cached_property
-    def settled(self) -> Path:
-        return self.mean("settled", self.averaged, self.asking)
-
-    @cached_property
-    def widened(self) -> Path:
-        source, cut, trained, cache, chosen = self.fetch, self.vocabulary, self.settled, self.teacher, self.examples
-        words, messages = self.wheel(pins.WORDS), self.wheel(pins.MESSAGES)
-        tables = {"lexicon": self.lexicon, "alignment": self.alignment, "inflections": self.inflections}
-        inputs = digests(fetch=source, vocabulary=cut, trained=trained, teacher=cache, examples=chosen, **tables)
-        return self.run(
-            "widened",
-            (widening, instructions, marks, switching, vocabulary, pieces, corpus, pins),
-            {**inputs, "tokenizers": tokenizers.__version__},
-            lambda out: widening.build_widened(source, cut, trained, cache, tables, words, messages, chosen, out),
-        )
-
-    @cached_property
-    def naming(self) -> Path:
-        return self.phase(phases.NAMING, self.widened, self.widened)
-
-    @cached_property
-    def named(self) -> Path:
-        return self.mean("named", self.widened, self.naming)
-
-    @cached_property
-    def sharpening(self) -> Path:
-        return self.phase(phases.SHARPENING, self.named, self.widened)
-
-    @cached_property
-    def sharpened(self) -> Path:
-        return self.mean("sharpened", self.named, self.sharpening)
-
-    def mean(self, name: str, one: Path, other: Path) -> Path:
-        return self.run(
-            name, (averaging,), digests(one=one, other=other), lambda out: averaging.average(one, other, out)
-        )
-
-    def phase(self, phase: training.Phase, start: Path, spelled: Path | None = None) -> Path:
-        """A phase of training; ``spelled`` holds the texts in other pieces than those of the teacher stage."""
-        cache, chosen, mix = self.teacher, self.examples, phase.mix
-        tables = {"lexicon": self.lexicon} if mix.switches else {}
-        if mix.aligned:
-            tables["alignment"] = self.alignment
-        if mix.inflected:
-            tables["inflections"] = self.inflections
-        stages = {"start": start, "teacher": cache, **tables, **({"spelled": spelled} if spelled else {})}
         return self.run(
             phase.name,
-            (training, batches, switching, losses, heldout),
+            (training, batches, questions, switching, losses, heldout, student, teacher),
             {**digests(**stages), "phase": repr(phase), "torch": torch.__version__},
-            lambda out: training.train(
-                phase, start, cache, chosen, switching.Lexicon(**tables) if tables else None, out, spelled
-            ),
+            build,
             resumable=True,
         )
 
     @cached_property
     def checkpoint(self) -> Path:
-        trained, record = self.sharpened, self.record()
-        logs = {phase.name: json.loads((getattr(self, phase.name) / "log.json").read_text()) for phase in phases.ALL}
+        trained, record = self.settling, self.record()
+        logs = {phase.name: json.loads((getattr(self, phase.name) / "log.json").read_text()) for phase in self.phases}
         return self.run(
             "checkpoint",
             (checkpoint, layout),
             {**digests(trained=trained), "record": record},
             lambda out: checkpoint.write_checkpoint(trained, record, logs, out),
         )
+
+    @property
+    def phases(self) -> tuple[training.Phase, ...]:
+        return phases.ALL[1:] if self.start else phases.ALL
 
     @property
     def wheels(self) -> Path:
@@ -305,13 +224,18 @@ class Recipe:
         return {
             "name": checkpoint.NAME,
             "source": json.loads((self.fetch / "source.json").read_text()),
+            "start": json.loads((self.start / "recipe.json").read_text()) if self.start else None,
             "words": [{k: v for k, v in asdict(wheel).items() if v} for wheel in (pins.WORDS, pins.MESSAGES)],
             "documents": json.loads((self.examples / "counts.json").read_text()),
-            "coverage": json.loads((self.vocabulary / "coverage.json").read_text()),
-            "whole_words": json.loads((self.widened / "words.json").read_text(encoding="utf-8")),
-            "phases": [asdict(phase) for phase in phases.ALL],
+            "phases": [asdict(phase) for phase in self.phases],
             "toolchain": versions(),
         }
+
+
+def sample(chosen: Path) -> list[str]:
+    """Documents of all sources."""
+    every = [document.text for document in examples.read_documents(chosen) if not document.held_out]
+    return list(islice(every, 0, None, max(1, len(every) // SAMPLE)))
 
 
 def versions() -> dict[str, str]:
@@ -339,13 +263,15 @@ def publish(finished: Path, out: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Train a checkpoint of the 15 M class.")
-    parser.add_argument("--texts", type=Path, required=True, help="folder with libreoffice-help/, debian-descriptions/")
-    parser.add_argument("--data", type=Path, required=True, help="folder of retrieval sets in BEIR layout")
+    parser.add_argument("--texts", type=Path, required=True, help="folder with general/, libreoffice-help/, ...")
+    parser.add_argument("--data", type=Path, required=True, help="every evaluation set, in BEIR layout: nothing that "
+                        "they judge is trained on")  # fmt: skip
     parser.add_argument("--packages", type=Path, required=True, help="folder of Debian packages (apt-get download)")
     names = " ".join(sources.PACKAGES)
     parser.add_argument("--list-packages", action="version", version=names, help="names of the packages, and stop")
     parser.add_argument("-o", "--out", type=Path, help="folder for the checkpoint")
     parser.add_argument("--source", choices=get_args(fetch.Source), default="auto", help="where the teacher is from")
+    parser.add_argument("--start", type=Path, help="a checkpoint of this recipe to go on from, in place of the teacher")
     parser.add_argument("--work", type=Path, default=WORK, help="folder for wheels and finished stages")
     parser.add_argument("--stage", choices=STAGES, default="checkpoint", help="last stage to run")
     parser.add_argument("--threads", type=int, default=2, help="PyTorch's threads; results differ in the last digits")
@@ -356,7 +282,7 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     try:
         text = Text(options.texts, options.data, options.packages)
-        finished: Path = getattr(Recipe(options.work, text, options.source), options.stage)
+        finished: Path = getattr(Recipe(options.work, text, options.source, options.start), options.stage)
         if options.out is not None:
             publish(finished, options.out)
             logger.info("wrote %s", options.out)

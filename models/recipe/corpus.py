@@ -8,8 +8,7 @@ from __future__ import annotations
 import gettext
 import gzip
 import io
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgpack
@@ -17,8 +16,6 @@ import msgpack
 from recipe.errors import FormatError
 from recipe.wheels import members, read
 
-CAPITALISED = 0.2
-"""Share of capitalised words in a mixture."""
 LOCALES = {"de": ["de"], "es": ["es"], "fr": ["fr"], "it": ["it"], "nl": ["nl"], "pt": ["pt", "pt_BR"]}
 """Languages that the messages are translated into, from English."""
 
@@ -56,18 +53,3 @@ def messages(wheel: Path) -> dict[str, list[str]]:
 def python_sources(wheel: Path) -> list[str]:
     """The wheel's modules, for the pieces that names and docstrings are made of."""
     return [read(wheel, name).decode() for name in members(wheel, suffix=".py") if "/locale/" not in name]
-
-
-def mixtures(words: Sequence[tuple[str, float]], count: int, length: int, seed: int) -> list[str]:
-    """``count`` passages of ``length`` words drawn by the root of their frequency.
-
-    They have no grammar, but the vocabulary's whole breadth, which no other text has.
-    """
-    draw = random.Random(seed)
-    forms = [word for word, _ in words]
-    weights = [frequency**0.5 for _, frequency in words]
-    found = []
-    for _ in range(count):
-        chosen = draw.choices(forms, weights, k=length)
-        found.append(" ".join(word.capitalize() if draw.random() < CAPITALISED else word for word in chosen))
-    return found

@@ -1,4 +1,4 @@
-"""Training text out of Debian packages: help, manual pages, handbooks, games, sayings, dictionaries.
+"""Training text out of Debian packages: help, manual pages, handbooks, messages of programs.
 
 Packages are files as ``apt-get download`` leaves them; those of Debian 12 were read. Each source names its licence.
 """
@@ -15,7 +15,6 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from recipe import dictionaries
 from recipe.books import LONGEST_PASSAGE, passages, plain
 from recipe.errors import FetchError
 from recipe.pages import SHORTEST, Page, first_sentence
@@ -37,7 +36,6 @@ MANUALS = [
     "manpages-nl-dev",
     "manpages-pt-br-dev",
 ]
-GAMES = {"wesnoth-1.16-data": r"/usr/share/games/wesnoth/[\d.]+/locale", "freeciv-data": r"/usr/share/locale"}
 HANDBOOKS = {
     **{f"gimp-help-{name}": r"/usr/share/gimp/2\.0/help/LANGUAGE/(?P<name>.+)\.html"
        for name in ("de", "en", "es", "fr", "it", "nl", "pt-br")},
@@ -113,21 +111,13 @@ PROGRAMS = [
     "wget",
 ]
 PYTHON = "python3.11-doc"
-FORTUNES = {"fortunes": "en", "fortunes-de": "de", "fortunes-es": "es", "fortunes-it": "it", "fortunes-br": "pt"}
 PACKAGES = tuple(dict.fromkeys((
     "gnome-user-docs",
-    "stellarium-data",
-    "wordnet-base",
-    "dict-foldoc",
     PYTHON,
     *PROGRAMS,
     *MANUALS,
-    *GAMES,
     *HANDBOOKS,
     *APPLICATIONS,
-    *FORTUNES,
-    *dictionaries.PACKAGES.values(),
-    *dictionaries.BACK.values(),
 )))  # fmt: skip
 """Debian 12 packages that are read, by name."""
 
@@ -235,11 +225,6 @@ def catalogue_pages(packages: Path, source: str, folders: Mapping[str, str], sho
         yield Page(source, name, "en", text)
 
 
-def stories(packages: Path) -> Iterator[Page]:
-    """Messages of two games, aligned over the languages: Wesnoth's narrative, Freeciv's peoples (GPL-2.0-or-later)."""
-    return catalogue_pages(packages, "stories", GAMES, 2 * SHORTEST)
-
-
 def messages(packages: Path) -> Iterator[Page]:
     """Messages of programs about files, mail, money, numbers, pictures and music (each program's free licence)."""
     return catalogue_pages(packages, "messages", dict.fromkeys(PROGRAMS, "/usr/share/locale"), SHORTEST // 2)
@@ -284,56 +269,3 @@ def applications(packages: Path) -> Iterator[Page]:
     path = r"/usr/share/doc/HTML/LANGUAGE/(?P<name>.+)\.docbook"
     for package in APPLICATIONS:
         yield from book_pages(packages, "applications", {package: path})
-
-
-def skies(packages: Path) -> Iterator[Page]:
-    """Stellarium's descriptions of peoples' constellations and of places (GPL-2.0-or-later)."""
-    path = r"/usr/share/stellarium/(?P<name>.+)/description\.LANGUAGE\.utf8"
-    return book_pages(packages, "skies", {"stellarium-data": path})
-
-
-def sayings(packages: Path) -> Iterator[Page]:
-    """Sayings and quotations of the fortune packages (public domain or GPL; short quotations of others)."""
-    for package, language in FORTUNES.items():
-        pattern = r"/usr/share/games/fortunes/(?!off/|.*/off/)(?:\w\w/)?([\w-]+)(?:\.fortunes)?"
-        for match, raw in package_files(packages, package, pattern):
-            for number, text in enumerate(re.split(r"\n%\n", raw.decode("utf-8", errors="ignore"))):
-                if 2 * SHORTEST <= len(text) <= 800 and sum(map(str.isalpha, text)) > 0.7 * len(text):
-                    yield Page("sayings", f"{language}:{match[1]}:{number}", language, text)
-
-
-def synsets(packages: Path) -> Iterator[tuple[str, list[str], str]]:
-    """WordNet's sets of synonyms: key, words, gloss."""
-    for _, raw in package_files(packages, "wordnet-base", r"/usr/share/wordnet/data\.\w+"):
-        for line in raw.decode().splitlines():
-            if line.startswith("  "):
-                continue
-            fields, _, gloss = line.partition(" | ")
-            parts = fields.split()
-            words = [parts[4 + 2 * n].replace("_", " ") for n in range(int(parts[3], 16))]
-            if len(gloss.strip()) >= SHORTEST:
-                yield f"{parts[2]}{parts[0]}", words, gloss.strip()
-
-
-def definitions(packages: Path) -> Iterator[Page]:
-    """WordNet's words and glosses (WordNet 3.0 licence), asked for in other languages too (FreeDict, GPL)."""
-    translate = dictionaries.Translations(packages, package_files)
-    for key, words, gloss in synsets(packages):
-        yield Page("definitions", key, "en", gloss, (", ".join(words[:3]),), translate(words))
-
-
-def glosses(packages: Path) -> Iterator[Page]:
-    """The same with the words in the text."""
-    for key, words, gloss in synsets(packages):
-        named = ", ".join(words[:3])
-        yield Page("glosses", key, "en", f"{named}: {gloss}", (named,))
-
-
-def computing(packages: Path) -> Iterator[Page]:
-    """FOLDOC, a dictionary of computing (GFDL-1.2-or-later)."""
-    for _, raw in package_files(packages, "dict-foldoc", r"/usr/share/dictd/foldoc\.dict\.dz"):
-        yield from (
-            Page("computing", word, "en", text, (word,))
-            for word, text in dictionaries.entries(dictionaries.read(raw))
-            if len(text) >= SHORTEST
-        )

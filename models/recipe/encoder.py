@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
+from recipe.whole_words import rows
+
 EMBEDDINGS = "embeddings.word_embeddings.weight"
 PREFIXES = {"[Q] ": "query: ", "[D] ": "passage: "}
 """Prefix token -> the prompt that it stands for."""
@@ -25,11 +27,12 @@ BUILD_STATE = ("_name_or_path", "pad_token_id", "torch_dtype", "transformers_ver
 def build_encoder(source: Path, vocabulary: Path, folder: Path) -> None:
     """Write ``config.json``, ``model.safetensors`` and ``tokenizer.json`` with the prefix tokens to ``folder``."""
     weights = load_file(source / "model.safetensors")
-    keep = np.load(vocabulary / "keep.npy")
+    pieces = json.loads((vocabulary / "pieces.json").read_text(encoding="utf-8"))
+    words = json.loads((vocabulary / "words.json").read_text(encoding="utf-8"))
     original = Tokenizer.from_file(str(source / "tokenizer.json"))
     embeddings = weights[EMBEDDINGS]
     prefixes = np.stack([prompt_row(original, embeddings, prompt) for prompt in PREFIXES.values()])
-    weights[EMBEDDINGS] = np.concatenate([embeddings[keep], prefixes]).astype(np.float32)
+    weights[EMBEDDINGS] = np.concatenate([rows(original, pieces, words, embeddings), prefixes]).astype(np.float32)
     # The pooler and the position buffer take no part in token vectors.
     weights = {k: v for k, v in weights.items() if not k.startswith("pooler.") and not k.endswith("position_ids")}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})

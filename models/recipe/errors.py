@@ -15,3 +15,7 @@ class ChecksumError(RecipeError):
 
 class FormatError(RecipeError, ValueError):
     """A file does not have the format that its reader expects."""
+
+
+class LeakError(RecipeError):
+    """Training text holds what an evaluation set judges."""

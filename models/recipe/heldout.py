@@ -1,56 +1,54 @@
-"""Held-out quality during training: nDCG@10 on pages that are never trained on, by source, language and direction."""
+"""Held-out quality during training: nDCG@10 on pages that are never trained on, by source and language.
+
+Documents are asked for by their own first query and, where there is one, by a query in another language.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from recipe import losses
-from recipe.batches import Cache, Side
-from recipe.examples import read_documents
+from recipe.examples import Document
+from recipe.student import LONGEST_QUERY, Student
 
-SOURCES = ("office", "packages", "squad", "abstracts", "manuals", "desktop")
-CANDIDATES = 300
-"""Documents searched: the held-out ones, then others of the same source and language."""
+CANDIDATES = 100
+"""Documents searched in each source and language, all of them held out."""
+FEWEST = 20
 LONGEST = 160
-BATCH = 32
+BATCH = 25
 CUTOFF = 10
-
-Encode = Callable[[Side, str], tuple[torch.Tensor, torch.Tensor]]
-"""Vectors ``(texts, tokens, dim)`` and mask of a side in a role."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """Queries over one source's documents in one language; ``relevant[i]`` is the place of query ``i``'s document."""
+    """Queries over one source's documents in one language; each with the place of its document."""
 
     name: str
-    documents: tuple[int, ...]
-    own: tuple[tuple[int, int], ...]
-    foreign: tuple[tuple[int, int], ...]
+    documents: tuple[str, ...]
+    own: tuple[tuple[str, int], ...]
+    foreign: tuple[tuple[str, int], ...]
 
 
-def build_tasks(examples: Path) -> list[Task]:
-    """One task for each source and language; pairs are (query's text, place of its document)."""
-    rows: dict[tuple[str, str], list[dict[str, object]]] = {}
-    for row in read_documents(examples):
-        if row["source"] in SOURCES:
-            rows.setdefault((row["source"], row["language"]), []).append(row)
+def build_tasks(documents: Iterable[Document]) -> list[Task]:
+    """One task for each source and language that holds enough pages back, a document of each page."""
+    groups: dict[tuple[str, str], dict[str, Document]] = defaultdict(dict)
+    for document in documents:
+        if document.held_out and (document.queries or document.foreign):
+            asked = document.queries[0] if document.queries else document.key
+            groups[document.source, document.language].setdefault(asked, document)
     tasks = []
-    for (source, language), found in sorted(rows.items()):
-        ordered = sorted(found, key=lambda row: not row["held_out"])[:CANDIDATES]
-        own, foreign = [], []
-        for place, row in enumerate(ordered):
-            if row["held_out"]:
-                for other, text in row["queries"]:  # type: ignore[attr-defined]
-                    (own if other == language else foreign).append((text, place))
-        documents = tuple(int(row["text"]) for row in ordered)  # type: ignore[call-overload]
-        tasks.append(Task(f"{source}-{language}", documents, tuple(own), tuple(foreign)))
+    for (source, language), found in sorted(groups.items()):
+        chosen = list(found.values())[:CANDIDATES]
+        if len(chosen) >= FEWEST:
+            own = tuple((one.queries[0], place) for place, one in enumerate(chosen) if one.queries)
+            foreign = tuple((one.foreign[0][1], place) for place, one in enumerate(chosen) if one.foreign)
+            tasks.append(Task(f"{source}-{language}", tuple(one.text for one in chosen), own, foreign))
     return tasks
 
 
@@ -62,35 +60,26 @@ def gain(scores: NDArray[np.float32], relevant: Sequence[int]) -> float:
 
 
 @torch.inference_mode()
-def measure(cache: Cache, tasks: Sequence[Task], encode: Encode) -> dict[str, float]:
+def measure(tasks: Sequence[Task], student: Student) -> dict[str, float]:
     """nDCG@10 by task, own-language and foreign queries apart, and their means."""
     result: dict[str, float] = {}
     for task in tasks:
-        scored = [("", task.own), (":foreign", task.foreign)]
-        queries = sorted({text for _, asked in scored for text, _ in asked})
-        if not queries:
-            continue
-        place = {text: number for number, text in enumerate(queries)}
-        blocks = []
-        encoded = [encode(cache.side(part, LONGEST), "query") for part in _parts(queries)]
-        for part in _parts(task.documents):
-            documents = encode(cache.side(part, LONGEST), "document")
-            blocks.append(torch.cat([losses.maxsim(*query, *documents) for query in encoded]))
-        scores = torch.cat(blocks, dim=1).numpy()
-        for suffix, asked in scored:
+        documents = [
+            student.encode("document", student.ids("document", part, LONGEST)[0]) for part in _parts(task.documents)
+        ]
+        for suffix, asked in (("", task.own), (":foreign", task.foreign)):
             if asked:
-                rows = [place[text] for text, _ in asked]
-                result[task.name + suffix] = round(gain(scores[rows], [at for _, at in asked]), 4)
-    own = [value for name, value in result.items() if ":" not in name]
-    foreign = [value for name, value in result.items() if ":" in name]
-    return {"own": round(float(np.mean(own)), 4), "foreign": round(float(np.mean(foreign)), 4), **result}
+                rows, _ = student.ids("query", [text for text, _ in asked], LONGEST_QUERY)
+                queries = student.encode("query", rows)
+                scores = torch.cat([losses.maxsim(*queries, *part) for part in documents], dim=1)
+                result[task.name + suffix] = round(gain(scores.cpu().numpy(), [at for _, at in asked]), 4)
+    own = [value for name, value in result.items() if not name.endswith(":foreign")]
+    foreign = [value for name, value in result.items() if name.endswith(":foreign")]
+    return {
+        name: round(float(np.mean(values)), 4) if values else 0.0
+        for name, values in (("own", own), ("foreign", foreign))
+    } | result
 
 
-def _parts(texts: Sequence[int]) -> list[Sequence[int]]:
+def _parts(texts: Sequence[str]) -> list[Sequence[str]]:
     return [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
-
-
-def teacher_encode(side: Side, role: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """The teacher's own vectors, for the ceiling that the log starts with."""
-    del role
-    return side.teacher, side.teacher_mask

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import torch
 
-TEACHER_TEMPERATURE = 0.02
+TEACHER_TEMPERATURE = 0.01
 """Fitted on training pairs: where the teacher's softmax over in-batch documents has the least cross-entropy."""
 STUDENT_TEMPERATURE = 0.02
-TRUSTED = 0.02
+TRUSTED = 0.01
 """A document that the teacher scores this much above the pair's own is no negative: it may answer the query too."""
 HIDDEN = -1e4
 
@@ -24,7 +24,7 @@ class Weights:
 
     ranking: float
     pairs: float
-    tokens: float
+    tokens: float = 0.0
 
 
 def maxsim(
@@ -35,10 +35,10 @@ def maxsim(
     Vectors are ``(texts, tokens, dim)``, normalised; masks ``(texts, tokens)`` are true for tokens.
     """
     count, tokens, dim = documents.shape
-    owner = torch.arange(len(queries))[:, None].expand(query_mask.shape)[query_mask]
+    owner = torch.arange(len(queries), device=queries.device)[:, None].expand(query_mask.shape)[query_mask]
     cosines = (queries[query_mask] @ documents.reshape(-1, dim).T).reshape(len(owner), count, tokens)
     best = (cosines + torch.where(document_mask, 0.0, HIDDEN)).amax(dim=2)
-    sums = torch.zeros(len(queries), count).index_add(0, owner, best)
+    sums = torch.zeros(len(queries), count, device=queries.device).index_add(0, owner, best)
     return sums / query_mask.sum(dim=1, keepdim=True)
 
 
@@ -52,12 +52,19 @@ def ranking(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
     )
 
 
-def pairs(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of finding each query's own document; documents that the teacher prefers by far are left out."""
-    own = torch.diagonal(teacher)[:, None]
-    doubtful = teacher > own + TRUSTED
-    logits = (student / STUDENT_TEMPERATURE).masked_fill(doubtful, HIDDEN)
-    return torch.nn.functional.cross_entropy(logits, torch.arange(len(logits)))
+def pairs(student: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of finding each query's own document, without the others that may answer it.
+
+    ``answers`` ``(queries, documents)`` is true for documents that are no negatives; a query's own may be among them.
+    """
+    own = torch.eye(len(student), dtype=torch.bool, device=student.device)
+    logits = (student / STUDENT_TEMPERATURE).masked_fill(answers & ~own, HIDDEN)
+    return torch.nn.functional.cross_entropy(logits, torch.arange(len(logits), device=student.device))
+
+
+def preferred(teacher: torch.Tensor) -> torch.Tensor:
+    """The documents that the teacher scores clearly above the query's own, ``(queries, documents)``."""
+    return teacher > torch.diagonal(teacher)[:, None] + TRUSTED
 
 
 def tokens(student: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

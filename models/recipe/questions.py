@@ -6,8 +6,10 @@ short texts, question words and every part of a page on the query's side, in eac
 
 from __future__ import annotations
 
-import hashlib
 import re
+from collections.abc import Sequence
+
+import numpy as np
 
 TITLES = {
     "de": ("Wie geht das: {}?", "Was ist {}?", "Wo finde ich {}?", "Wie kann ich {}?", "Welche Funktion hat {}?"),
@@ -27,30 +29,53 @@ SPANS = {
     "nl": ("{}", "Wanneer {}?", "Wie {}?", "Hoeveel {}?", "Welke {}?", "Waarom {}?", "Wat {}?"),
     "pt": ("{}", "Quando {}?", "Quem {}?", "Quantos {}?", "Qual {}?", "Por que {}?", "O que {}?"),
 }
-SPAN = (3, 10)
-"""Fewest and most words of a span."""
+SPAN = (3, 9)
+"""Fewest and most words of a span: with a question word in front fewer than a leak's run."""
+KEYWORDS = (2, 5)
+"""Fewest and most words of a keyword query."""
+CONTENT = 5
+"""Letters that a keyword has at least."""
 INSIDE = re.compile(r"[.!?:;()\[\]\"„“”«»]")
+WORD = re.compile(r"[^\W\d_]+")
 
 
-def number(*parts: str) -> int:
-    """A number that follows from the parts."""
-    return int.from_bytes(hashlib.sha1("\0".join(parts).encode()).digest()[:6])
-
-
-def of_title(language: str, title: str) -> str:
+def of_title(draw: np.random.Generator, language: str, title: str) -> str:
     """A question about what a title names."""
-    forms = TITLES[language]
-    return forms[number(language, title) % len(forms)].format(title.rstrip(".?!"))
+    return _pick(draw, TITLES[language]).format(title.rstrip(".?!"))
 
 
-def of_text(language: str, text: str) -> str | None:
+def of_span(draw: np.random.Generator, language: str, text: str) -> str | None:
     """A question that holds some consecutive words of the text; ``None`` where no clause is long enough."""
     clauses = [words for clause in INSIDE.split(text) if len(words := clause.split()) >= SPAN[0]]
     if not clauses:
         return None
-    draw = number(language, text)
-    words = clauses[draw % len(clauses)]
-    length = min(len(words), SPAN[0] + draw // 7 % (SPAN[1] - SPAN[0] + 1))
-    start = draw // 91 % (len(words) - length + 1)
-    forms = SPANS[language]
-    return forms[draw // 1_001 % len(forms)].format(" ".join(words[start : start + length]))
+    words = clauses[int(draw.integers(len(clauses)))]
+    length = min(len(words), int(draw.integers(SPAN[0], SPAN[1] + 1)))
+    start = int(draw.integers(len(words) - length + 1))
+    return _pick(draw, SPANS[language]).format(" ".join(words[start : start + length]))
+
+
+def keywords(draw: np.random.Generator, text: str) -> str | None:
+    """Some long words of one sentence in any order; ``None`` where it has too few."""
+    sentences = INSIDE.split(text)
+    found = [word for word in WORD.findall(sentences[int(draw.integers(len(sentences)))]) if len(word) >= CONTENT]
+    if len(found) < KEYWORDS[0]:
+        return None
+    count = min(len(found), int(draw.integers(KEYWORDS[0], KEYWORDS[1] + 1)))
+    return " ".join(found[at] for at in draw.permutation(len(found))[:count])
+
+
+def ask(draw: np.random.Generator, language: str, text: str, queries: Sequence[str]) -> str:
+    """A query that the text answers: one that comes with it, its title as a question, a span, or keywords."""
+    kind = draw.random()
+    given = queries[int(draw.integers(len(queries)))] if queries else None
+    if given and kind < 0.45:
+        return given
+    if given and kind < 0.6 and not given.rstrip().endswith("?"):
+        return of_title(draw, language, given)
+    found = keywords(draw, text) if kind > 0.88 else of_span(draw, language, text)
+    return found or given or " ".join(text.split()[: SPAN[1]])
+
+
+def _pick(draw: np.random.Generator, forms: Sequence[str]) -> str:
+    return forms[int(draw.integers(len(forms)))]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgpack
 import pytest
-from recipe.corpus import messages, mixtures, word_frequencies
+from recipe.corpus import messages, word_frequencies
 from recipe.errors import FormatError
 
 
@@ -53,12 +53,3 @@ def test_messages_come_in_each_language_once(tmp_path: Path, catalogue: Callable
     assert found["pt"] == ["Arquivo"]
     assert sorted(found["en"]) == ["Document", "File", "Save"]
     assert found["fr"] == []
-
-
-def test_mixtures_follow_frequency_and_the_seed() -> None:
-    words = [("oft", 1.0), ("selten", 1e-4)]
-    texts = mixtures(words, 5, 200, seed=1)
-    assert texts == mixtures(words, 5, 200, seed=1) != mixtures(words, 5, 200, seed=2)
-    drawn = " ".join(texts).lower().split()
-    assert len(drawn) == 1000
-    assert 0 < drawn.count("selten") < 40  # one in a hundred, by the root of the frequency

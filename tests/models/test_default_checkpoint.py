@@ -1,12 +1,9 @@
 """The checkpoint in the repository: what it may weigh, what made it, and that it answers the demo's questions."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from recipe import phases
-from recipe.training import REPORT
 from safetensors import safe_open
 
 from latelite import Collection, demo
@@ -41,15 +38,20 @@ def test_it_is_of_the_15_million_class_and_small_enough_for_a_repository() -> No
     assert 15e6 <= parameters <= 16e6
 
 
-def test_its_record_and_log_are_of_this_recipe() -> None:
+def test_its_record_and_log_are_of_the_same_run() -> None:
     record = json.loads((CHECKPOINT / "recipe.json").read_text())
     log = json.loads((CHECKPOINT / "training.json").read_text())
-    for phase in phases.ALL:
-        (written,) = (found for found in record["phases"] if found["name"] == phase.name)
-        assert (written["steps"], written["rate"], written["seed"]) == (phase.steps, phase.rate, phase.seed)
-        assert written["mix"] == json.loads(json.dumps(asdict(phase.mix)))
-        assert phase.steps - REPORT < log[phase.name]["steps"][-1]["step"] <= phase.steps
-        assert log[phase.name]["held_out"][-1]["step"] == phase.steps
+    assert [phase["name"] for phase in record["phases"]] == list(log)
+    for phase in record["phases"]:
+        written = log[phase["name"]]
+        assert phase["steps"] - 50 < written["steps"][-1]["step"] <= phase["steps"]
+        assert written["held_out"][-1]["step"] == phase["steps"]
+
+
+def test_the_licence_of_the_weights_stands_beside_them() -> None:
+    text = (CHECKPOINT / "LICENSE").read_text(encoding="utf-8")
+    assert "Intfloat" in text
+    assert "Permission is hereby granted, free of charge" in text
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,8 @@ def encoder(tmp_path: Path, source: Path) -> Path:
     vocabulary.mkdir()
     folder.mkdir()
     tokenizer([PIECES[i] for i in KEEP]).save(str(vocabulary / "tokenizer.json"))
-    np.save(vocabulary / "keep.npy", KEEP)
+    (vocabulary / "pieces.json").write_text(json.dumps([PIECES[i] for i in KEEP]))
+    (vocabulary / "words.json").write_text("{}")
     build_encoder(source, vocabulary, folder)
     return folder
 

@@ -39,12 +39,18 @@ def test_ranking_is_zero_where_the_distributions_agree() -> None:
     assert losses.ranking(-teacher, teacher).item() > 1
 
 
-def test_a_document_that_the_teacher_prefers_by_far_is_no_negative() -> None:
+def test_a_document_that_may_answer_too_is_no_negative() -> None:
     student = torch.tensor([[0.5, 0.9], [0.1, 0.5]])
-    doubtful = torch.tensor([[0.5, 0.5 + 2 * losses.TRUSTED], [0.0, 0.5]])
-    certain = torch.tensor([[0.5, 0.5], [0.0, 0.5]])
-    assert losses.pairs(student, doubtful).item() == pytest.approx(0, abs=1e-4)
-    assert losses.pairs(student, certain).item() == pytest.approx(0.5 * 0.4 / losses.STUDENT_TEMPERATURE, rel=1e-3)
+    none = torch.zeros(2, 2, dtype=torch.bool)
+    other = torch.tensor([[False, True], [False, False]])
+    assert losses.pairs(student, other).item() == pytest.approx(0, abs=1e-4)
+    assert losses.pairs(student, other | torch.eye(2, dtype=torch.bool)).item() == pytest.approx(0, abs=1e-4)
+    assert losses.pairs(student, none).item() == pytest.approx(0.5 * 0.4 / losses.STUDENT_TEMPERATURE, rel=1e-3)
+
+
+def test_the_teacher_prefers_what_it_scores_clearly_higher() -> None:
+    teacher = torch.tensor([[0.5, 0.5 + 2 * losses.TRUSTED], [0.5 + losses.TRUSTED / 2, 0.5]])
+    assert losses.preferred(teacher).tolist() == [[False, True], [False, False]]
 
 
 def test_tokens_counts_no_padding() -> None:

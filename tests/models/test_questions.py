@@ -1,31 +1,57 @@
 """Questions made of titles and of spans of text."""
 
+import numpy as np
 import pytest
 from recipe import questions
+from recipe.leaks import RUN
 from recipe.pins import LANGUAGES
 
 TEXT = "Der Mars, der vierte Planet der Sonne, hat zwei kleine Monde. Kurz."
+CLAUSE = "der vierte Planet der Sonne, hat zwei kleine Monde"
+
+
+def draw(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_language_asks_in_all_its_forms_and_the_same_each_time(language: str) -> None:
-    titles = [f"title {n}" for n in range(100)]
-    asked = [questions.of_title(language, title) for title in titles]
-    assert asked == [questions.of_title(language, title) for title in titles]
-    assert all(title in question for title, question in zip(titles, asked, strict=True))
-    assert len({q.replace(t, "{}") for t, q in zip(titles, asked, strict=True)}) == len(questions.TITLES[language])
+def test_every_language_asks_in_all_its_forms_and_the_same_for_the_same_draw(language: str) -> None:
+    asked = [questions.of_title(draw(n), language, "title") for n in range(100)]
+    assert asked == [questions.of_title(draw(n), language, "title") for n in range(100)]
+    assert all("title" in question for question in asked)
+    assert len(set(asked)) == len(questions.TITLES[language])
 
 
 def test_a_span_is_consecutive_words_of_one_clause() -> None:
-    clause = "der vierte Planet der Sonne, hat zwei kleine Monde"
     for n in range(50):
-        question = questions.of_text("de", f"{TEXT} {n}")
+        question = questions.of_span(draw(n), "de", TEXT)
         assert question is not None
         words = question.removesuffix("?").split()
         span = " ".join(words if " ".join(words) in TEXT else words[1:]).removeprefix("viele ")
-        assert span in TEXT or span in clause
-        assert questions.SPAN[0] <= len(span.split()) <= questions.SPAN[1]
+        assert span in TEXT or span in CLAUSE
+        assert questions.SPAN[0] <= len(span.split()) <= questions.SPAN[1] < RUN
 
 
 def test_a_text_without_a_clause_asks_nothing() -> None:
-    assert questions.of_text("de", "Kurz. Sehr kurz.") is None
+    assert questions.of_span(draw(), "de", "Kurz. Sehr kurz.") is None
+
+
+def test_keywords_are_long_words_of_one_sentence() -> None:
+    for n in range(20):
+        found = questions.keywords(draw(n), TEXT)
+        if found is not None:  # the last sentence has no two
+            assert set(found.split()) <= {"vierte", "Planet", "Sonne", "kleine", "Monde"}
+
+
+def test_a_page_is_asked_for_in_several_ways_and_a_question_stays_as_it_is() -> None:
+    asked = {questions.ask(draw(n), "de", TEXT, ("Mars",)) for n in range(60)}
+    assert "Mars" in asked
+    assert any("Mars" in question and question != "Mars" for question in asked)
+    assert any("Planet" in question for question in asked)
+    question = "Wie viele Monde hat der Mars?"
+    assert not any(question in one and one != question for one in
+                   (questions.ask(draw(n), "de", TEXT, (question,)) for n in range(60)))  # fmt: skip
+
+
+def test_a_page_of_a_few_words_is_asked_for_by_them() -> None:
+    assert questions.ask(draw(), "de", "Kurz. Sehr kurz.", ()) == "Kurz. Sehr kurz."

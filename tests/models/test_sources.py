@@ -1,4 +1,4 @@
-"""Pages out of the sources' own formats, and nothing of the evaluation among them."""
+"""Pages out of the sources' own formats, and the documents that are made of them."""
 
 import gzip
 import json
@@ -9,77 +9,70 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from recipe import debian, sources
+from recipe import debian, general, sources
 from recipe.errors import FetchError
-from recipe.examples import FOREIGN_QUERIES, Texts, choose_examples, limited, read_documents, read_texts
+from recipe.examples import (
+    Document,
+    choose_documents,
+    limited,
+    read_documents,
+    without_leaks,
+    write_documents,
+)
+from recipe.leaks import Evaluated, LeakFilter
 from recipe.pages import Page
-from recipe.questions import of_text, of_title
+
+LONG = "A sentence that is long enough to be worth a document of its own."
 
 
-def write_lines(path: Path, rows: list[dict[str, str]]) -> None:
+def write_lines(path: Path, rows: list[dict[str, object]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = "".join(json.dumps(row) + "\n" for row in rows)
-    if path.suffix == ".gz":
-        path.write_bytes(gzip.compress(text.encode()))
-    else:
-        path.write_text(text)
+    path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
 
 
-def retrieval_set(
-    folder: Path, documents: dict[str, str], training: dict[str, str], evaluation: dict[str, str]
-) -> None:
-    """A set whose queries are ``{document: query}``."""
-    write_lines(folder / "corpus.jsonl", [{"_id": k, "title": f"On {k}", "text": v} for k, v in documents.items()])
-    for queries, relevant, asked in (
-        ("queries.jsonl", "qrels.tsv", evaluation),
-        ("extra_queries.jsonl", "extra_qrels.tsv", training),
-    ):
-        write_lines(folder / queries, [{"_id": f"q{k}", "text": v} for k, v in asked.items()])
-        lines = ["query-id\tcorpus-id\tscore", *(f"q{k}\t{k}\t1" for k in asked)]
-        (folder / relevant).write_text("\n".join(lines) + "\n")
-
-
-def names(evaluated: bool, count: int) -> list[str]:
-    found = (f"swriter/{n}" for n in range(1000))
-    return [name for name in found if sources.is_evaluated(name) is evaluated][:count]
-
-
-def test_office_pages_leave_out_the_evaluations_pages_and_queries(tmp_path: Path) -> None:
-    (kept, other), (hidden,) = names(False, 2), names(True, 1)
-    for language in sources.LANGUAGES:
-        retrieval_set(
-            tmp_path / f"{language}-lohelp",
-            {kept: "text of kept", other: "text of other", hidden: "text of hidden"},
-            {kept: "tables,rows", other: "Borders"},
-            {hidden: "borders"},
-        )
-    pages = list(sources.office_pages(tmp_path))
-    assert {page.key for page in pages} == {kept, other}
-    assert {page.queries for page in pages if page.key == kept} == {("tables, rows",)}
-    assert {page.queries for page in pages if page.key == other} == {()}  # an evaluation query but for its case
-
-
-def test_segments_of_evaluated_pages_and_headings_are_left_out(tmp_path: Path) -> None:
-    (kept,), (hidden,) = names(False, 1), names(True, 1)
-    long = "A sentence that is long enough to be worth a document."
+def test_help_pages_are_passages_asked_for_by_their_headings_and_segments(tmp_path: Path) -> None:
     rows = [
-        {"key": f"{page}#{part}", "en": long, "nl": "Een zin."} for page in (kept, hidden) for part in ("par", "hd_")
+        {"key": "swriter/a#hd_1", "en": "Tables", "nl": "Tabellen"},
+        {"key": "swriter/a#par_1", "en": LONG, "nl": "Een zin."},
+        {"key": "swriter/a#par_2", "en": f"{LONG} " * 10},
+        {"key": "swriter/a#par_3", "en": LONG},
     ]
     write_lines(tmp_path / "libreoffice-help" / "parallel.jsonl.gz", rows)
-    assert [(page.key, page.language) for page in sources.office_segments(tmp_path)] == [
-        (f"{kept}#par", "en"),
-        (f"{kept}#par", "nl"),
+    pages = list(sources.office(tmp_path))
+    passages = [page for page in pages if page.source == "office"]
+    assert [(page.key, page.language, page.queries) for page in passages] == [
+        ("swriter/a#0", "en", ("Tables",)),
+        ("swriter/a#1", "en", ("Tables",)),
     ]
-
-
-def test_abstracts_that_a_claim_of_the_evaluation_asks_for_are_left_out(tmp_path: Path) -> None:
-    retrieval_set(tmp_path / "en-scifact", {"1": "one", "2": "two"}, {}, {"2": "a claim"})
-    assert [(page.key, page.queries) for page in sources.abstracts(tmp_path)] == [("1", ("On 1",))]
+    assert [page.key for page in pages if page.source == "office.parallel"] == [f"swriter/a#par_{n}" for n in (1, 2, 3)]
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(FetchError, match=r"parallel\.jsonl\.gz is missing"):
-        list(sources.office_segments(tmp_path))
+        list(sources.office(tmp_path))
+
+
+def test_a_quizs_answer_is_asked_for_by_its_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(general, "SENTENCES", ("openquizzdb",))
+    rows = [
+        {"id": "quiz/1/q", "en": "How do sharks breathe?", "de": "Wie atmen Haie?"},
+        {"id": "quiz/1/a", "en": "Sharks breathe through their gills.", "de": "Haie atmen durch ihre Kiemen."},
+    ]
+    write_lines(tmp_path / "general" / "openquizzdb.parallel.jsonl.gz", rows)
+    pages = {(page.key, page.language): page.queries for page in general.sentences(tmp_path)}
+    assert pages[("quiz/1/a", "de")] == ("Wie atmen Haie?",)
+    assert pages[("quiz/1/q", "de")] == ()
+
+
+def test_reserved_domains_are_no_source() -> None:
+    assert not set(general.RESERVED) & {*general.ARTICLES, *general.SENTENCES, *general.TERMS}
+
+
+def test_terms_are_lists_in_several_languages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(general, "TERMS", ("lexicon",))
+    rows = [{"id": "1", "en": ["house"], "de": "Haus", "sv": "hus"}, {"id": "2", "en": ["x"]}]
+    write_lines(tmp_path / "general" / "lexicon.parallel.jsonl.gz", rows)
+    assert list(general.terms(tmp_path)) == [{"de": ["Haus"], "en": ["house"]}]
 
 
 def test_roff_becomes_text() -> None:
@@ -150,24 +143,15 @@ It may be a sequence.</p><pre>mean([1])</pre><p>The mean is the sum &amp; a divi
     assert page.queries == ("Return the arithmetic mean of data.",)
 
 
-def test_glosses_name_their_words_and_definitions_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    gloss = "the value below which 50% of the cases fall"
-    lines = f"  licence\n06021761 09 n 02 median 0 median_value 0 001 @ 0 n 0000 | {gloss}  \n1 09 n 01 x 0 | short\n"
-    package(monkeypatch, {"/usr/share/wordnet/data.noun": lines.encode()})
-    (named,), (bare,) = debian.glosses(Path("packages")), debian.definitions(Path("packages"))
-    assert (named.text, named.queries) == (f"median, median value: {gloss}", ("median, median value",))
-    assert (bare.text, bare.queries, bare.key) == (gloss, named.queries, named.key)
-
-
 def test_messages_of_a_program_are_aligned_over_the_languages(
     monkeypatch: pytest.MonkeyPatch, catalogue: Callable[[dict[str, str]], bytes]
 ) -> None:
     original, translated = "MEDIAN:median of a data set", "MEDIAN:Median eines Datensatzes"
     raw = catalogue({original: translated, "short": "kurz"})
     package(monkeypatch, {"/usr/share/locale/de/LC_MESSAGES/gnumeric-1.12.55.mo": raw})
-    pages = [(page.language, page.text) for page in debian.messages(Path("packages"))]
-    assert set(pages) == {("de", translated), ("en", original)}
-    assert len({page.key for page in debian.messages(Path("packages"))}) == 1
+    pages = list(sources.messages(Path("packages")))
+    assert {(page.language, page.text) for page in pages} == {("de", translated), ("en", original)}
+    assert len({page.key for page in pages}) == 1
 
 
 def test_translations_of_a_page_are_chosen_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,40 +160,39 @@ def test_translations_of_a_page_are_chosen_together(monkeypatch: pytest.MonkeyPa
     chosen = limited(pages)
     assert len(chosen) == 3
     assert all(set(versions) == {"de", "en"} for versions in chosen.values())
-    assert chosen == limited(reversed(pages))
+    assert set(chosen) == set(limited(reversed(pages)))
 
 
-def test_examples_pair_documents_with_queries_of_several_languages(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("recipe.corpus.word_frequencies", lambda wheel, language: [("wort", 0.5), ("und", 0.1)])
-    monkeypatch.setattr("recipe.examples.MIXTURES", {"mixtures": (1, 1)})
+def test_passages_of_a_page_stay_in_order() -> None:
+    pages = [Page("klexikon", f"{name}#{n:06}", "de", f"{name} {n}") for name in "ab" for n in range(3)]
+    keys = [key for _, key in limited(pages)]
+    assert sorted(keys[:3]) == keys[:3]
+    assert len({key[0] for key in keys[:3]}) == 1
+
+
+def test_a_query_in_another_language_comes_with_what_it_means_in_the_documents() -> None:
+    pages = [Page("quiz", "a", language, f"Text in {language}", (f"query in {language}",)) for language in ("de", "en")]
+    pages += [Page("story", "b", "de", "Es war einmal"), Page("story", "b", "en", "Once upon a time")]
+    documents = {(one.source, one.language): one for one in choose_documents(pages)}
+    assert documents["quiz", "de"].queries == ("query in de",)
+    assert documents["quiz", "de"].foreign == (("en", "query in en", "query in de"),)
+    assert documents["story", "de"].foreign == (("en", "Once upon a time", "Es war einmal"),)
+    assert documents["story", "de"].queries == ()
+
+
+def test_documents_are_read_as_they_were_written(tmp_path: Path) -> None:
+    documents = [Document("quiz", "a#1", "de", "Text", ("Frage?",), (("en", "Question?", "Frage?"),), False)]
+    write_documents(documents, tmp_path)
+    assert list(read_documents(tmp_path)) == documents
+    assert json.loads((tmp_path / "counts.json").read_text()) == {"quiz-de": 1}
+
+
+def test_judged_pages_and_asked_queries_are_left_out() -> None:
+    judged = LeakFilter([Evaluated("en-help", {"help/3": LONG}, ("Where do I find the tables?",), (LONG,))])
     pages = [
-        Page("office", "a", language, f"Text in {language}", (f"query in {language}",))
-        for language in ("de", "en", "nl")
+        Page("office", "help/3#0", "de", "Auf Deutsch steht hier etwas anderes."),
+        Page("office", "help/4#0", "en", "Nothing that is judged.", ("where do I find the tables", "Tables")),
+        Page("news", "1", "en", f"It was said: {LONG}"),
     ]
-    pages.append(Page("stories", "b", "de", "Es war einmal"))
-    pages.append(Page("stories", "b", "en", "Once upon a time"))
-    pages.append(Page("definitions", "c", "en", "a large plant", ("tree",), (("nl", "boom"),)))
-    choose_examples(pages, Path("words"), tmp_path)
-    texts, queries = read_texts(tmp_path)
-    documents = [row for row in read_documents(tmp_path) if row["source"] != "mixtures"]
-    german = next(row for row in documents if texts[row["text"]] == "Text in de")
-    asked = {(language, texts[text]) for language, text in german["queries"]}
-    questions = {("de", of_title("de", "query in de")), ("de", of_text("de", "Text in de"))}
-    assert asked == {(language, f"query in {language}") for language in ("de", "en", "nl")} | questions
-    assert sum(language != "de" for language, _ in asked) <= FOREIGN_QUERIES
-    story = next(row for row in documents if texts[row["text"]] == "Es war einmal")
-    assert [(language, texts[text]) for language, text in story["queries"]] == [
-        ("de", of_text("de", "Es war einmal")),
-        ("en", "Once upon a time"),
-    ]
-    word = next(row for row in documents if texts[row["text"]] == "a large plant")
-    assert [(language, texts[text]) for language, text in word["queries"]] == [("en", "tree"), ("nl", "boom")]
-    assert all(queries[text] for row in documents for _, text in row["queries"])
-    assert not any(queries[row["text"]] for row in documents)
-
-
-def test_a_text_is_kept_once_for_each_role() -> None:
-    texts = Texts()
-    assert [texts.add("query", "a"), texts.add("document", "a"), texts.add("query", "a")] == [0, 1, 0]
+    (kept,) = without_leaks(pages, judged)
+    assert (kept.key, kept.queries) == ("help/4#0", ("Tables",))

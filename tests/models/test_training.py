@@ -1,4 +1,4 @@
-"""Training on a tiny encoder: what a step draws, what it learns, and that a killed run ends as an unbroken one."""
+"""Training on tiny encoders: what a step draws, what it learns, and that a killed run ends as an unbroken one."""
 
 import json
 from dataclasses import replace
@@ -7,22 +7,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from recipe import heldout, losses, training
-from recipe.batches import Cache, Mix, Sampler
-from recipe.pins import LANGUAGES
-from recipe.switching import Lexicon, Switcher
-from recipe.teacher import DIM, Ragged
-from recipe.training import Phase, Student, train
-from safetensors.numpy import save_file
-from tokenizers import Tokenizer, models, pre_tokenizers
+from recipe import heldout, losses, student, training
+from recipe.batches import Mix, Sampler
+from recipe.encoder import PREFIXES
+from recipe.examples import Document, write_documents
+from recipe.student import Student, read_checkpoint
+from recipe.switching import Switcher
+from recipe.training import Phase, train
+from safetensors.numpy import load_file, save_file
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel
 
-DOCUMENTS = 24
 WORDS = [f"{a}{b}" for a in "abcde" for b in "pqrst"]
-PIECES = ["<s>", "[D] ", "</s>", ",", *WORDS, *(word[::-1] for word in WORDS)]
+PIECES = ["<s>", *PREFIXES, "</s>", "passage:", "query:", ",", *WORDS, *(word[::-1] for word in WORDS)]
 PHASE = Phase(
     name="tiny",
-    mix=Mix({"office": 1.0, "mixtures": 0.5}, {"de": 1.0, "en": 1.0}),
+    mix=Mix(
+        general={"news": 1.0}, software={"help": 1.0}, parallel={"tales.parallel": 1.0},
+        kinds={"general": 1.0, "software": 0.5, "parallel": 0.5}, siblings=2, long=0.2,
+    ),
     weights=losses.Weights(ranking=1.0, pairs=0.3, tokens=3.0),
     steps=12,
     rate=1e-3,
@@ -31,224 +34,211 @@ PHASE = Phase(
     batch=8,
     longest=10,
     measure=6,
-)
+)  # fmt: skip
+SWITCHER = Switcher({f"{a}-{b}": {word: [word[::-1]] for word in WORDS} for a, b in (("de", "en"), ("en", "de"))})
 
 
-def token_ids() -> list[list[int]]:
-    """Texts of known words between the special tokens."""
+def documents() -> list[Document]:
+    """Texts of known words: two sources with queries, one of translations, and pages that are held out."""
     draw = np.random.default_rng(1)
-    return [[0, 1, *draw.integers(4, 4 + len(WORDS), draw.integers(3, 12)).tolist(), 2] for _ in range(2 * DOCUMENTS)]
+
+    def text(words: int) -> str:
+        return " ".join(draw.choice(WORDS, words))
+
+    found = []
+    for source in ("news", "help"):
+        for language in ("de", "en"):
+            found += [
+                Document(source, f"{n // 4}#{n}", language, text(9), (text(3),), (), n >= 20) for n in range(24 + 20)
+            ]
+    for n in range(24):
+        german, english = text(6), text(6)
+        found.append(Document("tales.parallel", str(n), "de", german, (), (("en", english, german),), False))
+        found.append(Document("tales.parallel", str(n), "en", english, (), (("de", german, english),), False))
+    return found
+
+
+@pytest.fixture(autouse=True)
+def two_languages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recipe.batches.LANGUAGES", ("de", "en"))
+
+
+def encoder(folder: Path, hidden: int, layers: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=len(PIECES), hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=64,
+    )  # fmt: skip
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    tokenizer = Tokenizer(models.WordLevel({piece: n for n, piece in enumerate(PIECES)}, unk_token=","))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", PIECES.index("</s>"))]
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A teacher of two layers."""
+    encoder(tmp_path / "teacher", 24, 2, seed=1)
+    return tmp_path / "teacher"
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Path:
     """A student of one layer."""
     folder = tmp_path / "student"
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(PIECES), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
-        max_position_embeddings=32,
-    )  # fmt: skip
-    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
-    tokenizer = Tokenizer(models.WordLevel({piece: n for n, piece in enumerate(PIECES)}, unk_token=","))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.save(str(folder / "tokenizer.json"))
+    encoder(folder, 16, 1, seed=0)
     draw = np.random.default_rng(0)
-    dense = {"linear.weight": draw.normal(size=(8, 16)), "linear.bias": draw.normal(size=8)}
-    save_file({name: value.astype(np.float32) for name, value in dense.items()}, folder / "dense.safetensors")
-    return folder
 
+    def save(path: Path, prefix: str, inputs: int) -> None:
+        tensors = {f"{prefix}weight": draw.normal(size=(8, inputs)), f"{prefix}bias": draw.normal(size=8)}
+        save_file({name: value.astype(np.float32) for name, value in tensors.items()}, path)
 
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    """Teacher vectors that follow from the ids, so that there is something to learn."""
-    folder = tmp_path / "teacher"
-    folder.mkdir()
-    draw = np.random.default_rng(1)
-    space = draw.normal(size=(len(PIECES), DIM))
-    rows = token_ids()
-    ids = Ragged.of(rows, np.int32)
-    for name in ("student", "teacher"):
-        ids.save(folder, name)
-    Ragged.of([range(len(row)) for row in rows], np.int16).save(folder, "match")
-    vectors = space[ids.flat]
-    np.save(folder / "vectors.npy", (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16))
-    axes = {"weight": draw.normal(size=(8, DIM)), "bias": np.zeros(8)}
-    save_file({name: value.astype(np.float32) for name, value in axes.items()}, folder / "axes.safetensors")
+    save(folder / "dense.safetensors", "linear.", 16)
+    save(folder / student.PROJECTION, "", 24)
     return folder
 
 
 @pytest.fixture
 def examples(tmp_path: Path) -> Path:
-    """Texts 0.. are documents, the others their queries; every third belongs to no query."""
     folder = tmp_path / "examples"
     folder.mkdir()
-    rows = [
-        {
-            "text": n,
-            "source": "mixtures" if n % 3 == 2 else "office",
-            "language": "de" if n % 2 else "en",
-            "held_out": n in (0, 1),
-            "queries": [] if n % 3 == 2 else [["de", DOCUMENTS + n], ["en", DOCUMENTS + n]],
-        }
-        for n in range(DOCUMENTS)
-    ]
-    (folder / "documents.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    words = [" ".join(PIECES[number] for number in ids[2:-1]) for ids in token_ids()]
-    texts = [{"role": "document" if n < DOCUMENTS else "query", "text": text} for n, text in enumerate(words)]
-    (folder / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in texts))
+    write_documents(documents(), folder)
     return folder
 
 
 @pytest.fixture
-def lexicon(tmp_path: Path) -> Path:
-    """Every word stands for the one that spells it backwards, to and from English."""
-    folder = tmp_path / "lexicon"
+def translations(tmp_path: Path) -> Path:
+    folder = tmp_path / "translations"
     folder.mkdir()
-    turned = {word: [word[::-1]] for word in WORDS}
-    tables = {f"{a}-{b}": turned for other in LANGUAGES if other != "en" for a, b in (("en", other), (other, "en"))}
-    (folder / "lexicon.json").write_text(json.dumps(tables))
+    (folder / "translations.json").write_text(json.dumps(SWITCHER.tables))
     return folder
 
 
-@pytest.fixture
-def switcher(start: Path, lexicon: Path) -> Switcher:
-    return Switcher(Tokenizer.from_file(str(start / "tokenizer.json")), Lexicon(lexicon))
+def sampler(**changes: object) -> Sampler:
+    return Sampler(documents(), replace(PHASE.mix, **changes), 8, 10, 0, SWITCHER)  # type: ignore[arg-type]
 
 
-def test_a_step_draws_the_same_batch_again_and_never_a_held_out_page(
-    cache: Path, examples: Path, switcher: Switcher
-) -> None:
-    known = Cache(cache)
-    one, other = (Sampler(known, examples, PHASE.mix, 4, 10, 0, switcher) for _ in range(2))
-    held_out = {tuple(known.student.row(n)) for n in (0, 1)}
-    sources = set()
+def test_a_batch_has_one_source_and_language_and_follows_from_its_step() -> None:
+    known = {one.text: (one.source, one.language) for one in documents()}
+    one, other = sampler(long=0.0), sampler(long=0.0)
+    seen = set()
     for step in range(40):
-        first, second = one.batch(step), other.batch(step)
-        assert torch.equal(first.documents.ids, second.documents.ids)
-        assert first.source == second.source
-        assert (first.queries is None) == (first.source == "mixtures")
-        rows = {tuple(row[keep].tolist()) for row, keep in zip(first.documents.ids, first.documents.mask, strict=True)}
-        assert not rows & held_out
-        sources.add(first.source)
-    assert sources == {"office", "mixtures"}
+        batch = one.batch(step)
+        assert batch == other.batch(step)
+        assert {known[text] for text in batch.documents} == {(batch.source, batch.language)}
+        assert len(batch.documents) == len(batch.queries) <= 8
+        seen.add(batch.source)
+    assert seen == {"news", "help", "tales.parallel"}
 
 
-def test_a_mix_with_switched_words_draws_the_same_texts_with_translations(
-    cache: Path, examples: Path, switcher: Switcher
-) -> None:
-    known = Cache(cache)
-    mixed = replace(PHASE.mix, switched_queries=1.0, switched_documents=1.0)
-    plain, switched, again = (Sampler(known, examples, mix, 4, 10, 0, switcher) for mix in (PHASE.mix, mixed, mixed))
+def test_held_out_pages_are_never_drawn() -> None:
+    held_out = {one.text for one in documents() if one.held_out}
+    drawing = sampler()
+    assert not any(
+        hidden in text for step in range(40) for text in drawing.batch(step).documents for hidden in held_out
+    )
+
+
+def test_translations_are_asked_for_in_the_other_language_and_the_teacher_is_not_needed() -> None:
+    pairs = {(one.text, one.foreign[0][1]) for one in documents() if one.foreign}
+    drawing = sampler(kinds={"parallel": 1.0})
+    for step in range(10):
+        batch = drawing.batch(step)
+        assert batch.asked is None
+        assert set(zip(batch.documents, batch.queries, strict=True)) <= pairs
+
+
+def test_the_teacher_reads_the_query_without_replaced_words() -> None:
+    drawing = sampler(kinds={"general": 1.0}, switched=1.0)
     changed = 0
-    for step in range(20):
-        before, after, twice = plain.batch(step), switched.batch(step), again.batch(step)
-        assert torch.equal(after.documents.ids, twice.documents.ids)
-        assert torch.equal(before.documents.teacher, after.documents.teacher)
-        replaced = before.documents.ids != after.documents.ids
-        pairs = zip(before.documents.ids[replaced], after.documents.ids[replaced], strict=True)
-        spelled = [(PIECES[a], PIECES[b]) for a, b in pairs]
-        assert all(one == other[::-1] for one, other in spelled)
-        assert torch.equal(before.documents.match, after.documents.match)
-        changed += len(spelled)
+    for step in range(10):
+        batch = drawing.batch(step)
+        assert batch.asked is not None
+        for query, asked in zip(batch.queries, batch.asked, strict=True):
+            pairs = [
+                (one.strip("?:"), other.strip("?:")) for one, other in zip(query.split(), asked.split(), strict=True)
+            ]
+            assert all(word in (original, original[::-1]) for word, original in pairs)
+            changed += query != asked
     assert changed
 
 
-def test_anchored_texts_are_those_whose_original_is_english(cache: Path, examples: Path, switcher: Switcher) -> None:
-    known = Cache(cache)
-    mixed = replace(PHASE.mix, anchored=True, switched_queries=1.0)
-    anchored, plain = (Sampler(known, examples, mix, 4, 10, 0, switcher) for mix in (mixed, PHASE.mix))
-    seen = set()
-    for step in range(40):
-        batch = anchored.batch(step)
-        assert plain.batch(step).documents.anchored.all()
-        assert (batch.documents.anchored == (batch.language == "en")).all()
-        if batch.queries:
-            seen |= set(batch.queries.anchored.tolist())
-            counted = training.anchors(batch.queries).sum(dim=1)
-            assert torch.equal(counted, batch.queries.mask.sum(dim=1) * batch.queries.anchored)
-    assert seen == {True, False}
-
-
-def test_siblings_are_drawn_together(cache: Path, examples: Path) -> None:
-    known = Cache(cache)
-    sampler = Sampler(known, examples, replace(PHASE.mix, siblings=2), 4, 100, 0, None)
-    families = {}
-    for pool in sampler.pools.values():
-        families |= {document.text: place // 2 for place, document in enumerate(pool)}
-    texts = {tuple(known.student.row(text)): text for text in families}
-    drawn = set()
-    for step in range(40):
-        side = sampler.batch(step).documents
-        found = [texts[tuple(row[keep].tolist())] for row, keep in zip(side.ids, side.mask, strict=True)]
-        drawn |= set(found)
-        counts = np.bincount([families[text] for text in found])
-        assert len(found) <= 4
-        assert set(counts[counts > 0]) <= {1, 2}
-        assert (counts == 2).sum() >= (counts == 1).sum()
-    assert len(drawn) > DOCUMENTS / 2
-
-
-def test_texts_may_be_in_other_pieces_than_the_teacher_stages(cache: Path, examples: Path, tmp_path: Path) -> None:
-    spelled = tmp_path / "spelled"
-    spelled.mkdir()
-    rows = [[0, 1, 4, 5, 2] for _ in token_ids()]
-    for name, row in (("student", [0, 1, 4, 5, 2]), ("match", [0, 1, 2, 2, 3])):
-        Ragged.of([row for _ in rows], np.int32).save(spelled, name)
-    side = Cache(cache, spelled).side([0, 1], 10)
-    assert side.ids.tolist() == rows[:2]
-    assert side.match.tolist() == [[0, 1, 2, 2, 3]] * 2
-    assert torch.equal(side.teacher, Cache(cache).side([0, 1], 100).teacher)
-
-
-def test_a_cut_text_keeps_its_end_mark_and_its_matches(cache: Path) -> None:
-    known = Cache(cache)
-    longest = int(known.student.lengths.argmax())
-    side = known.side([longest], 6)
-    row = known.student.row(longest)
-    assert side.ids[0].tolist() == [*row[:5], row[-1]]
-    whole = known.side([longest], 100)
-    kept = [*range(5), len(row) - 1]
-    assert torch.equal(side.teacher[0][side.match[0]], whole.teacher[0][whole.match[0][kept]])
+def test_siblings_stand_together_and_long_documents_are_made_of_them() -> None:
+    family = {one.text: (one.language, one.source, n // 2) for n, one in enumerate(documents())}
+    for batch in (sampler(kinds={"general": 1.0}, long=0.0).batch(step) for step in range(10)):
+        found = [family[text] for text in batch.documents]
+        assert found[::2] == found[1::2]
+    for batch in (sampler(kinds={"general": 1.0}, long=1.0).batch(step) for step in range(10)):
+        assert batch.longest == 512
+        assert all(len(text.split()) == 18 for text in batch.documents)
 
 
 def test_a_killed_run_ends_with_the_log_and_the_weights_of_an_unbroken_one(
-    start: Path, cache: Path, examples: Path, lexicon: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Path, source: Path, examples: Path, translations: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "REPORT", 2)
     monkeypatch.setattr(training, "SAVE_SECONDS", -1)
     folders = tmp_path / "unbroken", tmp_path / "killed"
     for folder in folders:
         folder.mkdir()
-    train(PHASE, start, cache, examples, Lexicon(lexicon), folders[0])
+    train(PHASE, start, source, examples, translations, folders[0])
 
     terms = training.terms
     calls = iter(range(100))
 
-    def killed(*arguments: object) -> dict[str, torch.Tensor]:
+    def killed(*arguments: object) -> tuple[dict[str, torch.Tensor], int]:
         if next(calls) == 7:
             raise KeyboardInterrupt
         return terms(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(training, "terms", killed)
     with pytest.raises(KeyboardInterrupt):
-        train(PHASE, start, cache, examples, Lexicon(lexicon), folders[1])
+        train(PHASE, start, source, examples, translations, folders[1])
     monkeypatch.setattr(training, "terms", terms)
-    train(PHASE, start, cache, examples, Lexicon(lexicon), folders[1])
+    train(PHASE, start, source, examples, translations, folders[1])
     logs = [json.loads((folder / "log.json").read_text()) | {"seconds": 0} for folder in folders]
     assert logs[0] == logs[1]
     assert [row["step"] for row in logs[0]["steps"]] == [2, 4, 6, 8, 10, 12]
+    assert [row["step"] for row in logs[0]["held_out"]] == [0, 6, 12]
     assert (folders[0] / "model.safetensors").read_bytes() == (folders[1] / "model.safetensors").read_bytes()
     assert not (folders[1] / "state.pt").exists()
 
 
 def test_training_brings_the_student_closer_to_the_teacher(
-    start: Path, cache: Path, examples: Path, lexicon: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Path, source: Path, examples: Path, translations: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "REPORT", 10)
-    train(replace(PHASE, steps=60, rate=3e-3, decay=10), start, cache, examples, Lexicon(lexicon), tmp_path)
+    monkeypatch.setattr(training, "REPORT", 20)
+    phase = replace(PHASE, steps=120, rate=3e-3, decay=10, measure=0)
+    train(phase, start, source, examples, translations, tmp_path)
     steps = json.loads((tmp_path / "log.json").read_text())["steps"]
-    assert steps[-1]["ranking"] < 0.8 * steps[0]["ranking"]
+    assert steps[-1]["tokens"] < 0.8 * steps[0]["tokens"]
+    assert steps[-1]["translations"] < 0.9 * steps[0]["translations"]
+
+
+def test_weights_are_written_as_their_moving_average(
+    start: Path, source: Path, examples: Path, translations: Path, tmp_path: Path
+) -> None:
+    written = []
+    for average in (0.0, 1.0):
+        folder = tmp_path / str(average)
+        folder.mkdir()
+        train(replace(PHASE, average=average, measure=0), start, source, examples, translations, folder)
+        written.append(load_file(folder / "dense.safetensors")["linear.weight"])
+    first = load_file(start / "dense.safetensors")["linear.weight"]
+    assert np.abs(written[1] - first).max() < np.abs(written[0] - first).max()
+
+
+def test_each_token_has_the_teachers_vector_of_the_token_that_covers_it(start: Path) -> None:
+    projection = training.Projection(start, torch.device("cpu"))
+    teacher = torch.nn.functional.normalize(torch.randn(1, 5, 24, generator=torch.Generator().manual_seed(0)), dim=-1)
+    ours, theirs = [(0, 0), (0, 0), (0, 2), (2, 4), (5, 7), (0, 0)], [(0, 0), (0, 0), (0, 4), (5, 7), (0, 0)]
+    target, mask = training._target(projection, teacher, [ours], [theirs])
+    assert mask[0].tolist() == [False, False, True, True, True, False]
+    expected = projection(teacher)[0, [2, 2, 3]]
+    assert torch.equal(target[0, 2:5], expected)
 
 
 def test_the_rate_rises_stays_and_falls() -> None:
@@ -258,15 +248,45 @@ def test_the_rate_rises_stays_and_falls() -> None:
     assert rates[9:] == pytest.approx([PHASE.rate * share for share in (0.75, 0.5, 0.25)])
 
 
-def test_punctuation_takes_no_part_in_a_documents_scores(start: Path, cache: Path) -> None:
-    student = Student(start)
-    side = Cache(cache).side([0], 10)
-    side.ids[0, 2] = PIECES.index(",")
+def test_punctuation_takes_no_part_in_a_documents_scores(start: Path) -> None:
+    made = Student(start)
     for role, expected in (("document", False), ("query", True)):
-        _, mask = student.encode(side, role)
-        assert mask[0].tolist() == [True, True, expected, *side.mask[0, 3:].tolist()]
+        rows, _ = made.ids(role, ["ap , bq"], 10)
+        assert [PIECES[number] for number in rows[0]][2:5] == ["ap", ",", "bq"]
+        _, mask = made.encode(role, rows)
+        assert mask[0].tolist() == [True, True, True, expected, True, True]
+
+
+def test_a_long_text_is_cut_and_keeps_its_end_mark(start: Path) -> None:
+    made = Student(start)
+    rows, places = made.ids("document", ["ap bq cr ds et"], 6)
+    assert [PIECES[number] for number in rows[0]] == ["<s>", "[D] ", "ap", "bq", "cr", "</s>"]
+    assert places[0] == [(0, 0), (0, 0), (0, 2), (3, 5), (6, 8), (0, 0)]
+
+
+def test_a_published_checkpoint_is_a_student_to_go_on_from(start: Path, tmp_path: Path) -> None:
+    checkpoint, folder = tmp_path / "checkpoint", tmp_path / "again"
+    (checkpoint / "1_Dense").mkdir(parents=True)
+    folder.mkdir()
+    for name in ("config.json", "tokenizer.json"):
+        (checkpoint / name).write_bytes((start / name).read_bytes())
+    for place, name in ((checkpoint, "model"), (checkpoint / "1_Dense", "dense")):
+        halved = {key: value.astype(np.float16) for key, value in load_file(start / f"{name}.safetensors").items()}
+        save_file(halved, place / "model.safetensors")
+    read_checkpoint(checkpoint, folder)
+    rows = [[0, 1, 8, 9, 3]]
+    expected, found = (Student(place).encode("document", rows)[0] for place in (start, folder))
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, atol=5e-3, rtol=0)
 
 
 def test_gain_counts_ties_against_the_document() -> None:
     scores = np.array([[3.0, 2.0, 1.0], [1.0, 1.0, 1.0]], np.float32)
     assert heldout.gain(scores, [0, 0]) == pytest.approx((1 + 1 / np.log2(4)) / 2)
+
+
+def test_held_out_pages_make_a_task_for_each_source_and_language() -> None:
+    tasks = heldout.build_tasks(documents())
+    assert [task.name for task in tasks] == ["help-de", "help-en", "news-de", "news-en"]
+    assert all(len(task.documents) == len(task.own) >= heldout.FEWEST for task in tasks)
+    assert not any(task.foreign for task in tasks)
