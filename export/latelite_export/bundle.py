@@ -69,4 +69,7 @@ def _replace(folder: Path, out: Path, aside: Path) -> None:
     except BaseException:
         aside.rename(out)
         raise
-    shutil.rmtree(aside)
+    if aside.is_symlink():  # what it points to belongs to somebody else
+        aside.unlink()
+    else:
+        shutil.rmtree(aside)

@@ -74,6 +74,8 @@ class Checkpoint:
     skip_policy: SkipPolicy
     head_tensors: tuple[str, ...] = ()
     """Names of the head's tensors where they are among the encoder's."""
+    notes: tuple[str, ...] = ()
+    """What the checkpoint says of itself and the export does not follow, in sentences."""
     dim: int | None = None
     """Dimensions that are kept of each vector; None: all."""
     expansion_token: str | None = None

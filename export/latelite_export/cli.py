@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from latelite.manifest import Manifest
     from latelite_export.checkpoint import Checkpoint
 
 _SCHEMES = ("int8", "int8-avx2", "fp32")  # those of `quantize`, which would import ONNX
@@ -79,6 +82,18 @@ def _export_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--query-length", type=int, metavar="N", help="tokens of a query at most")
     parser.add_argument("--document-length", type=int, metavar="N", help="tokens of a document at most")
+    parser.add_argument("--query-prefix", metavar="TOKEN", help='marker of queries, e.g. "[QueryMarker]"; "" for none')
+    parser.add_argument("--document-prefix", metavar="TOKEN", help="marker of documents")
+    parser.add_argument(
+        "--attend-to-expansion",
+        nargs="?",
+        const="on",
+        choices=("on", "off"),
+        help="whether tokens attend to expansion tokens; the checkpoint decides if left out",
+    )
+    parser.add_argument(
+        "--dim", type=int, metavar="N", help="keep the first N dimensions, for checkpoints trained so (Matryoshka)"
+    )
     _add_shared(parser)
     return parser
 
@@ -87,6 +102,9 @@ def _verify_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("latelite-export verify", description="Verify a bundle on this machine.")
     parser.add_argument("bundle", metavar="BUNDLE")
     parser.add_argument("checkpoint", metavar="CHECKPOINT", nargs="?", help="repeat the whole gate against it")
+    parser.add_argument(
+        "--pylate", metavar="PYTHON", help="compare with PyLate itself, run by this interpreter, which has it installed"
+    )
     _add_shared(parser)
     return parser
 
@@ -98,13 +116,28 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trust-remote-code", action="store_true", help="run Python code that comes with the checkpoint; read it first"
     )
+    parser.add_argument(
+        "--ignore-remote-code",
+        action="store_true",
+        help="load the architecture that the checkpoint's model_type names, though it brings code of its own",
+    )
+    parser.add_argument(
+        "--code-revision", metavar="REV", help="commit of the repository that the checkpoint takes its code from"
+    )
+    parser.add_argument(
+        "--gate-texts",
+        metavar="FOLDER",
+        help="choose and judge the int8 graph by these texts: files NAME.json with lists queries and documents",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of a failure")
 
 
 def _export(arguments: argparse.Namespace) -> int:
     def run(stage: Callable[[str], None]) -> int:
         from latelite_export.pipeline import export
 
+        started = time.monotonic()
         manifest = export(
             arguments.checkpoint,
             arguments.output,
@@ -112,11 +145,20 @@ def _export(arguments: argparse.Namespace) -> int:
             token=arguments.token,
             offline=arguments.offline,
             override=arguments.override,
-            query_expansion=None if arguments.query_expansion is None else arguments.query_expansion == "on",
+            query_expansion=_switch(arguments.query_expansion),
             query_length=arguments.query_length,
             document_length=arguments.document_length,
+            query_prefix=arguments.query_prefix,
+            document_prefix=arguments.document_prefix,
+            attend_to_expansion=None
+            if arguments.attend_to_expansion is None
+            else arguments.attend_to_expansion == "on",
+            dim=arguments.dim,
             scheme=arguments.scheme,
             trust_remote_code=arguments.trust_remote_code,
+            ignore_remote_code=arguments.ignore_remote_code,
+            code_revision=arguments.code_revision,
+            gate_texts=arguments.gate_texts,
             on_stage=stage,
             on_settings=_print_settings,
         )
@@ -124,11 +166,14 @@ def _export(arguments: argparse.Namespace) -> int:
             print(manifest.to_json(), end="")
         else:
             _print_report(manifest.verification)
-            size = sum(entry.bytes for entry in manifest.files.values())
-            print(f"{arguments.output}: {size / 1e6:.1f} MB, dim {manifest.dim}", file=sys.stderr)
+            _print_costs(arguments.output, manifest, time.monotonic() - started)
         return _wheels(arguments.output, Path(arguments.output).parent) if arguments.wheel else 0
 
-    return _guarded(run)
+    return _guarded(run, debug=arguments.debug)
+
+
+def _switch(value: str | None) -> bool | None:
+    return None if value is None else value == "on"
 
 
 def _is_bundle(path: str) -> bool:
@@ -162,6 +207,10 @@ def _verify(arguments: argparse.Namespace) -> int:
                 token=arguments.token,
                 offline=arguments.offline,
                 trust_remote_code=arguments.trust_remote_code,
+                ignore_remote_code=arguments.ignore_remote_code,
+                code_revision=arguments.code_revision,
+                gate_texts=arguments.gate_texts,
+                pylate=arguments.pylate,
                 on_stage=stage,
             )
         if arguments.json:
@@ -171,20 +220,34 @@ def _verify(arguments: argparse.Namespace) -> int:
             print(f"{arguments.bundle}: verified", file=sys.stderr)
         return 0
 
-    return _guarded(run)
+    return _guarded(run, debug=arguments.debug)
 
 
-def _guarded(run: Callable[[Callable[[str], None]], int]) -> int:
-    """Turn errors that users can do something about into one sentence and exit code 1."""
+def _guarded(run: Callable[[Callable[[str], None]], int], *, debug: bool = False) -> int:
+    """Turn whatever goes wrong into one sentence and exit code 1."""
     from latelite.errors import LateliteError
 
     try:
         return run(_stage())
-    except ModuleNotFoundError as error:
-        print(f"latelite-export: {error.name} is not installed; {_INSTALL}", file=sys.stderr)
-    except (LateliteError, OSError) as error:
-        print(f"latelite-export: {error}", file=sys.stderr)
+    except Exception as error:  # noqa: BLE001 - libraries meet files of strangers here; --debug shows where
+        if debug:
+            traceback.print_exc()
+        text = " ".join(str(error).split())
+        if isinstance(error, ModuleNotFoundError):
+            text = f"{error.name} is not installed; {_INSTALL}"
+        elif not isinstance(error, LateliteError | OSError):
+            text = f"unexpected {type(error).__name__}: {text[:300]} (run it again with --debug for the traceback)"
+        print(f"latelite-export: {text}", file=sys.stderr)
     return 1
+
+
+def _print_costs(out: str, manifest: Manifest, seconds: float) -> None:
+    """Sizes, time and memory of an export."""
+    sizes = ", ".join(f"{name} {entry.bytes / 1e6:.1f}" for name, entry in manifest.files.items())
+    total = sum(entry.bytes for entry in manifest.files.values()) / 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    print(f"{out}: dim {manifest.dim}, {total:.1f} MB ({sizes})", file=sys.stderr)
+    print(f"took {seconds / 60:.1f} minutes and {peak / 1e9:.1f} GB of memory", file=sys.stderr)
 
 
 def _stage() -> Callable[[str], None]:
@@ -209,12 +272,17 @@ def _print_settings(checkpoint: Checkpoint) -> None:
     print(f"{checkpoint.id}: {checkpoint.layout} layout", file=sys.stderr)
     for name, shown, source in rows:
         print(f"  {name:<{widths[0]}}  {shown:<{widths[1]}}  {source}", file=sys.stderr)
+    for note in checkpoint.notes:
+        print(f"note: {note}", file=sys.stderr)
 
 
 def _print_report(report: Any) -> None:
     if "fp32" in report:
         found = report["fp32"]
         print(f"fp32: largest difference {found['max_abs_error']:.1e} ({found['worst']})", file=sys.stderr)
+    if "pylate" in report:
+        found = report["pylate"]
+        print(f"{found['library']}: fp32 differs by at most {found['fp32']['max_abs_error']:.1e}", file=sys.stderr)
     if "int8" in report:
         found = report["int8"]
         overlap = f", top-10 overlap {found['top10_overlap']:.3f}" if "top10_overlap" in found else ""

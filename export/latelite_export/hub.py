@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from latelite_export.errors import CheckpointNotFoundError, HubUnreachableError
+from latelite_export.errors import CheckpointNotFoundError, HubUnreachableError, SettingError
 
-_PATTERNS = ["*.json", "*.txt", "*.model", "*.safetensors", "*.bin", "artifact.metadata", "*.py"]
-_IGNORED = ["onnx/*", "openvino/*", "*.onnx", "*.h5", "*.msgpack", "optimizer.*", "training_args.bin"]
+_PATTERNS = ["*.json", "*.txt", "*.model", "*.safetensors", "artifact.metadata"]
+_PICKLES = "*.bin"
+_CODE = "*.py"
+_IGNORED = ["onnx/*", "openvino/*", "checkpoint-*/*", "optimizer.*", "training_args.bin"]
 
 
 @dataclass(frozen=True)
@@ -23,24 +25,39 @@ class Location:
 
 
 def locate(
-    checkpoint: str | Path, *, revision: str | None = None, token: str | None = None, offline: bool = False
+    checkpoint: str | Path,
+    *,
+    revision: str | None = None,
+    token: str | None = None,
+    offline: bool = False,
+    code: bool = False,
 ) -> Location:
     """Find ``checkpoint``, downloading it if it is a hub id.
 
+    Args:
+        checkpoint: folder or hub id. For a folder, no network is asked.
+        revision: branch, tag or commit on the hub.
+        token: access token for the hub.
+        offline: use what was downloaded before.
+        code: download Python files too.
+
     Raises:
+        SettingError: there is a revision for a folder.
         CheckpointNotFoundError: it is neither a folder nor a repository (of that revision) on the hub.
         HubUnreachableError: the hub cannot be reached or refuses access.
     """
     folder = Path(checkpoint)
     if folder.is_dir():
+        if revision is not None:
+            raise SettingError(f"{checkpoint} is a folder, which has no revisions; leave out --revision {revision}.")
         return Location(folder, folder.resolve().name, None)
     name = str(checkpoint)
     if isinstance(checkpoint, Path) or name.count("/") > 1 or name.startswith((".", "/", "~")) or "\\" in name:
         raise CheckpointNotFoundError(f"there is no folder {name}.")
-    return _download(name, revision, token, offline=offline)
+    return _download(name, revision, token, offline=offline, code=code)
 
 
-def _download(name: str, revision: str | None, token: str | None, *, offline: bool) -> Location:
+def _download(name: str, revision: str | None, token: str | None, *, offline: bool, code: bool) -> Location:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         EntryNotFoundError,
@@ -52,15 +69,24 @@ def _download(name: str, revision: str | None, token: str | None, *, offline: bo
     )
 
     advice = "download it elsewhere and give its folder instead: latelite-export FOLDER -o BUNDLE"
-    try:
-        path = snapshot_download(
-            name,
-            revision=revision,
-            token=token,
-            local_files_only=offline,
-            allow_patterns=_PATTERNS,
-            ignore_patterns=_IGNORED,
+    patterns = [*_PATTERNS, *([_CODE] if code else [])]
+
+    def download(patterns: list[str]) -> Path:
+        return Path(
+            snapshot_download(
+                name,
+                revision=revision,
+                token=token,
+                local_files_only=offline,
+                allow_patterns=patterns,
+                ignore_patterns=_IGNORED,
+            )
         )
+
+    try:
+        folder = download(patterns)
+        if not _has_weights(folder):
+            folder = download([*patterns, _PICKLES])
     except HFValidationError as error:
         raise CheckpointNotFoundError(f"{name!r} is neither a folder nor a name that a hub could have.") from error
     except RevisionNotFoundError as error:
@@ -80,5 +106,9 @@ def _download(name: str, revision: str | None, token: str | None, *, offline: bo
         raise HubUnreachableError(
             f"there is no folder {name}, and the model hub cannot be reached ({type(error).__name__}); {advice}"
         ) from error
-    folder = Path(path)
     return Location(folder, name, folder.name)
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether encoder and projection are there as safetensors, so that the same in pickles need not be fetched."""
+    return all(any(part.glob("*.safetensors")) for part in (folder, *folder.glob("*_Dense")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,13 @@ from latelite_export import (
     verify,
 )
 from latelite_export.checkpoint import Checkpoint, Overrides
+from latelite_export.comparison import LIMITS
 from latelite_export.errors import GateError
 from latelite_export.graph.narrowing import narrow
 from latelite_export.quantize import Scheme
-from latelite_export.reference import Reference, Sample
+from latelite_export.reference import Reference
 from latelite_export.repair import Goal, Repair, repair
+from latelite_export.texts import Collection
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +58,15 @@ def export(
     query_expansion: bool | None = None,
     query_length: int | None = None,
     document_length: int | None = None,
+    query_prefix: str | None = None,
+    document_prefix: str | None = None,
+    attend_to_expansion: bool | None = None,
+    dim: int | None = None,
     scheme: Scheme = "int8",
     trust_remote_code: bool = False,
+    ignore_remote_code: bool = False,
+    code_revision: str | None = None,
+    gate_texts: str | Path | None = None,
     on_stage: Stage = lambda _: None,
     on_settings: Callable[[Checkpoint], None] = lambda _: None,
 ) -> Manifest:
@@ -73,8 +82,16 @@ def export(
         query_expansion: pad queries to their full length with mask tokens; None leaves it to the checkpoint.
         query_length: tokens of a query at most; None leaves it to the checkpoint.
         document_length: tokens of a document at most; None leaves it to the checkpoint.
+        query_prefix: marker of queries; None leaves it to the checkpoint.
+        document_prefix: marker of documents; None leaves it to the checkpoint.
+        attend_to_expansion: let tokens attend to expansion tokens; None leaves it to the checkpoint.
+        dim: keep this many dimensions, for checkpoints trained so that the first suffice (Matryoshka); None: all.
         scheme: ``int8``, ``int8-avx2`` (7-bit weights, for x86 without VNNI) or ``fp32`` (no int8 graph).
         trust_remote_code: run Python code that comes with the checkpoint.
+        ignore_remote_code: load the architecture that ``model_type`` names, though the checkpoint brings code.
+        code_revision: commit of the repository that the checkpoint takes its code from, where that is another one.
+        gate_texts: folder of texts to choose and judge the int8 graph by, see `texts.read`; None: those in seven
+            languages that come with the exporter.
         on_stage: told what is going on, one line each.
         on_settings: told the resolved settings as soon as they are.
 
@@ -87,11 +104,22 @@ def export(
     out = Path(os.path.abspath(out))  # noqa: PTH100 - resolve() would follow a link that should be replaced itself
     bundle.check_output(out, override=override)
     on_stage(f"reading {checkpoint}")
-    location = hub.locate(checkpoint, revision=revision, token=token, offline=offline)
-    overrides = Overrides(query_expansion, query_length, document_length)
+    collections = texts.collections() if gate_texts is None else texts.read(Path(gate_texts))
+    location = hub.locate(checkpoint, revision=revision, token=token, offline=offline, code=trust_remote_code)
+    overrides = Overrides(
+        query_expansion, query_length, document_length, query_prefix, document_prefix, attend_to_expansion, dim
+    )
     resolved = layouts.read(location.folder, location.id, location.revision, overrides)
+    config = configuration.read(
+        resolved.backbone,
+        trust_remote_code=trust_remote_code,
+        ignore_remote_code=ignore_remote_code,
+        code_revision=code_revision,
+    )
+    resolved = dataclasses.replace(resolved, notes=config.notes)
     on_settings(resolved)
-    words, module = _load(resolved, trust_remote_code=trust_remote_code)
+    words = tokenizer.load(resolved, config.parsed, trust_remote_code=trust_remote_code)
+    module = encoder.build(resolved, words, config)
     reference = Reference(module, words, resolved.settings)
 
     on_stage("writing the graph")
@@ -100,7 +128,7 @@ def export(
     described = {"fp32": Graph(_FP32_FILE, "fp32", form)}
     if scheme != "fp32":
         on_stage("quantising to int8")
-        fixed = _repair(fp32, scheme, reference, on_stage)
+        fixed = _repair(fp32, scheme, reference, collections, on_stage)
         models[_INT8_FILE] = quantize.quantize(fp32, scheme, fixed.plan)
         described["int8"] = Graph(_INT8_FILE, scheme, {**form, **_details(scheme, fixed)})
 
@@ -117,7 +145,7 @@ def export(
                 "architecture": module.architecture,
                 "weights_sha256": module.fingerprint,
                 "tokenizer_sha256": words.fingerprint,
-                "notes": list(module.configuration.notes),
+                "notes": list(resolved.notes),
                 "skip_policy": resolved.skip_policy,
             },
             dim=reference.dim,
@@ -135,7 +163,7 @@ def export(
             verification={},
         )
         _write(folder / MANIFEST_NAME, manifest.to_json().encode())
-        manifest = _verified(folder, manifest, reference, scheme, on_stage)
+        manifest = _verified(folder, manifest, reference, scheme, collections, on_stage)
         _write(folder / MANIFEST_NAME, manifest.to_json().encode())
     on_stage(f"wrote {out}")
     return manifest
@@ -149,30 +177,46 @@ def reverify(
     token: str | None = None,
     offline: bool = False,
     trust_remote_code: bool = False,
+    ignore_remote_code: bool = False,
+    code_revision: str | None = None,
+    gate_texts: str | Path | None = None,
+    pylate: str | None = None,
     on_stage: Stage = lambda _: None,
 ) -> dict[str, Any]:
-    """Run the gate again on a bundle, with the checkpoint that it was made from.
+    """Run the gate again on a bundle, with the checkpoint that it was made from; arguments as for `export`.
+
+    With ``pylate``, an interpreter that has PyLate (or Sentence Transformers 6) installed, the bundle is also compared
+    with what that library makes of the same texts.
 
     Raises:
         GateError: the bundle was made from other weights, or does not reproduce them.
     """
     folder = Path(bundle_folder)
     manifest = Manifest.read(folder)
-    location = hub.locate(checkpoint, revision=revision, token=token, offline=offline)
-    resolved = layouts.read(location.folder, location.id, location.revision, Overrides())
+    collections = texts.collections() if gate_texts is None else texts.read(Path(gate_texts))
+    location = hub.locate(checkpoint, revision=revision, token=token, offline=offline, code=trust_remote_code)
+    resolved = layouts.read(location.folder, location.id, location.revision, Overrides(dim=manifest.dim))
     resolved = dataclasses.replace(resolved, settings=manifest.settings, sources=manifest.sources)
-    words, module = _load(resolved, trust_remote_code=trust_remote_code)
+    config = configuration.read(
+        resolved.backbone,
+        trust_remote_code=trust_remote_code,
+        ignore_remote_code=ignore_remote_code,
+        code_revision=code_revision,
+    )
+    words = tokenizer.load(resolved, config.parsed, trust_remote_code=trust_remote_code)
+    module = encoder.build(resolved, words, config)
     # Bundles that do not say how their tokenizer was hashed come from exporters that hashed weights in another way.
     comparable = "tokenizer_sha256" in manifest.checkpoint
     if comparable and module.fingerprint != manifest.checkpoint["weights_sha256"]:
         raise GateError(f"{folder} was made from other weights than those of {checkpoint}.")
-    return verify.gate(folder, Reference(module, words, manifest.settings), stage=on_stage)
-
-
-def _load(checkpoint: Checkpoint, *, trust_remote_code: bool) -> tuple[tokenizer.CheckpointTokenizer, encoder.Encoder]:
-    found = configuration.read(checkpoint.backbone, trust_remote_code=trust_remote_code)
-    words = tokenizer.load(checkpoint, found.parsed, trust_remote_code=trust_remote_code)
-    return words, encoder.build(checkpoint, words, found)
+    reference = Reference(module, words, manifest.settings)
+    report = verify.gate(folder, reference, collections=collections, stage=on_stage)
+    if pylate is not None:
+        on_stage(f"encoding with the library of {pylate}")
+        report["pylate"] = verify.compare_with_library(
+            folder, location.folder, pylate, collections, trust_remote_code=trust_remote_code
+        )
+    return report
 
 
 def _graph(module: encoder.Encoder, settings: Settings, on_stage: Stage) -> tuple[onnx.ModelProto, Mapping[str, Any]]:
@@ -187,21 +231,22 @@ def _graph(module: encoder.Encoder, settings: Settings, on_stage: Stage) -> tupl
     return trace.trace(module), {"graph": "as traced"}
 
 
-def _repair(model: onnx.ModelProto, scheme: Scheme, reference: Reference, on_stage: Stage) -> Repair:
-    limits = verify.LIMITS
-    # Evening out is nearly free, so it aims at less than half of the error that the gate allows.
+def _repair(
+    model: onnx.ModelProto, scheme: Scheme, reference: Reference, collections: Sequence[Collection], on_stage: Stage
+) -> Repair:
+    """Choose the int8 plan by one half of the texts; the gate judges it by the other."""
+    limits = LIMITS
+    # Smoothing is nearly free, so it aims at less than half of the error that the gate allows.
     goal = Goal(1 - 0.4 * (1 - limits.cosine_mean), 1 - 0.4 * (1 - limits.cosine_p1), (1 + limits.top10_overlap) / 2)
-    minimum = Goal(limits.cosine_mean, limits.cosine_p1, limits.top10_overlap)
-    return repair(model, scheme, _samples(reference), goal, minimum, on_stage)
-
-
-def _samples(reference: Reference) -> list[Sample]:
-    return [
+    # Stricter than the gate, which judges by other texts.
+    minimum = Goal(1 - 0.9 * (1 - limits.cosine_mean), 1 - 0.9 * (1 - limits.cosine_p1), limits.top10_overlap + 0.01)
+    samples = [
         reference.sample(text, is_query=is_query)
-        for collection in texts.collections()
-        for is_query, batch in ((True, collection.queries), (False, collection.documents))
+        for half in (collection.calibration() for collection in collections)
+        for is_query, batch in ((True, half.queries), (False, half.documents))
         for text in batch
     ]
+    return repair(model, scheme, samples, goal, minimum, on_stage)
 
 
 def _details(scheme: Scheme, fixed: Repair) -> Mapping[str, Any]:
@@ -214,10 +259,17 @@ def _details(scheme: Scheme, fixed: Repair) -> Mapping[str, Any]:
     }
 
 
-def _verified(folder: Path, manifest: Manifest, reference: Reference, scheme: Scheme, on_stage: Stage) -> Manifest:
+def _verified(
+    folder: Path,
+    manifest: Manifest,
+    reference: Reference,
+    scheme: Scheme,
+    collections: Sequence[Collection],
+    on_stage: Stage,
+) -> Manifest:
     """The manifest with the gate's report and the golden vectors."""
     try:
-        report = verify.gate(folder, reference, stage=on_stage)
+        report = verify.gate(folder, reference, collections=collections, stage=on_stage)
     except GateError as error:
         kept = manifest.graphs["int8"].details.get("fp32") if "int8" in manifest.graphs else None
         advice = (
@@ -226,7 +278,7 @@ def _verified(folder: Path, manifest: Manifest, reference: Reference, scheme: Sc
             else ""
         )
         raise GateError(f"{error} Nothing was written.{advice}", error.report) from error
-    entries, vectors = verify.golden(folder)
+    entries, vectors = verify.golden(folder, collections)
     with atomic_write(folder / verify.GOLDEN_FILE) as file:
         np.save(file, vectors, allow_pickle=False)
     report["golden"] = {"file": verify.GOLDEN_FILE, "texts": entries}

@@ -6,8 +6,16 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
+
+from latelite_export.checkpoint import first_line
+from latelite_export.errors import SettingError
 
 LANGUAGES = ("de", "en", "es", "fr", "it", "nl", "pt")
+
+
+LEAST = 4
+"""Queries, and documents, that a collection needs: half of them choose the int8 plan, the other half judge it."""
 
 
 @dataclass(frozen=True)
@@ -18,14 +26,51 @@ class Collection:
     queries: tuple[str, ...]
     documents: tuple[str, ...]
 
+    def calibration(self) -> Collection:
+        """The texts that the int8 plan is chosen by."""
+        return Collection(self.language, self.queries[0::2], self.documents[0::2])
+
+    def judging(self) -> Collection:
+        """The texts that the int8 graph is judged by; none of them took part in choosing its plan."""
+        return Collection(self.language, self.queries[1::2], self.documents[1::2])
+
 
 @cache
 def collections() -> tuple[Collection, ...]:
     """One collection per language, in the order of `LANGUAGES`."""
     folder = files("latelite_export") / "gate_texts"
-    return tuple(_read(language, (folder / f"{language}.json").read_text(encoding="utf-8")) for language in LANGUAGES)
+    return tuple(_parse(language, (folder / f"{language}.json").read_text(encoding="utf-8")) for language in LANGUAGES)
 
 
-def _read(language: str, content: str) -> Collection:
+def read(folder: Path) -> tuple[Collection, ...]:
+    """Collections of the user's own: one file ``NAME.json`` each, an object with the lists ``queries`` and
+    ``documents``, where query i is answered by document i.
+
+    Raises:
+        SettingError: there is none, or one is in another form or too small.
+    """
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            found.append(_parse(path.stem, path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise SettingError(
+                f"{path} is not a JSON object with lists of texts named queries and documents ({first_line(error)})."
+            ) from error
+        queries, documents = len(found[-1].queries), len(found[-1].documents)
+        if queries < LEAST or documents < max(LEAST, queries):
+            raise SettingError(
+                f"{path} has {queries} queries and {documents} documents; at least {LEAST} of both are needed, and a "
+                "document for each query."
+            )
+    if not found:
+        raise SettingError(f"{folder} holds no gate texts: files NAME.json with lists named queries and documents.")
+    return tuple(found)
+
+
+def _parse(language: str, content: str) -> Collection:
     raw = json.loads(content)
-    return Collection(language, tuple(raw["queries"]), tuple(raw["documents"]))
+    queries, documents = tuple(raw["queries"]), tuple(raw["documents"])
+    if not all(isinstance(text, str) and text.strip() for text in queries + documents):
+        raise ValueError("a text is empty or no string")
+    return Collection(language, queries, documents)

@@ -6,8 +6,8 @@ shares no code with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +18,23 @@ from numpy.typing import NDArray
 from latelite.bundle import Bundle
 from latelite.errors import BundleCorruptError
 from latelite.manifest import PRECISIONS, Manifest, Precision
-from latelite.maxsim import maxsim_batch
 from latelite.models import ColBERT
 from latelite.session import session_options
-from latelite_export import texts
+from latelite_export import library, texts
+from latelite_export.comparison import (
+    LIMITS,
+    Encoded,
+    Limits,
+    compare_int8,
+    cosines,
+    excerpt,
+    require_cosines,
+    require_fp32,
+    require_int8,
+    two_digits,
+)
 from latelite_export.errors import GateError
-from latelite_export.ranking import overlap
+from latelite_export.texts import Collection
 
 if TYPE_CHECKING:
     import onnx
@@ -38,37 +49,22 @@ LONGEST = 2048
 """Lengths beyond are not compared: eager attention in PyTorch would take tens of gigabytes at 8192 tokens."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a bundle must reach."""
-
-    fp32_max_abs: float = 1e-4
-    """Largest difference of any component between the fp32 graph and PyTorch."""
-    cosine_mean: float = 0.995
-    """Token cosine between int8 and fp32, over all texts."""
-    cosine_p1: float = 0.98
-    """Its first percentile."""
-    top10_overlap: float = 0.95
-    """Share of each query's ten best documents by MaxSim that int8 and fp32 have in common, near ties apart (see
-    `ranking`)."""
-
-
-LIMITS = Limits()
-
-
-@dataclass(frozen=True)
-class _Encoded:
-    """All gate texts of one language, encoded."""
-
-    language: str
-    queries: list[Vectors]
-    documents: list[Vectors]
-
-
 def gate(
-    bundle: Path, reference: Reference, *, limits: Limits = LIMITS, stage: Stage = lambda _: None
+    bundle: Path,
+    reference: Reference,
+    *,
+    collections: Sequence[Collection] | None = None,
+    limits: Limits = LIMITS,
+    stage: Stage = lambda _: None,
 ) -> dict[str, Any]:
-    """Measure a bundle against its checkpoint.
+    """Measure a bundle against its checkpoint: fp32 on all texts, int8 on the half that its plan was not chosen by.
+
+    Args:
+        bundle: to measure.
+        reference: the checkpoint in PyTorch.
+        collections: the texts; None: those in seven languages that come with the exporter.
+        limits: what has to be reached.
+        stage: told what is going on.
 
     Returns:
         The report that goes into the manifest.
@@ -76,20 +72,23 @@ def gate(
     Raises:
         GateError: a limit is missed; the message says by how much, and where.
     """
+    collections = texts.collections() if collections is None else collections
     stage("comparing the fp32 graph with PyTorch")
-    exact = _encode_device(bundle, "fp32")
+    exact = _encode_device(bundle, "fp32", collections)
     report: dict[str, Any] = {"limits": asdict(limits), "texts": _describe(exact)}
-    report["fp32"] = _compare_fp32(bundle, exact, reference)
-    _require_fp32(report, limits)
+    report["fp32"] = _compare_fp32(bundle, collections, exact, reference)
+    require_fp32(report, limits)
     precisions = Manifest.read(bundle).graphs
     if "int8" in precisions:
         stage("comparing the int8 graph with the fp32 graph")
-        report["int8"] = _compare_int8(exact, _encode_device(bundle, "int8"))
-        _require_int8(report, limits)
+        judges = [collection.judging() for collection in collections]
+        judged = [Encoded(e.language, e.queries[1::2], e.documents[1::2]) for e in exact]
+        report["int8"] = compare_int8(judges, judged, _encode_device(bundle, "int8", judges))
+        require_int8(report, limits)
     return report
 
 
-def golden(bundle: Path) -> tuple[list[dict[str, Any]], Vectors]:
+def golden(bundle: Path, collections: Sequence[Collection] | None = None) -> tuple[list[dict[str, Any]], Vectors]:
     """What `check` compares with elsewhere: a query and a document per language, by the fp32 graph.
 
     Returns:
@@ -98,7 +97,7 @@ def golden(bundle: Path) -> tuple[list[dict[str, Any]], Vectors]:
     model = ColBERT(bundle, precision="fp32")
     entries: list[dict[str, Any]] = []
     vectors: list[Vectors] = []
-    for collection in texts.collections():
+    for collection in texts.collections() if collections is None else collections:
         for role, text in (("query", collection.queries[0]), ("document", collection.documents[0])):
             encoded = _encode(model, [text], role)[0]
             entries.append({"role": role, "text": text, "tokens": len(encoded)})
@@ -135,14 +134,14 @@ def check(bundle: Path, *, limits: Limits = LIMITS) -> dict[str, Any]:
                 float(np.abs(a - e).max()) for a, e in zip(actual, np.split(expected, ends[:-1]), strict=True)
             ]
             worst = int(np.argmax(differences))
-            report["fp32"] = {"max_abs_error": _two_digits(differences[worst]), "worst": entries[worst]["text"]}
-            _require_fp32(report, limits)
+            report["fp32"] = {"max_abs_error": two_digits(differences[worst]), "worst": entries[worst]["text"]}
+            require_fp32(report, limits)
         else:
-            cosines = np.einsum("td,td->t", np.concatenate(actual), expected)
-            report[precision] = _cosines(cosines) | {
-                "worst": entries[int(np.searchsorted(ends, cosines.argmin(), "right"))]["text"]
+            found = np.einsum("td,td->t", np.concatenate(actual), expected)
+            report[precision] = cosines(found) | {
+                "worst": entries[int(np.searchsorted(ends, found.argmin(), "right"))]["text"]
             }
-            _require_cosines(report, limits)
+            require_cosines(report, limits)
     return report
 
 
@@ -167,11 +166,11 @@ def _stored(bundle: Bundle) -> tuple[list[dict[str, Any]], Vectors]:
     return entries, vectors
 
 
-def _encode_device(bundle: Path, precision: Precision) -> list[_Encoded]:
+def _encode_device(bundle: Path, precision: Precision, collections: Sequence[Collection]) -> list[Encoded]:
     model = ColBERT(bundle, precision=precision)
     return [
-        _Encoded(c.language, _encode(model, c.queries, "query"), _encode(model, c.documents, "document"))
-        for c in texts.collections()
+        Encoded(c.language, _encode(model, c.queries, "query"), _encode(model, c.documents, "document"))
+        for c in collections
     ]
 
 
@@ -181,7 +180,7 @@ def _encode(model: ColBERT, batch: Sequence[str], role: str) -> list[Vectors]:
     return vectors
 
 
-def _describe(exact: Sequence[_Encoded]) -> dict[str, Any]:
+def _describe(exact: Sequence[Encoded]) -> dict[str, Any]:
     return {
         "languages": [encoded.language for encoded in exact],
         "queries": sum(len(encoded.queries) for encoded in exact),
@@ -190,18 +189,20 @@ def _describe(exact: Sequence[_Encoded]) -> dict[str, Any]:
     }
 
 
-def _compare_fp32(bundle: Path, exact: Sequence[_Encoded], reference: Reference) -> dict[str, Any]:
+def _compare_fp32(
+    bundle: Path, collections: Sequence[Collection], exact: Sequence[Encoded], reference: Reference
+) -> dict[str, Any]:
     """Largest difference over texts (through tokenizers and settings) and over lengths (the bare graph)."""
     worst, where = 0.0, ""
     per_language = {}
-    for collection, encoded in zip(texts.collections(), exact, strict=True):
+    for collection, encoded in zip(collections, exact, strict=True):
         largest = 0.0
         for role, batch, vectors in (
             ("query", collection.queries, encoded.queries),
             ("document", collection.documents, encoded.documents),
         ):
             for number, (text, actual) in enumerate(zip(batch, vectors, strict=True)):
-                place = f"{collection.language} {role} {number} ({_excerpt(text)})"
+                place = f"{collection.language} {role} {number} ({excerpt(text)})"
                 expected = reference.encode(text, is_query=role == "query")
                 if actual.shape != expected.shape:
                     raise GateError(
@@ -211,29 +212,27 @@ def _compare_fp32(bundle: Path, exact: Sequence[_Encoded], reference: Reference)
                 largest = max(largest, difference)
                 if difference >= worst:
                     worst, where = difference, place
-        per_language[collection.language] = _two_digits(largest)
-    lengths = _compare_lengths(bundle, reference)
+        per_language[collection.language] = two_digits(largest)
+    lengths = _compare_lengths(bundle, collections, reference)
     longest = max(lengths, key=lambda key: lengths[key])
     if lengths[longest] > worst:
         worst, where = lengths[longest], f"{longest} tokens"
     return {
-        "max_abs_error": _two_digits(worst),
+        "max_abs_error": two_digits(worst),
         "worst": where,
         "languages": per_language,
-        "lengths": {key: _two_digits(value) for key, value in lengths.items()},
+        "lengths": {key: two_digits(value) for key, value in lengths.items()},
     }
 
 
-def _compare_lengths(bundle: Path, reference: Reference) -> dict[str, float]:
+def _compare_lengths(bundle: Path, collections: Sequence[Collection], reference: Reference) -> dict[str, float]:
     """The bare fp32 graph on sequences of many lengths, up to the longest, and with a mask if it takes one."""
     opened = Bundle(bundle)
     manifest = opened.manifest
     session = device_session(opened.graph_path("fp32"))
     longest = min(manifest.max_positions, LONGEST)
     settings = manifest.settings
-    stream = np.concatenate(
-        [reference.sample(text, is_query=False).ids for c in texts.collections() for text in c.documents]
-    )
+    stream = np.concatenate([reference.sample(text, is_query=False).ids for c in collections for text in c.documents])
     stream = np.resize(stream, longest)
 
     def difference(ids: NDArray[np.int64], attention: NDArray[np.int64]) -> float:
@@ -255,92 +254,43 @@ def _compare_lengths(bundle: Path, reference: Reference) -> dict[str, float]:
     return result
 
 
-def _compare_int8(exact: Sequence[_Encoded], approximate: Sequence[_Encoded]) -> dict[str, Any]:
-    documents = [vectors for encoded in exact for vectors in encoded.documents]
-    rough_documents = [vectors for encoded in approximate for vectors in encoded.documents]
-    languages: dict[str, Any] = {}
-    everything: list[NDArray[np.float64]] = []
-    overlaps: list[float] = []
-    strict: list[float] = []
-    worst = (2.0, "")
-    for collection, fine, rough in zip(texts.collections(), exact, approximate, strict=True):
-        batch = (*collection.queries, *collection.documents)
-        cosines = [
-            np.einsum("td,td->t", a, b, dtype=np.float64)
-            for a, b in zip(fine.queries + fine.documents, rough.queries + rough.documents, strict=True)
-        ]
-        lowest = min(range(len(batch)), key=lambda i: float(cosines[i].mean()))
-        place = f"{collection.language} ({_excerpt(batch[lowest])})"
-        worst = min(worst, (float(cosines[lowest].mean()), place))
-        scores = _scores(fine.queries, documents), _scores(rough.queries, rough_documents)
-        shared = overlap(*scores)
-        strict += overlap(*scores, 0.0)
-        languages[collection.language] = _cosines(np.concatenate(cosines)) | {
-            "top10_overlap": round(float(np.mean(shared)), 4),
-            "worst": _excerpt(batch[lowest]),
-        }
-        everything += cosines
-        overlaps += shared
-    return _cosines(np.concatenate(everything)) | {
-        "top10_overlap": round(float(np.mean(overlaps)), 4),
-        "top10_overlap_strict": round(float(np.mean(strict)), 4),
-        "worst": worst[1],
-        "languages": languages,
-    }
+def compare_with_library(
+    bundle: Path, checkpoint: Path, python: str, collections: Sequence[Collection], *, trust_remote_code: bool
+) -> dict[str, Any]:
+    """Measure a bundle against the library that the checkpoint was made with, in an environment of its own.
 
+    Args:
+        bundle: to measure.
+        checkpoint: folder.
+        python: interpreter that has PyLate (for its and Stanford's layout) or Sentence Transformers 6.
+        collections: the texts.
+        trust_remote_code: whether the library may run code of the checkpoint's own.
 
-def _scores(queries: Sequence[Vectors], documents: Sequence[Vectors]) -> Vectors:
-    """MaxSim, (queries, documents)."""
-    offsets = np.cumsum([0, *(len(document) for document in documents)])
-    return maxsim_batch(queries, np.concatenate(documents), offsets)
-
-
-def _cosines(cosines: NDArray[np.floating[Any]]) -> dict[str, float]:
-    return {
-        "cosine_mean": round(float(cosines.mean()), 5),
-        "cosine_p1": round(float(np.quantile(cosines, 0.01)), 5),
-        "cosine_min": round(float(cosines.min()), 5),
-    }
-
-
-def _require_fp32(report: Mapping[str, Any], limits: Limits) -> None:
-    found = report["fp32"]
-    if not found["max_abs_error"] <= limits.fp32_max_abs:  # also catches NaN
-        raise GateError(
-            f"the fp32 graph differs from PyTorch by {found['max_abs_error']:.1e}, more than "
-            f"{limits.fp32_max_abs:.0e}; worst in {found['worst']}.",
-            report,
-        )
-
-
-def _require_cosines(report: Mapping[str, Any], limits: Limits) -> None:
-    found = report["int8"]
-    for key, name in (("cosine_mean", "mean"), ("cosine_p1", "1st percentile")):
-        limit = getattr(limits, key)
-        if not found[key] >= limit:
-            raise GateError(
-                f"the int8 graph's token cosine to fp32 has {name} {found[key]:.4f}, below {limit}; worst in "
-                f"{found['worst']}.",
-                report,
-            )
-
-
-def _require_int8(report: Mapping[str, Any], limits: Limits) -> None:
-    _require_cosines(report, limits)
-    found = report["int8"]
-    if not found["top10_overlap"] >= limits.top10_overlap:
-        language = min(found["languages"], key=lambda key: found["languages"][key]["top10_overlap"])
-        raise GateError(
-            f"int8 and fp32 agree on {found['top10_overlap']:.1%} of each query's ten best documents, below "
-            f"{limits.top10_overlap:.0%}; worst in {language} ({found['languages'][language]['top10_overlap']:.1%}).",
-            report,
-        )
-
-
-def _two_digits(value: float) -> float:
-    return float(f"{value:.1e}")
-
-
-def _excerpt(text: str, length: int = 40) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= length else f"{line[: length - 1]}…"
+    Raises:
+        GateError: the fp32 graph differs from the library, or the library fails.
+    """
+    manifest = Manifest.read(bundle)
+    expected = library.encode(python, checkpoint, manifest, collections, trust_remote_code=trust_remote_code)
+    report: dict[str, Any] = {"library": expected.versions}
+    for precision in PRECISIONS:
+        if precision not in manifest.graphs:
+            continue
+        exact = precision == "fp32"
+        actual = _encode_device(bundle, precision, collections)
+        worst, where, found = 0.0, "", []
+        for encoded, theirs in zip(actual, expected.encoded, strict=True):
+            ours = (*encoded.queries, *encoded.documents)
+            for number, (a, e) in enumerate(zip(ours, (*theirs.queries, *theirs.documents), strict=True)):
+                if a.shape != e.shape:
+                    raise GateError(
+                        f"text {number} in {encoded.language} has {len(a)} token vectors, by the library {len(e)}."
+                    )
+                found.append(np.einsum("td,td->t", a, e))
+                if (difference := float(np.abs(a - e).max(initial=0.0))) >= worst:
+                    worst, where = difference, f"{encoded.language} text {number}"
+        if exact:
+            report["fp32"] = {"max_abs_error": two_digits(worst), "worst": where}
+            require_fp32(report, LIMITS, expected.versions)
+        else:
+            report[precision] = cosines(np.concatenate(found)) | {"worst": where}
+    return report

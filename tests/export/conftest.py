@@ -29,6 +29,19 @@ def fp32_bundle(tmp_path_factory: pytest.TempPathFactory, checkpoint: Callable[[
     return folder
 
 
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory, checkpoint: Callable[[str], Path]) -> Callable[[str], Path]:
+    """As the fixture that all tests share, but exported by what is tested here, never a copy of a stored bundle."""
+    root = tmp_path_factory.mktemp("exported")
+
+    def folder(name: str) -> Path:
+        if not (root / name).exists():
+            export(checkpoint(name), root / name)
+        return root / name
+
+    return folder
+
+
 @pytest.fixture
 def copy(tmp_path: Path, checkpoint: Callable[[str], Path]) -> Callable[[str], Path]:
     """Name of a case -> a copy of its checkpoint that a test may break."""
