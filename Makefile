@@ -12,6 +12,8 @@ TORCH_INDEX ?=
 # make bench-full DATA=<folder of folders in BEIR layout>
 DATA ?=
 BENCH_OPTIONS ?=
+# make test TESTS="tests/runtime/test_models.py -x"
+TESTS ?=
 PEERS ?= pylate sentence-transformers openvino maxsim-cpu fast-plaid voyager
 DEFAULT_CHECKPOINT := models/latelite-colbert-16m
 DEFAULT_BUNDLE := models/default-onnx
@@ -38,10 +40,10 @@ demo: $(VENV)/.runtime  ## ask Python's standard library in seven languages
 	$(BIN)/latelite demo --collection $(DEMO_COLLECTION)
 
 test: $(VENV)/.test  ## the runtime's tests, and those of what else is installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TESTS)
 
 test-all: $(VENV)/.dev  ## every test, with the export toolchain, all extras, and hnswlib where a compiler is
-	LATELITE_TEST_ALL=1 $(BIN)/python -m pytest
+	LATELITE_TEST_ALL=1 $(BIN)/python -m pytest $(TESTS)
 
 test-wheels: $(BIN)/python  ## the wheels on every Python here, with the oldest and the newest dependencies
 	$(BIN)/python tests/wheels/run.py
