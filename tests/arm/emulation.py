@@ -41,6 +41,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=REPOSITORY / ".venv-arm", help="kept between runs: .venv-arm")
     parser.add_argument("--bundle", type=Path, default=REPOSITORY / "models/default-onnx", help="the model")
+    parser.add_argument("--keep", action="store_true", help="use what an earlier run has installed")
     parser.add_argument("--suite", action="store_true", help="run the runtime's tests too, on the emulated Pi 4")
     options = parser.parse_args()
     folder = options.folder.resolve()
@@ -53,8 +54,9 @@ def main() -> int:
         return 0
     site = folder / "site"
     shims = {cpu: _shim(folder / cpu, qemu, cpu, root) for cpu in CPUS}
-    shutil.rmtree(site, ignore_errors=True)
-    _install(folder, site, shims["cortex-a72"], options.bundle, log)
+    if not (options.keep and site.exists()):
+        shutil.rmtree(site, ignore_errors=True)
+        _install(folder, site, shims["cortex-a72"], options.bundle, log)
     exchange = folder / "exchange"
     shutil.rmtree(exchange, ignore_errors=True)
     exchange.mkdir()

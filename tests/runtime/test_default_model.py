@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import importlib.metadata
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,11 +22,17 @@ Install = Callable[..., Path]
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A site-packages folder of its own, without models; the repository's bundle does not count."""
+    """A site-packages folder, empty, which alone counts; the repository's bundle does not."""
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.setattr(default_model, "_REPOSITORY", tmp_path / "no repository")
+
+    def of_this_folder(*, group: str) -> list[importlib.metadata.EntryPoint]:  # a model may be installed beside pytest
+        found = importlib.metadata.distributions(path=[str(folder)])
+        return [point for distribution in found for point in distribution.entry_points if point.group == group]
+
+    monkeypatch.setattr(default_model, "entry_points", of_this_folder)
     return folder
 
 
