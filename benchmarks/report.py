@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import overview
 import results
 import tables
 from results import Result
@@ -65,40 +66,24 @@ def _model(result: Result) -> str:
 
 
 def summary(found: Sequence[Machine], folder: str) -> str:
-    """What the top README shows of the machine measured last: encoder, a question end to end, quality, footprint."""
+    """What the top README shows of the machine measured last: one table, and what it was measured on."""
     if not found:
         return "No results."
-    machine, *others = found
-    newest = machine.newest
-    blocks = [tables.machine(machine.last)]
-    if others:
-        blocks.append(f"Other machines are in {REPORT}: {', '.join(other.name for other in others)}.")
-    if not any(each.last.device["board"] for each in found):
-        blocks.append("No board was measured.")
-    if encode := newest.get("encode"):
-        blocks.append("Milliseconds for one text by its length, random weights in the default shape:")
-        blocks += list(tables.encoder(encode.figures).values())[:1]
-        blocks.append(tables.source(encode, folder=folder, commands=False))
-    if search := newest.get("search"):
-        blocks.append("Milliseconds for a question with the default model, text in, ten texts out:")
-        blocks += [tables.search(search.figures), tables.source(search, folder=folder, commands=False)]
-    if machine.quality:
-        sets = tables.merged_sets(machine.quality)
-        blocks.append("Quality of the default model (the indexes, pooling and mean pool are int8's):")
-        blocks += [tables.quality(sets, "ndcg@10"), tables.source(*machine.quality, folder=folder, commands=False)]
-    if footprint := newest.get("footprint"):
-        figures = footprint.figures
-        kind, sizes = next(iter(figures["indexes"].items()))
-        asked = sizes[-1]
-        model = figures["bundle"]["files"][figures["bundle"]["graph"]]
-        parts = [f"{figures['precision']} model {tables.megabytes(model)} MB"]
-        if figures["installed"]:
-            parts.append(f"runtime installed {tables.megabytes(sum(figures['installed'].values()))} MB")
-        if memory := asked["memory_asked"]:
-            size = tables.megabytes(memory["resident"])
-            parts.append(f"{size} MB resident while searching {asked['documents']:,} documents with {kind}")
-        blocks += [f"Footprint: {', '.join(parts)}.", tables.source(footprint, folder=folder, commands=False)]
-    return "\n\n".join(blocks)
+    machine = found[0]
+    device = machine.last.device
+    runs = [
+        *machine.quality,
+        *(machine.newest[name] for name in ("peers", "search", "footprint") if name in machine.newest),
+    ]
+    name = f"{device['cpu'] or 'unknown CPU'}, {device['usable_cores']} of {device['cores']} cores, one thread"
+    board = "" if any(each.last.device["board"] for each in found) else " No board was measured yet."
+    links = ", ".join(
+        f"[{' '.join(filter(None, (result.benchmark, result.part)))}]({folder}/{result.file_name})" for result in runs
+    )
+    blocks = [overview.table(machine.newest, machine.quality)]
+    if search := machine.newest.get("search"):
+        blocks.append(overview.question(search.figures))
+    return "\n\n".join([*blocks, f"{name}.{board} From {links}."])
 
 
 def card(found: Sequence[Machine], folder: str) -> str:

@@ -123,9 +123,9 @@ def machine(result: Result) -> str:
 
 
 def encoder(figures: Mapping[str, Any], threads: int = 1) -> dict[str, str]:
-    """Encoder -> table of ms for one text by length, and texts a second of a mixed corpus, with ratios."""
+    """Encoder, the default model first -> table of ms for one text by length, and texts a second, with ratios."""
     found = {}
-    for kind, measured in figures["results"].items():
+    for kind, measured in sorted(figures["results"].items(), key=lambda item: item[0] != "bundle"):
         engines = measured.get(f"{threads} threads")
         if engines is None:
             continue

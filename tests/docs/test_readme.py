@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from latelite import cli
+from latelite import cli, demo
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,7 +33,8 @@ def test_python(project: Path, code: str, capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out.strip()
 
 
-def test_command_line(project: Path) -> None:
+def test_command_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "documents", lambda: {"shutil.rmtree": ("function", "Delete a directory tree.")})
     (project / "FOLDER").mkdir()
     (project / "FOLDER" / "note.txt").write_text("a note")
     lines = [line.split("  #")[0] for line in SHELL if line.startswith("latelite ")]

@@ -55,7 +55,7 @@ def test_int8_is_the_same_bytes_where_the_same_cpu_made_it_and_the_same_vectors_
             for text in collection.queries
         ]
     )
-    assert cosines.mean() > 0.999, ADVICE
+    assert cosines.mean() > LIMITS.cosine_mean, ADVICE
 
 
 def _encode(folder: Path, precision: Precision, text: str) -> Any:
