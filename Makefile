@@ -88,8 +88,9 @@ $(VENV)/.pip: $(BIN)/python
 	$(PIP) --upgrade "pip>=25.1"
 	@touch $@
 
+# Compiling every module takes longer than what the demo needs of them.
 $(VENV)/.runtime: $(BIN)/python pyproject.toml
-	$(PIP) -e .
+	$(PIP) --no-compile -e .
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.pip pyproject.toml

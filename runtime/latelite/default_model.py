@@ -7,13 +7,16 @@ so a model may be installed once (int8) or twice (int8 and fp32, for boards like
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from latelite.errors import BundleError, BundleNotFoundError
 from latelite.manifest import MANIFEST_NAME, MODEL_GROUP, Graph, Manifest, Precision
 from latelite.precision import choose_here
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 _HOW = "name a bundle folder (model=..., on the command line --model), or install a model: `pip install MODEL.whl`"
 _REPOSITORY = Path(__file__).resolve().parents[2]
@@ -21,6 +24,8 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 
 def installed() -> dict[str, list[Path]]:
     """Installed models: name -> their bundle folders, sorted. The packages are located, not imported."""
+    from importlib.metadata import entry_points  # 20 ms that opening a collection need not wait for
+
     found: dict[str, list[Path]] = {}
     for point in sorted(entry_points(group=MODEL_GROUP), key=lambda point: (point.name, point.value)):
         folder = _folder(point)

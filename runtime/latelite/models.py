@@ -116,7 +116,7 @@ class ColBERT:
     @cached_property
     def analyzer(self) -> Analyzer:
         """Turns texts into terms for lexical search."""
-        return Analyzer(self.bundle.tokenizer_path, self.manifest.token_ids)
+        return Analyzer(self.bundle.tokenizer_path, self.manifest.token_ids, self._tokenization.tokenizer)
 
     @property
     def document_room(self) -> int:

@@ -33,15 +33,21 @@ class Tokens:
     """(tokens,) True where the token's vector is part of the result."""
 
 
+def load_tokenizer(tokenizer_json: Path) -> Tokenizer:
+    """The tokenizer of a file, without truncation and padding."""
+    tokenizer = Tokenizer.from_file(str(tokenizer_json))
+    # Files saved by PyLate carry the truncation and padding of whatever was encoded last.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
 class Tokenization:
     """Turns texts into `Tokens`. Safe to share between threads."""
 
     def __init__(self, tokenizer_json: Path, manifest: Manifest) -> None:
-        self._tokenizer = Tokenizer.from_file(str(tokenizer_json))
-        # Files saved by PyLate carry the truncation and padding of whatever was encoded last.
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        self._special = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        self.tokenizer = load_tokenizer(tokenizer_json)
+        self._special = self.tokenizer.num_special_tokens_to_add(is_pair=False)
         self._settings = manifest.settings
         self._ids = manifest.token_ids
         self._skiplist = np.unique(np.array(manifest.token_ids.skiplist, dtype=np.int64))
@@ -73,7 +79,7 @@ class Tokenization:
     def counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, uncut and without special tokens and prefix."""
         prepared = [self._prepared(text) for text in texts]
-        return [len(encoding) for encoding in self._tokenizer.encode_batch_fast(prepared, add_special_tokens=False)]
+        return [len(encoding) for encoding in self.tokenizer.encode_batch_fast(prepared, add_special_tokens=False)]
 
     def cuts(self, text: str) -> bool:
         """Whether the encoder reads only the beginning of this document."""
@@ -102,13 +108,13 @@ class Tokenization:
         offsets = np.array(encoding.offsets, np.int64).reshape(-1, 2) + lead
         inside = as_written(offsets, source) - len(prompt)
         inside[inside[:, 0] < 0] = -1
-        special = np.array(self._tokenizer.post_process(encoding).special_tokens_mask, np.bool_)
+        special = np.array(self.tokenizer.post_process(encoding).special_tokens_mask, np.bool_)
         spans = np.full((len(special), 2), -1)
         spans[~special] = inside
         return spans if prefix is None else np.insert(spans, min(1, len(spans)), -1, axis=0)
 
     def _encode(self, text: str, length: int, prefix: int | None) -> NDArray[np.int64]:
-        encoding = self._tokenizer.post_process(self._encoding(text, length, prefix))
+        encoding = self.tokenizer.post_process(self._encoding(text, length, prefix))
         ids = np.array(encoding.ids, dtype=np.int64)
         return ids if prefix is None else np.insert(ids, min(1, len(ids)), prefix)
 
@@ -132,11 +138,11 @@ class Tokenization:
         stop = _CHARACTERS_A_TOKEN * max(room, _MARGIN)
         while stop < len(text):
             space = _LAST_SPACE.search(text, stop // 2, stop)
-            encoding = self._tokenizer.encode(text[: space.start() if space else stop], add_special_tokens=False)
+            encoding = self.tokenizer.encode(text[: space.start() if space else stop], add_special_tokens=False)
             if len(encoding) >= room + _MARGIN:  # what follows changes the last few tokens at most
                 return encoding
             stop *= 4
-        return self._tokenizer.encode(text, add_special_tokens=False)
+        return self.tokenizer.encode(text, add_special_tokens=False)
 
 
 def with_settings(manifest: Manifest, asked: Mapping[str, Any]) -> Manifest:

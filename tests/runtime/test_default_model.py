@@ -32,7 +32,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         found = importlib.metadata.distributions(path=[str(folder)])
         return [point for distribution in found for point in distribution.entry_points if point.group == group]
 
-    monkeypatch.setattr(default_model, "entry_points", of_this_folder)
+    monkeypatch.setattr(importlib.metadata, "entry_points", of_this_folder)
     return folder
 
 

@@ -80,8 +80,8 @@ def test_a_huge_text_is_not_tokenized_to_its_end(
             lengths.append(len(part))
             return encode(inner, part, **options)
 
-    inner = tokens._tokenizer
-    monkeypatch.setattr(tokens, "_tokenizer", Counting())
+    inner = tokens.tokenizer
+    monkeypatch.setattr(tokens, "tokenizer", Counting())
     assert np.array_equal(tokens.document(text).ids, beginning.ids)
     assert max(lengths) < 50_000
     assert len(tokens.document("x" * 2_000_000).ids) <= 512
