@@ -11,7 +11,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from latelite import default_model
+from latelite import default_model, memory
 from latelite.bundle import Bundle
 from latelite.cpus import usable_cpus
 from latelite.manifest import PRECISIONS, Manifest, Precision
@@ -102,6 +102,7 @@ class ColBERT:
         self._session = Session(
             self.bundle.graph_path(precision), self.manifest, threads=self.threads, providers=providers
         )
+        memory.give_back()
 
     @property
     def manifest(self) -> Manifest:

@@ -36,6 +36,18 @@ def test_a_checkout_uses_it_when_no_model_is_named() -> None:
     assert ColBERT().bundle.folder == FOLDER.resolve()
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux")
+def test_a_process_that_has_encoded_a_question_stays_small() -> None:
+    code = """
+import re, sys
+from latelite.models import ColBERT
+ColBERT(sys.argv[1], precision="int8", threads=1).encode("How do I delete a directory tree?")
+print(re.search(r"VmRSS:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
+"""
+    done = subprocess.run([sys.executable, "-c", code, FOLDER], capture_output=True, text=True, check=True, timeout=120)
+    assert int(done.stdout) < 130_000  # kB; 100,000 on an x86 without VNNI
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_its_folder_builds_as_a_wheel_without_network(precision: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-index", "--no-deps", "-w", tmp_path]

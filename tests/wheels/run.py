@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-TESTS = ("tests/runtime", "tests/reliability", "tests/docs")
+TESTS = ("tests/runtime", "tests/docs")
 SMOKE = ("tests/runtime/test_models.py", "tests/runtime/test_default_bundle.py", "tests/runtime/test_default_model.py")
 OLDEST = {
     "3.11": ("numpy==1.26.0", "onnxruntime==1.20.0", "tokenizers==0.20.0"),
@@ -137,7 +137,7 @@ def _environment(folder: Path, python: str) -> Path:
 
 
 def _pip(venv: Path) -> list[str]:
-    return [str(venv / "bin/python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    return [str(venv / "bin/python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
 
 
 def _use(venv: Path, arguments: Sequence[str], where: Path) -> subprocess.CompletedProcess[str]:
