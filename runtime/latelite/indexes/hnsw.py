@@ -300,6 +300,7 @@ def _hnswlib() -> Any:
         import hnswlib
     except ImportError as error:
         raise MissingExtraError(
-            'indexes.HNSW needs hnswlib, which is not installed: pip install "latelite[hnsw]"'
+            'indexes.HNSW needs hnswlib, which is not installed: pip install "latelite[hnsw]" '
+            "(it is compiled, which needs a C++ compiler and Python's headers)"
         ) from error
     return hnswlib
