@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from latelite import demo
 
 REPOSITORY = Path(__file__).parents[2]
-TOOLS = ("sh", "make", "sed", "expand", "rm", "touch", "env", "uname", "dirname", "python3")
+TOOLS = ("sh", "make", "sed", "expand", "rm", "touch", "env", "uname", "dirname")
 
 pytestmark = [
     pytest.mark.skipif(os.environ.get("LATELITE_TEST_ALL") != "1", reason="downloads the dependencies; make test-all"),
@@ -64,7 +65,7 @@ def test_there_is_no_compiler(bare: dict[str, str]) -> None:
 
 
 def test_make_demo_answers_in_seven_languages(clone: Path, bare: dict[str, str]) -> None:
-    done = _make(clone, bare, "demo", "PYTHON=python3")
+    done = _make(clone, bare, "demo", f"PYTHON={Path(sys.base_prefix) / 'bin/python3'}")
     assert done.returncode == 0, done.stderr
     for language, question in demo.QUESTIONS:
         assert f"[{language}] {question}" in done.stdout
