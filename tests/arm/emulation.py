@@ -23,7 +23,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 GUEST = Path(__file__).with_name("guest.py")
 CPUS = {"cortex-a72": "fp32", "cortex-a76": "int8"}
 """What is emulated, and the precision that latelite must choose there by itself."""
-DOCUMENTS = 120
+DOCUMENTS = {"x86": 120, "emulated": 16}
+"""In the collections that each writes: emulation takes seconds a document."""
 QEMU = 10  # earlier ones show the host's /proc/cpuinfo, with which ONNX Runtime crashes
 PACKAGES = ("python3-minimal", "python3-distutils", "libstdc++6")
 SHIM = """#!/bin/sh
@@ -201,7 +202,15 @@ def _guest(
     python: Sequence[str], action: str, exchange: Path, bundle: Path, precision: str, log: Log, site: Path | None = None
 ) -> None:
     environment = dict(os.environ) | ({"PYTHONPATH": str(site)} if site else {})
-    command = [*python, GUEST, action, exchange, bundle.resolve(), str(DOCUMENTS), precision]
+    command = [
+        *python,
+        GUEST,
+        action,
+        exchange,
+        bundle.resolve(),
+        str(DOCUMENTS["emulated" if site else "x86"]),
+        precision,
+    ]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     where = Path(python[0]).parent.name if site else "x86"
     log("\n".join(f"{where:10} {action:5} {line}" for line in done.stdout.splitlines()))
