@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from latelite.storage.snapshot import Snapshot
 from latelite.storage.storage import Moved, Row, Storage
 from latelite.storage.writing import Writer
 from latelite.texts import GROUP_DOCUMENTS, GROUP_TOKENS, EncodedTexts, Text, batches, encode, metadata_json
+
+if TYPE_CHECKING:
+    from latelite.sources.report import Report
 
 logger = logging.getLogger(__name__)
 
@@ -251,6 +254,51 @@ class Collection:
             )
         self._writer.tidy(tokens + before)
         return tokens
+
+    def add_files(
+        self,
+        *paths: str | Path,
+        exclude: Sequence[str] = (),
+        suffixes: Sequence[str] | None = None,
+        passage_length: int | None = None,
+        keep_missing: bool = False,
+        dry_run: bool = False,
+    ) -> Report:
+        """Make the collection what files and folders are: what ``latelite index`` does.
+
+        Files become passages of their own, with ``path``, ``line``, ``page``, ``heading`` and ``title`` as metadata
+        where these are known; documents in JSON lines keep their ids and metadata. What is new or changed since the
+        last call is encoded, what is gone is removed; documents that were not made of files are left alone. A call
+        that is interrupted leaves a collection that the next one completes.
+
+        Args:
+            paths: files and folders; none for those that were added before.
+            exclude: patterns of files to leave out, as in a ``.gitignore``. (A file ``.latelignore`` in a folder does
+                the same for what is below.)
+            suffixes: only names in folders that end like this; None takes everything that holds text.
+            passage_length: characters of a passage at most, besides the bound that the model sets.
+            keep_missing: keep the passages of files that are gone.
+            dry_run: change nothing, only count.
+
+        Raises:
+            FileNotFoundError: a path does not exist.
+            IndexLockedError: another process is doing the same, or writing, for more than ``timeout`` seconds.
+            IndexWriteError: disk full or no permission; what was done before stays.
+            A file that cannot be read is no error here: `Report.failed` has them.
+        """
+        from latelite.sources import adding, roots
+
+        self._storage.check_open()
+        return adding.add_files(
+            self,
+            roots.resolve(paths) if paths else None,
+            exclude=exclude,
+            suffixes=suffixes,
+            passage_length=passage_length,
+            keep_missing=keep_missing,
+            dry_run=dry_run,
+            timeout=self._storage.catalogue.timeout,
+        )
 
     def update_metadata(self, ids: Sequence[int | str], metadata: Sequence[Mapping[str, Any]]) -> None:
         """Replace the metadata of documents, without encoding anything; all or nothing.

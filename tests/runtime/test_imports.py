@@ -31,7 +31,7 @@ def call(module: str, arguments: list[str]) -> str:
 
 def test_the_whole_runtime_imports_neither_torch_nor_transformers_nor_onnx() -> None:
     loaded = modules_after(
-        "from latelite import Collection, indexes, models, rank, retrieve, cli, doctor, info, passages, demo"
+        "from latelite import Collection, indexes, models, rank, retrieve, cli, doctor, info, sources, demo"
     )
     assert {"numpy", "onnxruntime", "tokenizers"} <= loaded
     assert not loaded & (HEAVY | {"latelite_export", "hnswlib"})

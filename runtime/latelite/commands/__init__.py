@@ -5,7 +5,7 @@ A command imports what it needs when it runs, so that ``--help`` stays instant.
 
 from __future__ import annotations
 
-from latelite.commands import demo, doctor, encode, index, info, rerank, search
+from latelite.commands import demo, doctor, encode, index, info, rerank, search, sources, watch
 
-ALL = (index, search, encode, rerank, info, doctor, demo)
+ALL = (index, sources, watch, search, encode, rerank, info, doctor, demo)
 """In the order of ``latelite --help``."""

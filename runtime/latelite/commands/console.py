@@ -80,7 +80,13 @@ def _cell(value: Any) -> str:
 
 
 def print_report(options: argparse.Namespace, report: dict[str, Any], text: str) -> None:
-    print(json.dumps(report, ensure_ascii=False) if options.json else text)
+    print(printable(json.dumps(report, ensure_ascii=False) if options.json else text))
+
+
+def printable(text: str) -> str:
+    """The text with escapes for what standard output cannot show: file names of any bytes, locales without UTF-8."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def positive(text: str) -> int:

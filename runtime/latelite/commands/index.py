@@ -1,18 +1,38 @@
-"""``latelite index``: files into a collection."""
+"""``latelite index``: a collection that is what some folders are."""
 
 from __future__ import annotations
 
 import argparse
+import math
+import os
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latelite.commands.console import EPILOG, MODEL_HELP, OK, Commands, common, encoding, positive, print_report
+from latelite.commands.console import (
+    EPILOG,
+    FAILED,
+    MODEL_HELP,
+    OK,
+    USAGE,
+    Commands,
+    common,
+    encoding,
+    positive,
+    print_report,
+    printable,
+)
 
 if TYPE_CHECKING:
-    from latelite.collection import Collection
-    from latelite.passages import Passage
-    from latelite.progress import Progress
+    from latelite.sources import roots
+    from latelite.sources.reading import Problem
+    from latelite.sources.report import Report
+    from latelite.sources.sync import Progress
+
+_SKIPPED_SHOWN = 20
+_INTERVAL = 0.1  # seconds between redraws; a terminal over a slow link should not slow the work down
+_WIDTH = 24
 
 
 def register(commands: Commands) -> None:
@@ -20,98 +40,145 @@ def register(commands: Commands) -> None:
     command = commands.add_parser(
         "index",
         parents=[common(), encoding()],
-        help="put files into a collection",
+        help="make a collection what files and folders are",
         epilog=EPILOG,
-        description="Put text files and JSON lines into a collection. Unchanged passages are not encoded again, so an "
-        "interrupted run goes on where it stopped, and a second run only does what changed.",
+        description="Make a collection what files and folders are: Markdown and other text, HTML, PDF, DOCX, PPTX, "
+        "EPUB, JSON lines, CSV, source code, gzip of these. What is new or changed since the last run is encoded, what "
+        "is gone is removed; a run that is interrupted is completed by the next. Documents that were added otherwise "
+        "are left alone. A file .latelignore in a folder names what to leave out, as .gitignore does.",
     )
     command.add_argument("collection", help="folder of the collection; created when it does not exist")
-    command.add_argument("paths", nargs="+", type=Path, help="files, or folders to search for text files")
+    command.add_argument(
+        "paths", nargs="*", help="files, folders, - for standard input (default: what was indexed before)"
+    )
     command.add_argument("--model", help=MODEL_HELP)
     command.add_argument("--index", metavar="KIND", help="index of a new collection (default: IVF, a scan while small)")
     command.add_argument("--pool-factor", type=positive, help="keep 1 in N token vectors of a new collection")
-    command.add_argument("--suffix", action="append", help="suffix of files to read in folders; may be repeated")
-    command.add_argument("--passage-length", type=positive, help="characters per passage at most")
+    command.add_argument(
+        "--suffix", action="append", help="only files in folders whose name ends like this; may be repeated"
+    )
+    command.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="files to leave out, as in a .gitignore; may be repeated",
+    )
+    command.add_argument("--keep-missing", action="store_true", help="keep the passages of files that are gone")
+    command.add_argument("--dry-run", action="store_true", help="change nothing, say what would be done")
+    command.add_argument(
+        "--passage-length", type=positive, help="characters per passage at most (default: what the model reads)"
+    )
     command.set_defaults(command=_index)
 
 
 def _index(options: argparse.Namespace) -> int:
-    from latelite import passages
-    from latelite.collection import PUBLISH_EVERY, Collection
-    from latelite.progress import Progress
+    from latelite.collection import Collection
+    from latelite.collection_folder import HEADER_NAME
+    from latelite.sources import adding, roots
 
-    start = time.perf_counter()
-    with Collection(
-        options.collection,
-        options.model,
-        precision=options.precision,
-        threads=options.threads,
-        index=options.index,
-        pool_factor=options.pool_factor,
-    ) as collection:
-        # Three characters a token is on the low side for the seven languages: few passages are cut by the encoder.
-        limit = options.passage_length or 3 * collection.model.manifest.settings.document_length
-        files = passages.find(options.paths, options.suffix or passages.SUFFIXES)
-        # Reading twice costs little beside encoding, finds bad lines before any work, and gives the bar a total.
-        total = sum(1 for file in files for _ in passages.read(file, limit=limit))
-        before = _ids_by_path(collection)
-        counts = {"added": 0, "unchanged": 0, "removed": 0}
-        group: list[Passage] = []
-        with Progress("indexing", total=total, enabled=options.progress) as bar:
-            for file in files:
-                for passage in passages.read(file, limit=limit):
-                    before.get(file.as_posix(), set()).discard(passage.id)
-                    if _is_stored(collection, passage):
-                        counts["unchanged"] += 1
-                        bar.advance()
-                        continue
-                    group.append(passage)
-                    if len(group) == PUBLISH_EVERY:
-                        counts["added"] += _add(collection, group, bar)
-                # What is left came from an earlier, longer version of the file.
-                if stale := before.get(file.as_posix()):
-                    collection.remove(sorted(stale))
-                    counts["removed"] += len(stale)
-            counts["added"] += _add(collection, group, bar)
-        report = {
-            "collection": str(collection.folder),
-            "files": len(files),
-            "documents": len(collection),
-            **counts,
-            "seconds": round(time.perf_counter() - start, 3),
-        }
-    print_report(
-        options,
-        report,
-        "{collection}: {documents} documents ({added} added, {unchanged} unchanged, {removed} removed) "
-        "from {files} files in {seconds:.1f} s".format_map(report),
-    )
-    return OK
+    arguments = roots.resolve(options.paths) if options.paths else None
+    exists = (Path(options.collection).expanduser() / HEADER_NAME).exists()
+    if arguments is None and not exists:
+        print("usage: latelite index COLLECTION PATH...: name what to index into a new collection", file=sys.stderr)
+        return USAGE
+    if options.dry_run and not exists:
+        report = _dry_run_of_a_new_collection(options, arguments or [])
+    else:
+        with (
+            Collection(
+                options.collection,
+                options.model,
+                precision=options.precision,
+                threads=options.threads,
+                index=options.index,
+                pool_factor=options.pool_factor,
+                read_only=options.dry_run,
+            ) as collection,
+            _Bar(options.progress) as bar,
+        ):
+            report = adding.add_files(
+                collection,
+                arguments,
+                exclude=options.exclude,
+                suffixes=options.suffix,
+                passage_length=options.passage_length,
+                keep_missing=options.keep_missing,
+                dry_run=options.dry_run,
+                on_progress=bar.show,
+                on_wait=lambda: print(
+                    f"latelite: another `latelite index` is at work on {options.collection}; waiting until it ends",
+                    file=sys.stderr,
+                ),
+            )
+    _print_problems(report, json=options.json)
+    print_report(options, {"collection": options.collection, **report.as_json()}, f"{options.collection}: {report}")
+    return FAILED if report.failed else OK
 
 
-def _ids_by_path(collection: Collection) -> dict[str, set[str]]:
-    ids: dict[str, set[str]] = {}
-    for document in collection:
-        if path := document.metadata.get("path"):
-            ids.setdefault(path, set()).add(str(document.id))
-    return ids
+def _dry_run_of_a_new_collection(options: argparse.Namespace, arguments: list[roots.Argument]) -> Report:
+    from latelite import default_model
+    from latelite.models import ColBERT
+    from latelite.sources import adding
+    from latelite.sources.passage import Measure
+    from latelite.sources.target import DryTarget
+
+    model = ColBERT(default_model.resolve(options.model, precision=options.precision), precision=options.precision)
+    measure = Measure(model.counts, model.document_room, options.passage_length)
+    target = DryTarget(None)
+    given = {"exclude": options.exclude, "suffixes": options.suffix}
+    leave_out = [os.path.realpath(Path(options.collection).expanduser())]
+    return adding.dry(target, measure, arguments, given, leave_out, keep_missing=False)
 
 
-def _is_stored(collection: Collection, passage: Passage) -> bool:
-    if passage.id not in collection:
-        return False
-    stored = collection.get(passage.id)
-    return stored.text == passage.text and stored.metadata == passage.metadata
+def _print_problems(report: Report, *, json: bool) -> None:
+    for problem in report.failed:
+        print(f"latelite: {_shown(problem)}", file=sys.stderr)
+    if json:
+        return
+    for problem in report.skipped[:_SKIPPED_SHOWN]:
+        print(f"skipped {_shown(problem)}", file=sys.stderr)
+    more = len(report.skipped) - _SKIPPED_SHOWN
+    if more > 0:
+        print(f"skipped {more:,} more files; --json names them all", file=sys.stderr)
 
 
-def _add(collection: Collection, group: list[Passage], bar: Progress) -> int:
-    """Add and empty the group; returns how many it held."""
-    collection.add(
-        [passage.id for passage in group],
-        [passage.text for passage in group],
-        [passage.metadata for passage in group],
-        on_progress=bar.advance,
-    )
-    count = len(group)
-    group.clear()
-    return count
+def _shown(problem: Problem) -> str:
+    return printable(f"{problem.path}: {problem.reason}")
+
+
+class _Bar:
+    """``indexing  [####      ]  120/2,048 files  38 passages/s  0:37 left``, redrawn in place."""
+
+    def __init__(self, enabled: bool | None) -> None:
+        self._enabled = bool(sys.stderr and sys.stderr.isatty()) if enabled is None else enabled
+        self._start = time.monotonic()
+        self._drawn = -math.inf
+        self._last: Progress | None = None
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._enabled and self._last is not None:
+            self._draw(self._last, time.monotonic(), end="\n")
+
+    def show(self, progress: Progress) -> None:
+        """Draw, if it is time to."""
+        self._last = progress
+        now = time.monotonic()
+        if self._enabled and now - self._drawn >= _INTERVAL:
+            self._draw(progress, now, end="")
+            self._drawn = now
+
+    def _draw(self, progress: Progress, now: float, *, end: str) -> None:
+        # By bytes, since files differ more; the file that is being read is not counted yet.
+        share = min(progress.bytes / progress.bytes_total, 1.0) if progress.bytes_total else 1.0
+        seconds = max(now - self._start, 1e-9)
+        left = int(seconds / share - seconds) if share else 0
+        bar = "#" * round(share * _WIDTH)
+        sys.stderr.write(
+            f"\rindexing  [{bar:<{_WIDTH}}]  {progress.files:,}/{progress.files_total:,} files  "
+            f"{progress.passages / seconds:.0f} passages/s  {left // 60}:{left % 60:02d} left \x1b[K{end}"
+        )
+        sys.stderr.flush()

@@ -63,6 +63,8 @@ class Batch:
     """Files that have been read to their end."""
     forgotten: list[int] = field(default_factory=list)
     """Files that are no longer there."""
+    tokens: int = 0
+    """Of the texts in ``put``, at most."""
 
     def __len__(self) -> int:
         documents = len(self.removed) + len(self.moved) + len(self.updated) + len(self.put)

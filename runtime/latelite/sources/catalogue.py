@@ -74,11 +74,6 @@ class Stored:
     metadata: bytes
 
 
-def encoded_id(id: str) -> str:
-    """As the catalogue of documents has it."""
-    return json.dumps(id)
-
-
 def digest(text: str) -> bytes:
     """Hash of a text or of metadata as JSON."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
@@ -167,10 +162,18 @@ class SourceCatalogue:
 
     # -------------------------------------------------------------------------------------------------------- passages
 
-    def passages(self, file: int) -> dict[str, Stored]:
-        """Encoded id -> passage, of one file."""
-        rows = self._connection.execute("SELECT id, text, metadata FROM passages WHERE file = ?", (file,))
-        return {id_: Stored(file, text, metadata) for id_, text, metadata in rows}
+    def passages(self, file: int) -> tuple[dict[str, Stored], dict[str, Stored]]:
+        """Encoded id -> passage, of one file: those that are among the documents, and those that were removed there."""
+        there: dict[str, Stored] = {}
+        lost: dict[str, Stored] = {}
+        rows = self._connection.execute(
+            "SELECT id, text, metadata, EXISTS (SELECT 1 FROM documents WHERE documents.id = passages.id) "
+            "FROM passages WHERE file = ?",
+            (file,),
+        )
+        for id_, text, metadata, is_there in rows:
+            (there if is_there else lost)[id_] = Stored(file, text, metadata)
+        return there, lost
 
     def passage(self, id: str) -> Stored | None:
         """The passage with an encoded id."""

@@ -12,10 +12,10 @@ from latelite.sources.pieces import Count, Piece, pieces
 VERSION = 1
 """Raised when the same text is cut elsewhere: collections then read every file again."""
 
-REACH = 0.3
+REACH = 0.45
 """Of the longest passage: how far around a boundary nothing better may lie for it to be a cut."""
 
-OVERLAP = 0.0
+OVERLAP = 0.15
 """Of the longest passage: how much of the end of one is repeated at the start of the next."""
 
 

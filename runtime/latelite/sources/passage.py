@@ -64,7 +64,8 @@ class Measure:
 def passages_of(items: Iterable[Block | Record], path: str, measure: Measure) -> Iterator[tuple[Passage, str]]:
     """Passages of one file, each with its place ("line 3", "page 7").
 
-    A passage's id is the path and a hash of its text, so it stays the same wherever in the file the text moves to.
+    The first passage of a file is ``path#1``, so that a short note keeps its id when it is edited; the others are named
+    by a hash of their text, and so keep theirs wherever in the file the text moves to.
 
     Args:
         items: what `latelite.sources.extraction.extract` gives.
@@ -110,10 +111,14 @@ class _Ids:
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
+        self._begun = False
         self._seen: set[int] = set()
         self._repeated: dict[int, int] = {}
 
     def next(self, text: str) -> str:
+        if not self._begun:
+            self._begun = True
+            return f"{self._prefix}#1"
         digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_ID_DIGITS // 2).hexdigest()
         number = int(digest, 16)
         if number not in self._seen:

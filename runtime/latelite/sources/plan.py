@@ -77,17 +77,26 @@ class Scope:
 
 
 def scopes(
-    catalogue: SourceCatalogue, arguments: Sequence[roots.Argument], options: Mapping[str, Any]
+    catalogue: SourceCatalogue, arguments: Sequence[roots.Argument], options: Mapping[str, Any] | None
 ) -> tuple[list[Scope], list[Source]]:
     """Which sources the arguments belong to, made where they are new, and the sources that these absorb.
 
     A folder inside an indexed folder is part of that source; a file named by itself belongs to the indexed folder that
     it is in, else to a source of those files of its folder that were named.
+
+    Args:
+        options: of the folders that are named; None leaves those that they have.
     """
     found: dict[int, Scope] = {}
     for argument in sorted(arguments, key=lambda each: each.kind != "folder"):
         known = catalogue.sources()
         outer, path = _outer(known, argument)
+        if argument.kind == "files":
+            source = next(each for each in known if each.location == argument.location)
+            there = [each.path for each in catalogue.files(source.number)]
+            scope = found.setdefault(source.number, Scope(source))
+            scope.named += [each for each in there if os.path.lexists(f"{source.location}/{each}")]
+            continue
         if argument.kind == "stream":
             source = _put(catalogue, known, "stream", argument.location, argument.name, {})
         elif argument.kind == "folder" and (outer is None or not path):
@@ -111,7 +120,7 @@ def scopes(
 def _outer(known: Sequence[Source], argument: roots.Argument) -> tuple[Source | None, str]:
     """The indexed folder that an argument lies in, and its path there."""
     for source in known:
-        if source.kind == "folder" and argument.kind != "stream":
+        if source.kind == "folder" and argument.kind in ("folder", "file"):
             path = roots.inside(argument.location, source.location)
             if path is not None:
                 return source, path
@@ -119,8 +128,15 @@ def _outer(known: Sequence[Source], argument: roots.Argument) -> tuple[Source | 
 
 
 def _put(
-    catalogue: SourceCatalogue, known: Sequence[Source], kind: str, location: str, name: str, options: Mapping[str, Any]
+    catalogue: SourceCatalogue,
+    known: Sequence[Source],
+    kind: str,
+    location: str,
+    name: str,
+    options: Mapping[str, Any] | None,
 ) -> Source:
+    if options is None:
+        options = next((each.options for each in known if each.location == location), {})
     label = roots.unique_label(name, [each.label for each in known])
     number = catalogue.put_source(kind, location, label, options)
     return next(each for each in catalogue.sources() if each.number == number)

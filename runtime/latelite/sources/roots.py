@@ -19,7 +19,8 @@ STANDARD_INPUT = "-"
 class Argument:
     """What one argument names."""
 
-    kind: Literal["folder", "file", "stream"]
+    kind: Literal["folder", "file", "files", "stream"]
+    """"files" are those files of a folder that were named before."""
     location: str
     """Real path without links, of a stream what it was called."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 import time
 from collections import Counter
@@ -15,14 +14,13 @@ from typing import Any, BinaryIO, Protocol
 
 from latelite.sources import extraction, plan, reading, roots
 from latelite.sources.batch import Batch, Change, Entry
-from latelite.sources.catalogue import File, SourceCatalogue, Stored, digest, encoded_id
+from latelite.sources.catalogue import File, SourceCatalogue, Stored, digest
 from latelite.sources.passage import Measure, Passage
 from latelite.sources.plan import Plan, Work
 from latelite.sources.reading import Problem
 from latelite.sources.report import Report
-
-GROUP = 512
-"""Passages that are encoded between two commits: what an interruption can cost."""
+from latelite.storage.identifiers import encoded_id
+from latelite.texts import GROUP_DOCUMENTS, GROUP_TOKENS, metadata_json
 
 _CHANGES = 10_000  # of any kind between two commits: they are held in memory
 _BLOCK = 1 << 20
@@ -94,12 +92,12 @@ class Sync:
         self._postponed: list[tuple[Entry, bytes | None, list[tuple[Passage, str]], _Places]] = []
         self.report = Report()
 
-    def run(self, arguments: Sequence[roots.Argument], options: Mapping[str, Any]) -> Report:
+    def run(self, arguments: Sequence[roots.Argument], options: Mapping[str, Any] | None) -> Report:
         """Make the collection what the arguments are.
 
         Args:
             arguments: folders, files and streams.
-            options: ``exclude`` and ``suffixes`` for the folders among them.
+            options: ``exclude`` and ``suffixes`` for the folders among them; None leaves those that they have.
         """
         start = time.time()
         with self._target.writing() as catalogue:
@@ -165,13 +163,10 @@ class Sync:
                 return
             if number is not None:
                 with self._target.reading() as catalogue:
-                    known = catalogue.passages(number)
+                    known, lost = catalogue.passages(number)
+                self._batch.removed |= lost
             if work.known is not None and not work.changed and work.known.content == content:
-                entry.content, entry.problem = content, work.known.problem
-                self._batch.entries[entry] = None
-                self.report.unchanged += len(known)
-                self.report.files_unchanged += 1
-                self._unread.discard(work.known.number)
+                self._same(work, entry, len(known))
                 return
             passages = reading.read(file, work.path, self._measure, places.fault)
             while True:
@@ -184,8 +179,7 @@ class Sync:
                     break
                 if not self._passage(entry, known, passage, place, places):
                     waiting.append((passage, place))
-                if len(self._batch.put) >= GROUP or len(self._batch) >= _CHANGES:
-                    self._flush()
+                self._flush_full()
         if number is not None:
             self._unread.discard(number)
         if problem is not None and not problem.skipped:
@@ -204,6 +198,18 @@ class Sync:
             self._postponed.append((entry, complete, waiting, places))
             return
         self._complete(entry, complete, places)
+
+    def _same(self, work: Work, entry: Entry, passages: int) -> None:
+        """Only the times of the file are new."""
+        assert work.known is not None
+        entry.content, entry.problem = work.known.content, work.known.problem
+        self._batch.entries[entry] = None
+        self._unread.discard(work.known.number)
+        self.report.unchanged += passages
+        if entry.problem is None:
+            self.report.files_unchanged += 1
+        else:
+            self.report.problems.append(Problem(work.path, entry.problem, skipped=True, again=False))
 
     def _complete(self, entry: Entry, content: bytes | None, places: _Places) -> None:
         """Note that a file was read; one of which something could not be read is read again by the next run."""
@@ -287,6 +293,7 @@ class Sync:
 
     def _put(self, change: Change) -> None:
         self._batch.put[change.id] = change
+        self._batch.tokens += min(self._measure.limit, len(change.text)) + 4
         self.report.added += 1
 
     def _like(self, catalogue: SourceCatalogue, change: Change) -> str | None:
@@ -303,8 +310,7 @@ class Sync:
         for entry, content, waiting, places in self._postponed:
             for passage, place in waiting:
                 self._passage(entry, {}, passage, place, places, last=True)
-                if len(self._batch.put) >= GROUP:
-                    self._flush()
+                self._flush_full()
             self._complete(entry, content, places)
         self._flush()
 
@@ -312,13 +318,20 @@ class Sync:
         """Remove what is left of files that are gone."""
         for file in missing:
             with self._target.reading() as catalogue:
-                left = catalogue.passages(file.number)
-            self._batch.removed |= left
+                left, lost = catalogue.passages(file.number)
+            self._batch.removed |= left | lost
             self._batch.forgotten.append(file.number)
             self.report.removed += len(left)
-            if len(self._batch) >= _CHANGES:
-                self._flush()
+            self._flush_full()
         self.report.files_removed = len(list(missing)) - self.report.files_renamed
+
+    def _flush_full(self) -> None:
+        if (
+            self._batch.tokens >= GROUP_TOKENS
+            or len(self._batch.put) >= GROUP_DOCUMENTS
+            or len(self._batch) >= _CHANGES
+        ):
+            self._flush()
 
     def _flush(self) -> None:
         if not len(self._batch):
@@ -353,7 +366,7 @@ class _Places:
 
 
 def _change(entry: Entry, passage: Passage) -> Change:
-    metadata = json.dumps(passage.metadata)
+    metadata = metadata_json(passage.id, passage.metadata)
     return Change(encoded_id(passage.id), passage.text, metadata, entry, digest(passage.text), digest(metadata))
 
 

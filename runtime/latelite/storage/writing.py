@@ -158,6 +158,26 @@ class Transaction:
             self._insert("documents", row, "REPLACE")
         self.changed = True
 
+    def rename(self, ids: Sequence[DocumentId], new_ids: Sequence[DocumentId], metadata: Sequence[str]) -> None:
+        """Give documents other ids and metadata (ASCII JSON); texts and vectors stay.
+
+        Raises:
+            UnknownIdError: one of them is not there.
+            DuplicateIdError: a new id is that of another document.
+        """
+        numbers = find(self.connection, ids)
+        for id_, new, number, taken in zip(ids, new_ids, numbers, find(self.connection, new_ids), strict=True):
+            if number is None:
+                raise UnknownIdError(f"The id {id_!r} is not in the index; nothing was changed.")
+            if taken not in (None, number):
+                raise DuplicateIdError(f"The id {new!r} is in the index already.")
+        for new, number, content in zip(new_ids, numbers, metadata, strict=True):
+            row = self.connection.execute(
+                "SELECT tokens, truncated FROM documents WHERE number = ?", (number,)
+            ).fetchone()
+            self._insert("documents", (number, encoded_id(new), *row, self.generation, content), "REPLACE")
+        self.changed = True
+
     def finish(self) -> None:
         """Write the state; the transaction is committed afterwards."""
         kind = self._storage.kind

@@ -1,0 +1,51 @@
+"""``latelite sources``: what was indexed from where."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import datetime
+from typing import Any
+
+from latelite.commands.console import EPILOG, NOTHING_FOUND, OK, Commands, common, print_report
+
+
+def register(commands: Commands) -> None:
+    """Add the command to the parser."""
+    command = commands.add_parser(
+        "sources",
+        parents=[common()],
+        help="the folders that were indexed, with counts and last run",
+        epilog=EPILOG,
+    )
+    command.add_argument("collection")
+    command.set_defaults(command=_sources)
+
+
+def _sources(options: argparse.Namespace) -> int:
+    from latelite.collection import Collection
+    from latelite.sources import adding
+
+    with Collection(options.collection, read_only=True) as collection:
+        known = adding.known_sources(collection)
+    report: list[dict[str, Any]] = [
+        {
+            "location": source.location,
+            "kind": source.kind,
+            "label": source.label,
+            "files": files,
+            "passages": passages,
+            "last_run": None if source.completed is None else _time(source.completed),
+            "options": dict(source.options),
+        }
+        for source, files, passages in known
+    ]
+    lines = []
+    for each in report:
+        run = each["last_run"] or "not finished"
+        lines += [each["location"], f"    {each['files']:,} files, {each['passages']:,} passages, {run}"]
+    print_report(options, {"collection": options.collection, "sources": report}, "\n".join(lines) or "nothing indexed")
+    return OK if known else NOTHING_FOUND
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")

@@ -1,0 +1,87 @@
+"""Files into a collection: what `Collection.add_files` and ``latelite index`` do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from latelite.sources import roots
+from latelite.sources.catalogue import Source, SourceCatalogue
+from latelite.sources.passage import Measure
+from latelite.sources.report import Report
+from latelite.sources.sync import Progress, Sync
+from latelite.sources.target import CollectionTarget, DryTarget
+from latelite.sources.turn import turn
+
+if TYPE_CHECKING:
+    from latelite.collection import Collection
+
+
+def add_files(
+    collection: Collection,
+    arguments: Sequence[roots.Argument] | None,
+    *,
+    exclude: Sequence[str] = (),
+    suffixes: Sequence[str] | None = None,
+    passage_length: int | None = None,
+    keep_missing: bool = False,
+    dry_run: bool = False,
+    timeout: float | None = None,
+    on_progress: Callable[[Progress], object] = lambda progress: None,
+    on_wait: Callable[[], object] = lambda: None,
+) -> Report:
+    """Make a collection what files and folders are; see `latelite.Collection.add_files`.
+
+    Args:
+        arguments: None for the sources that there are, with their options.
+        timeout: seconds to wait for another run over the same collection; None waits until it ends.
+        on_wait: called once when there is one.
+    """
+    options: dict[str, object] | None = {"exclude": list(exclude), "suffixes": suffixes and list(suffixes)}
+    if arguments is None:
+        arguments = [roots.Argument(source.kind, source.location) for source, _, _ in known_sources(collection)]
+        options = {**(options or {})} if exclude or suffixes else None
+    measure = Measure(collection.model.counts, collection.model.document_room, passage_length)
+    leave_out = [os.path.realpath(collection.folder)]
+    storage = collection._storage
+    if dry_run:
+        with storage.reading() as connection:
+            target = DryTarget(connection)
+        try:
+            return dry(target, measure, arguments, options, leave_out, keep_missing=keep_missing)
+        finally:
+            target.close()
+    with turn(collection.folder, timeout=timeout, on_wait=on_wait):
+        writing = CollectionTarget(storage, collection._writer, collection.model, collection.pool_factor)
+        sync = Sync(writing, measure, keep_missing=keep_missing, leave_out=leave_out, on_progress=on_progress)
+        report = sync.run(arguments, options)
+    report.documents = len(collection)
+    return report
+
+
+def dry(
+    target: DryTarget,
+    measure: Measure,
+    arguments: Sequence[roots.Argument],
+    options: dict[str, object] | None,
+    leave_out: Sequence[str],
+    *,
+    keep_missing: bool,
+) -> Report:
+    """What a run would do."""
+    report = Sync(target, measure, keep_missing=keep_missing, leave_out=leave_out).run(arguments, options)
+    report.documents = target.documents
+    report.dry_run = True
+    return report
+
+
+def known_sources(collection: Collection) -> list[tuple[Source, int, int]]:
+    """Every source with the files and passages that it has in the collection."""
+    with collection._storage.reading() as connection:
+        if connection is None:
+            return []
+        catalogue = SourceCatalogue(connection)
+        if not catalogue.exists():
+            return []
+        return [(source, *catalogue.counts(source.number)) for source in catalogue.sources()]

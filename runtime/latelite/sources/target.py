@@ -1,0 +1,173 @@
+"""Where a run writes to: a collection, or for a dry run a copy of what is known of the files."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latelite.arrays import Floats
+from latelite.sources.batch import Batch, Change
+from latelite.sources.catalogue import SourceCatalogue, Stored, digest
+from latelite.storage.identifiers import decoded_id
+from latelite.storage.storage import Storage
+from latelite.storage.writing import Transaction, Writer
+from latelite.texts import EncodedTexts, Text, batches, encode
+
+if TYPE_CHECKING:
+    from latelite.models import ColBERT
+
+logger = logging.getLogger(__name__)
+
+_REMEMBERED = 256  # texts whose vectors are kept for the next file that holds them, as licences are held by many
+
+
+class CollectionTarget:
+    """A collection: documents, and what is known of their files, change together."""
+
+    def __init__(self, storage: Storage, writer: Writer, model: ColBERT, pool_factor: int) -> None:
+        self._storage = storage
+        self._writer = writer
+        self._model = model
+        self._pool_factor = pool_factor
+        self._remembered: OrderedDict[bytes, tuple[Floats, bool, NDArray[np.int32]]] = OrderedDict()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[SourceCatalogue]:
+        """The tables in their committed state."""
+        with self._storage.reading() as connection:
+            yield SourceCatalogue(connection)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[SourceCatalogue]:
+        """The tables in a transaction of their own."""
+        with self._writer.transaction() as transaction:
+            yield SourceCatalogue(transaction.connection)
+
+    def apply(self, batch: Batch, on_encoded: Callable[[int], object]) -> None:
+        """Carry out a batch in one transaction.
+
+        Raises:
+            IndexLockedError: another writer is still at work after the collection's ``timeout``.
+            IndexWriteError: disk full or no permission; nothing of the batch was done.
+        """
+        if batch.put:
+            self._writer.check_possible()
+        group = self._encoded(list(batch.put.values()), on_encoded)
+        with self._writer.transaction() as transaction:
+            self._change(transaction, batch)
+            if group.texts:
+                transaction.put(group, dim=self._model.dim, replacing=True)
+            batch.record(SourceCatalogue(transaction.connection))
+        self._writer.tidy(int(group.lengths.sum()))
+
+    def _change(self, transaction: Transaction, batch: Batch) -> None:
+        """Everything but what is encoded."""
+        removed = [id_ for id_, stored in batch.removed.items() if _is_ours(transaction.connection, id_, stored)]
+        if removed:
+            transaction.remove([decoded_id(id_) for id_ in removed])
+        if batch.moved:
+            changes = [(old, change) for old, change in batch.moved.values()]
+            transaction.rename(
+                [decoded_id(old) for old, _ in changes],
+                [decoded_id(change.id) for _, change in changes],
+                [change.metadata for _, change in changes],
+            )
+        if batch.updated:
+            ids = [decoded_id(id_) for id_ in batch.updated]
+            transaction.update_metadata(ids, [change.metadata for change in batch.updated.values()])
+
+    def _encoded(self, changes: Sequence[Change], on_encoded: Callable[[int], object]) -> EncodedTexts:
+        """The documents that are new; a text that occurs several times is encoded once."""
+        missing = {each.text_digest: each for each in changes if each.text_digest not in self._remembered}
+        waiting = iter([Text(decoded_id(each.id), each.text, each.metadata) for each in missing.values()])
+        found = {
+            each.text_digest: self._remembered[each.text_digest]
+            for each in changes
+            if each.text_digest in self._remembered
+        }
+        digests = iter(missing)
+        for some in batches(waiting, self._model.document_room):
+            group = EncodedTexts()
+            encode(self._model, some, group, pool_factor=self._pool_factor)
+            for vectors, cut, words in zip(group.arrays, group.cut, group.words, strict=True):
+                found[next(digests)] = vectors, cut, words
+            on_encoded(len(some))
+        on_encoded(len(changes) - len(missing))
+        for key, value in found.items():
+            self._remembered[key] = value
+            self._remembered.move_to_end(key)
+        while len(self._remembered) > _REMEMBERED:
+            self._remembered.popitem(last=False)
+        result = EncodedTexts()
+        for change in changes:
+            vectors, cut, words = found[change.text_digest]
+            result.texts.append(Text(decoded_id(change.id), change.text, change.metadata))
+            result.arrays.append(vectors)
+            result.cut.append(cut)
+            result.words.append(words)
+        return result
+
+
+class DryTarget:
+    """A copy of the tables in memory; documents are neither encoded nor changed."""
+
+    def __init__(self, source: sqlite3.Connection | None) -> None:
+        self._connection = sqlite3.connect(":memory:", isolation_level=None)
+        self._connection.execute("CREATE TABLE documents (id TEXT PRIMARY KEY)")
+        self._catalogue = SourceCatalogue(self._connection)
+        self._catalogue.create()
+        if source is not None:
+            self._copy(source)
+
+    def _copy(self, source: sqlite3.Connection) -> None:
+        names = {name for (name,) in source.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        for table, columns in (("documents", "id"), ("sources", "*"), ("files", "*"), ("passages", "*")):
+            if table in names:
+                rows = source.execute(f"SELECT {columns} FROM {table}")
+                marks = ",".join("?" * len(rows.description))
+                self._connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[SourceCatalogue]:
+        """The copy."""
+        yield self._catalogue
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[SourceCatalogue]:
+        """The copy."""
+        yield self._catalogue
+
+    def apply(self, batch: Batch, on_encoded: Callable[[int], object]) -> None:
+        """Change the copy as the collection would be changed."""
+        gone = [*batch.removed, *(old for old, _ in batch.moved.values())]
+        self._connection.executemany("DELETE FROM documents WHERE id = ?", [(id_,) for id_ in gone])
+        new = [(id_,) for id_ in (*batch.moved, *batch.put)]
+        self._connection.executemany("INSERT OR IGNORE INTO documents VALUES (?)", new)
+        batch.record(self._catalogue)
+        on_encoded(len(batch.put))
+
+    @property
+    def documents(self) -> int:
+        """That there would be."""
+        return int(self._connection.execute("SELECT count(*) FROM documents").fetchone()[0])
+
+    def close(self) -> None:
+        """Free the copy."""
+        self._connection.close()
+
+
+def _is_ours(connection: sqlite3.Connection, id: str, stored: Stored) -> bool:
+    """Whether the document is still the one that was made of a file, and was not replaced by somebody."""
+    query = "SELECT text FROM texts WHERE number = (SELECT number FROM documents WHERE id = ?)"
+    row = connection.execute(query, (id,)).fetchone()
+    if row is None:
+        return False
+    text = row[0].decode("utf-8", "surrogatepass") if isinstance(row[0], bytes) else row[0]
+    return digest(text) == stored.text
