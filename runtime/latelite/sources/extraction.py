@@ -103,7 +103,8 @@ def _blocks(file: BinaryIO, kind: content.Kind, name: str, fault: Fault) -> Iter
             case _:
                 yield from plain.read(text)
     finally:
-        text.detach()  # the file belongs to the caller
+        if not file.closed:  # the caller's file, which it may have left before the generator is closed
+            text.detach()
 
 
 class _Bounded(io.RawIOBase):

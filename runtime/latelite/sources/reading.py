@@ -14,6 +14,8 @@ from latelite.sources.content import NotTextError
 from latelite.sources.extraction import extract
 from latelite.sources.passage import Measure, Passage, passages_of
 
+_REPORTED = 5  # places of one file that are reported one by one
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -52,3 +54,25 @@ def problem(path: str, error: Exception) -> Problem:
         return Problem(path, str(error))
     # A reader's library may fail in ways of its own on a damaged file; the other files are not to suffer from that.
     return Problem(path, f"cannot be read: {type(error).__name__}: {error}")
+
+
+class Places:
+    """What could not be read inside one file; many places are summed up."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._problems: list[Problem] = []
+        self.count = 0
+
+    def fault(self, place: str, what: str) -> None:
+        """Note one place."""
+        self.count += 1
+        if self.count <= _REPORTED:
+            self._problems.append(Problem(f"{self._path}, {place}", what))
+
+    def problems(self) -> list[Problem]:
+        """What is reported of the file."""
+        if self.count > _REPORTED:
+            more = f"there are {self.count - _REPORTED:,} more such places in this file"
+            return [*self._problems, Problem(self._path, more)]
+        return self._problems

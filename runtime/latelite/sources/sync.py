@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from latelite.sources import extraction, plan, reading, roots
 from latelite.sources.batch import Batch, Change, Entry
 from latelite.sources.catalogue import File, SourceCatalogue, Stored, digest
+from latelite.sources.opening import content_hash, opened
 from latelite.sources.passage import Measure, Passage
 from latelite.sources.plan import Plan, Work
-from latelite.sources.reading import Problem
+from latelite.sources.reading import Places, Problem
 from latelite.sources.report import Report
 from latelite.storage.identifiers import encoded_id
 from latelite.texts import GROUP_DOCUMENTS, GROUP_TOKENS, metadata_json
 
 _CHANGES = 10_000  # of any kind between two commits: they are held in memory
-_BLOCK = 1 << 20
-_REPORTED = 5  # places of one file that are reported one by one
 
 Fault = Callable[[str, str], object]
 
@@ -89,7 +85,7 @@ class Sync:
         self._gone_contents: Counter[bytes] = Counter()
         self._taken: set[str] = set()  # ids of documents of gone files that have become others
         self._unread: set[int] = set()
-        self._postponed: list[tuple[Entry, bytes | None, list[tuple[Passage, str]], _Places]] = []
+        self._postponed: list[tuple[Entry, bytes | None, list[tuple[Passage, str]], Places]] = []
         self.report = Report()
 
     def run(self, arguments: Sequence[roots.Argument], options: Mapping[str, Any] | None) -> Report:
@@ -145,19 +141,19 @@ class Sync:
         """Read one file, and note what has to be changed."""
         number = None if work.known is None else work.known.number
         entry = Entry(work.source.number, work.found.path, work.path, work.signature, self._settings, number=number)
-        places = _Places(work.path)
+        places = Places(work.path)
         known: dict[str, Stored] = {}
         waiting: list[tuple[Passage, str]] = []
         content: bytes | None = None
         problem: Problem | None = None
         try:
-            file = _opened(work)
+            file = opened(work)
         except OSError as error:
             self._failed(work, reading.problem(work.path, error))
             return
         with file:
             try:
-                content = _hash(file)
+                content = content_hash(file)
             except OSError as error:
                 self._failed(work, reading.problem(work.path, error))
                 return
@@ -211,7 +207,7 @@ class Sync:
         else:
             self.report.problems.append(Problem(work.path, entry.problem, skipped=True, again=False))
 
-    def _complete(self, entry: Entry, content: bytes | None, places: _Places) -> None:
+    def _complete(self, entry: Entry, content: bytes | None, places: Places) -> None:
         """Note that a file was read; one of which something could not be read is read again by the next run."""
         self.report.problems += places.problems()
         entry.content = None if places.count else content
@@ -239,7 +235,7 @@ class Sync:
         known: dict[str, Stored],
         passage: Passage,
         place: str,
-        places: _Places,
+        places: Places,
         *,
         last: bool = False,
     ) -> bool:
@@ -345,44 +341,6 @@ class Sync:
         self._target.apply(batch, encoded)
 
 
-class _Places:
-    """What could not be read inside one file; many places are summed up."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._problems: list[Problem] = []
-        self.count = 0
-
-    def fault(self, place: str, what: str) -> None:
-        self.count += 1
-        if self.count <= _REPORTED:
-            self._problems.append(Problem(f"{self._path}, {place}", what))
-
-    def problems(self) -> list[Problem]:
-        if self.count > _REPORTED:
-            more = f"there are {self.count - _REPORTED:,} more such places in this file"
-            return [*self._problems, Problem(self._path, more)]
-        return self._problems
-
-
 def _change(entry: Entry, passage: Passage) -> Change:
     metadata = metadata_json(passage.id, passage.metadata)
     return Change(encoded_id(passage.id), passage.text, metadata, entry, digest(passage.text), digest(metadata))
-
-
-def _opened(work: Work) -> BinaryIO:
-    location = work.found.location
-    if work.source.kind != "stream":
-        return Path(location).open("rb")
-    if location == roots.STANDARD_INPUT:
-        return extraction.spooled(sys.stdin.buffer)
-    with Path(location).open("rb") as stream:
-        return extraction.spooled(stream)
-
-
-def _hash(file: BinaryIO) -> bytes:
-    state = hashlib.blake2b(digest_size=16)
-    while block := file.read(_BLOCK):
-        state.update(block)
-    file.seek(0)
-    return state.digest()

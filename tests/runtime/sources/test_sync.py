@@ -420,7 +420,7 @@ def test_a_second_run_looks_at_names_and_times_only(
     def refuse(*arguments: object) -> None:
         raise AssertionError("a file was opened")
 
-    monkeypatch.setattr(sync, "_opened", refuse)
+    monkeypatch.setattr(sync, "opened", refuse)
     monkeypatch.setattr(reading, "read", refuse)
     assert counts(collection.add_files(notes)) == (0, 2, 0, 0)
 
@@ -475,3 +475,34 @@ def test_an_interrupted_run_is_completed_by_the_next(tmp_path: Path, bundle: Cal
             fresh.add_files(folder)
             assert content(collection) == content(fresh)
         collection.verify()
+
+
+def test_watching_keeps_in_step(notes: Path, collection: Collection) -> None:
+    pytest.importorskip("watchfiles", reason="watchfiles (extra watch) is not installed")
+    from latelite.sources import watching
+
+    collection.add_files(notes)
+    stop = threading.Event()
+    reports = watching.watch(collection, stop=stop)
+    assert counts(next(reports)) == (0, 2, 0, 0)
+    writer = threading.Timer(1.0, lambda: (notes / "c.md").write_text("Something new about zeppelins."))
+    ending = threading.Timer(60, stop.set)  # so that a fault fails instead of hanging
+    writer.start()
+    ending.start()
+    report = next(reports, None)
+    stop.set()
+    ending.cancel()
+    assert report is not None
+    assert report.added == 1
+    assert any("zeppelins" in text for text, _ in content(collection).values())
+
+
+def test_without_watchfiles_one_sentence_says_what_to_install(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from latelite.errors import MissingExtraError
+    from latelite.sources import watching
+
+    monkeypatch.setitem(sys.modules, "watchfiles", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'latelite\[watch\]'"):
+        next(watching.watch(collection))
