@@ -432,6 +432,28 @@ def test_same_size_and_a_moment_later_is_seen(notes: Path, collection: Collectio
         assert any(text == f"Bread number {number}." for text, _ in content(collection).values())
 
 
+def test_many_changed_files_are_few_transactions(
+    notes: Path, collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from latelite.storage.writing import Writer
+
+    for number in range(100):
+        (notes / f"{number}.md").write_text(f"{paragraph(number, 12)}\n\n{paragraph(number + 1, 12)}")
+    assert collection.add_files(notes).added > 200
+    for number in range(100):
+        (notes / f"{number}.md").write_text(paragraph(number, 2))
+    transaction, began = Writer.transaction, []
+
+    def counted(writer: Writer) -> Any:
+        began.append(1)
+        return transaction(writer)
+
+    monkeypatch.setattr(Writer, "transaction", counted)
+    report = collection.add_files(notes)
+    assert (report.files_changed, report.removed > 100) == (100, True)
+    assert len(began) < 10
+
+
 INDEX = "import sys; from latelite import cli; sys.exit(cli.main(['index', *sys.argv[1:]]))"
 
 
@@ -459,7 +481,7 @@ def test_an_interrupted_run_is_completed_by_the_next(tmp_path: Path, bundle: Cal
     model = bundle("bert-pylate")
     folder = tmp_path / "folder"
     folder.mkdir()
-    for number in range(300):
+    for number in range(100):
         (folder / f"{number}.md").write_text("\n\n".join(paragraph(number * 10 + part) for part in range(10)))
     Collection(tmp_path / "n.lt", model).close()
     for wait in (0.6, 1.2, 1.8):
