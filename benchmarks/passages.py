@@ -78,13 +78,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, nargs="+", required=True)
     parser.add_argument("--questions", type=int, default=150, help="of each set")
     parser.add_argument("--others", type=int, default=40, help="documents that answer none of them")
+    parser.add_argument("--output", type=Path, help="folder of the result (default: benchmarks/results)")
     options = parser.parse_args()
     before = device.state()
     model = models.ColBERT(options.bundle, precision="int8")
     rows = [row for path in options.data for row in measure(model, beir.load(path), options.questions, options.others)]
     command = f"python benchmarks/passages.py --data {' '.join(path.name for path in options.data)}"
     result = results.result_of("passages", {"rows": rows}, command=command, before=before, after=device.state())
-    print(results.save(result))
+    print(results.save(result, options.output) if options.output else results.save(result))
 
 
 if __name__ == "__main__":
