@@ -14,6 +14,7 @@ DATA ?=
 BENCH_OPTIONS ?=
 # make test TESTS="tests/runtime/test_models.py -x"
 TESTS ?=
+INTEGRATIONS ?= langchain haystack llamaindex handover ray
 PEERS ?= pylate sentence-transformers openvino maxsim-cpu fast-plaid voyager
 DEFAULT_CHECKPOINT := models/latelite-colbert-16m
 DEFAULT_BUNDLE := models/default-onnx
@@ -27,7 +28,7 @@ TORCH = $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 COMPILER = command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-wheels test-arm export wheels bench bench-full peers lint clean
+.PHONY: help install demo test test-all test-integrations test-wheels test-arm export wheels bench bench-full peers lint clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -44,6 +45,15 @@ test: $(VENV)/.test  ## the runtime's tests, and those of what else is installed
 
 test-all: $(VENV)/.dev  ## every test, with the export toolchain, all extras, and hnswlib where a compiler is
 	LATELITE_TEST_ALL=1 $(BIN)/python -m pytest $(TESTS)
+
+# Their pins conflict, so each project has an environment of its own.
+test-integrations:  ## each integration with its project's own tests: INTEGRATIONS="langchain ..." (default: all)
+	for each in $(INTEGRATIONS); do \
+		$(PYTHON) -m venv .venv-integrations/$$each && \
+		.venv-integrations/$$each/bin/python -m pip install -q --upgrade "pip>=25.1" && \
+		.venv-integrations/$$each/bin/python -m pip install -q -e . --group integration-$$each && \
+		.venv-integrations/$$each/bin/python -m pytest -o asyncio_mode=auto tests/integrations/test_$$each.py || exit 1; \
+	done
 
 test-wheels: $(BIN)/python  ## the wheels on every Python here, with the oldest and the newest dependencies
 	$(BIN)/python tests/wheels/run.py

@@ -4,28 +4,40 @@ from __future__ import annotations
 
 import json
 import logging
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 
 from latelite import default_model, indexes
-from latelite.arrays import Mask
+from latelite.arrays import Floats, Ints
 from latelite.collection_folder import HEADER_NAME, MODEL, Header, create
-from latelite.errors import IndexMismatchError, IndexNotFoundError, IndexVersionError, UnknownIdError
-from latelite.indexes.ranking import rank
+from latelite.errors import (
+    IndexMismatchError,
+    IndexNotFoundError,
+    IndexVersionError,
+    StoreError,
+    UnknownIdError,
+)
+from latelite.explain import Match
+from latelite.filter_sql import index_expression
+from latelite.filters import parse
+from latelite.indexes.documents import Documents
 from latelite.manifest import Precision
 from latelite.models import ColBERT
 from latelite.progress import Progress
+from latelite.results import Document, Hit
+from latelite.search import Mode, Searcher, Where
 from latelite.storage import backup, folders
 from latelite.storage.identifiers import checked_id, checked_ids
-from latelite.storage.snapshot import Snapshot
+from latelite.storage.metadata import index_field
+from latelite.storage.snapshot import Snapshot, runs
 from latelite.storage.storage import Moved, Row, Storage
 from latelite.storage.writing import Writer
-from latelite.texts import GROUP_DOCUMENTS, GROUP_TOKENS, EncodedTexts, Text, batches, encode, metadata_json
+from latelite.texts import GROUP_DOCUMENTS, GROUP_TOKENS, EncodedTexts, Text, append, batches, encode, metadata_json
 
 if TYPE_CHECKING:
     from latelite.sources.report import Report
@@ -34,30 +46,9 @@ logger = logging.getLogger(__name__)
 
 PUBLISH_EVERY = GROUP_DOCUMENTS
 
-Where = Mapping[str, Any] | Callable[[Mapping[str, Any]], bool]
-"""A condition on metadata: key -> required value, or a function that accepts or refuses a document's metadata."""
+Default = TypeVar("Default")
 
-
-@dataclass(frozen=True)
-class Document:
-    """One stored document."""
-
-    id: int | str
-    text: str
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    truncated: bool = False
-    """Whether the text is longer than the model's document length, so that meaning was read from its beginning only."""
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One search result."""
-
-    id: int | str
-    score: float
-    """MaxSim: the sum over query tokens of the best cosine among the document's tokens."""
-    text: str
-    metadata: Mapping[str, Any]
+_REQUIRED: Any = object()
 
 
 class Collection:
@@ -142,6 +133,7 @@ class Collection:
             read_only=read_only,
         )
         self._writer = Writer(self._storage)
+        self._searcher = Searcher(self._storage, self._kind, self.model)
         self._storage.refresh()
 
     def _opened_model(self, model: str | Path | None, precision: Precision | None, threads: int | None) -> ColBERT:
@@ -315,15 +307,27 @@ class Collection:
             with self._writer.transaction() as transaction:
                 transaction.update_metadata(ids, contents)
 
-    def remove(self, ids: Sequence[int | str]) -> None:
-        """Remove documents. Raises UnknownIdError, and removes nothing, when one of them is not there.
+    def remove(self, ids: Sequence[int | str] | None = None, *, where: Where | None = None) -> int:
+        """Remove documents by their ids, or those that match a filter; returns how many.
 
         They are gone from every search at once, and from the disk after `compact`.
+
+        Raises:
+            UnknownIdError: one of the ids is not there; nothing was removed.
+            ValueError: neither ids nor a filter were given, or both.
         """
-        if known := checked_ids(ids):
-            with self._writer.transaction() as transaction:
-                transaction.remove(known)
-            self._writer.tidy(0)
+        if (ids is None) == (where is None):
+            raise ValueError("remove takes either ids or where=.")
+        known = None if ids is None else checked_ids(ids)
+        if known == [] or (known is None and self._storage.view().settings is None):
+            return 0
+        with self._writer.transaction() as transaction:
+            if known is None:
+                numbers = set(self._numbers(transaction.base, where).tolist())
+                known = [id_ for number, id_ in transaction.ids() if number in numbers]
+            transaction.remove(known)
+        self._writer.tidy(0)
+        return len(known)
 
     def compact(self) -> None:
         """Rewrite everything as one segment, and without what was removed, which is gone from the disk afterwards.
@@ -348,51 +352,204 @@ class Collection:
 
     # --------------------------------------------------------------------------------------------------------- reading
 
-    def search(self, query: str, k: int = 5, *, where: Where | None = None) -> list[Hit]:
-        """The best ``k`` documents for a query, best first.
+    def search(
+        self,
+        query: str,
+        k: int = 5,
+        *,
+        where: Where | None = None,
+        mode: Mode = "hybrid",
+        explain: bool = False,
+        min_score: float | None = None,
+        group_by: str | None = None,
+    ) -> list[Hit]:
+        """The best ``k`` documents for a query, best first; of equal ones those that were added earlier.
 
         Args:
-            query: free text in any language of the model.
+            query: free text in any language of the model. What exceeds the model's query length is told as a warning;
+                its words count all the same.
             k: number of hits; fewer come back only when fewer documents match.
-            where: restricts the candidates before they are scored: ``{"lang": "de"}`` or a function of the metadata.
+            where: restricts the candidates before they are scored: ``{"year": {"$gte": 2020}}`` (see
+                `latelite.filters`) or a function of the metadata.
+            mode: ``"hybrid"`` counts meaning and words, ``"semantic"`` and ``"lexical"`` are its halves. In lexical
+                search only documents that share a word with the query are hits.
+            explain: say in `Hit.matches` which parts match which words of the query.
+            min_score: leave out hits below it. Scores are absolute, see `Hit`.
+            group_by: name of a metadata field; of the documents with the same value only the best is a hit.
 
         Raises:
-            ValueError: k is below 1.
+            ValueError: k is below 1, or there is no such mode.
+            FilterError: ``where`` is no filter.
+            TypeError: the query is no string.
         """
-        if k < 1:
-            raise ValueError(f"k must be at least 1, not {k}.")
-        vectors = self.model.encode_query(query)
+        (hits,) = self._searcher.search(
+            [query], k, where=where, mode=mode, explained=explain, min_score=min_score, group_by=group_by
+        )
+        return hits
 
-        def answered(view: Snapshot) -> list[Hit]:
-            allowed: list[Mask | None] = view.live_masks() if where is None else self._accepted(view, where)
-            ((numbers, scores),) = rank(self._kind, view, [vectors], k, [allowed])
-            rows = self._storage.rows(view, numbers.tolist())
-            return [
-                Hit(row.id, score, row.text, json.loads(row.metadata))
-                for row, score in zip(rows, scores.tolist(), strict=True)
-            ]
+    def search_batch(
+        self,
+        queries: Sequence[str],
+        k: int = 5,
+        *,
+        where: Where | None = None,
+        mode: Mode = "hybrid",
+        explain: bool = False,
+        min_score: float | None = None,
+        group_by: str | None = None,
+    ) -> list[list[Hit]]:
+        """As `search` for each of several queries, all of one state of the collection."""
+        if isinstance(queries, str):
+            raise TypeError("search_batch takes a list of queries; search takes one.")
+        return self._searcher.search(
+            queries, k, where=where, mode=mode, explained=explain, min_score=min_score, group_by=group_by
+        )
 
-        return self._storage.read(answered)
+    def explain(self, query: str, id: int | str) -> list[Match]:
+        """Which parts of a document match which words of a query, in the order of the text.
 
-    def _accepted(self, view: Snapshot, where: Where) -> list[Mask | None]:
-        """Per part the live documents whose metadata ``where`` accepts."""
-        accepts = where if callable(where) else _having(dict(where))
-        numbers = [row.number for row in self._storage.rows(view, view.numbers().tolist()) if accepts(_metadata(row))]
-        return list(view.masks(np.array(numbers, np.int64)))
+        From the stored vectors; the document is not encoded again.
 
-    def get(self, id: int | str) -> Document:
-        """The stored document with this id. Raises UnknownIdError."""
-        known = checked_id(id)
+        Raises:
+            UnknownIdError: there is no such document.
+        """
+        return self._storage.read(lambda view: self._searcher.explain(query, self._row(view, checked_id(id)), view))
 
-        def found(view: Snapshot) -> Document:
-            (number,) = self._storage.find([known])
-            if number is None:
-                raise UnknownIdError(f"The id {known!r} is not in the index.")
-            if number not in view:
-                raise Moved
-            return _document(self._storage.rows(view, [number])[0])
+    @overload
+    def get(self, id: int | str) -> Document: ...
+
+    @overload
+    def get(self, id: int | str, default: Default) -> Document | Default: ...
+
+    @overload
+    def get(self, id: list[int] | list[str] | list[int | str]) -> list[Document]: ...
+
+    @overload
+    def get(self, id: list[int] | list[str] | list[int | str], default: Default) -> list[Document | Default]: ...
+
+    def get(self, id: Any, default: Any = _REQUIRED) -> Any:
+        """The stored document with an id, or those with a list of ids, in its order.
+
+        Args:
+            default: taken in place of a document that is not there.
+
+        Raises:
+            UnknownIdError: a document is not there, and no default was given.
+        """
+        if isinstance(id, list | tuple):
+            known = [checked_id(each) for each in id]
+            return self._storage.read(lambda view: [self._document(view, each, default) for each in known])
+        one = checked_id(id)
+        return self._storage.read(lambda view: self._document(view, one, default))
+
+    def documents(self, where: Where | None = None, limit: int | None = None, offset: int = 0) -> list[Document]:
+        """Documents in the order in which they were added.
+
+        Args:
+            where: as in `search`.
+            limit: how many at most.
+            offset: how many to pass over.
+        """
+        for name, value in (("limit", limit), ("offset", offset)):
+            if value is not None and operator.index(value) < 0:
+                raise ValueError(f"{name} must be at least 0, not {value}.")
+
+        def found(view: Snapshot) -> list[Document]:
+            if limit is None:
+                numbers = self._numbers(view, where)[offset:]
+            else:
+                numbers = self._numbers(view, where)[offset : offset + limit]
+            return [_document(row) for row in self._storage.rows(view, numbers.tolist())]
 
         return self._storage.read(found)
+
+    def token_vectors(self) -> Iterator[tuple[Document, Floats]]:
+        """All documents with their stored vectors, (tokens, dim) float32, one at a time, in the order of `ids`.
+
+        Raises:
+            StoreError: a writer removed or replaced documents meanwhile, so that what was read is no state at all.
+        """
+        view = self._storage.view()
+        for chunk in runs(view.numbers().tolist()):
+            try:
+                rows = self._storage.rows(view, chunk)
+            except Moved as moved:
+                raise StoreError(
+                    f"{self.folder} changed while it was being read; try again when no one writes, or read a backup."
+                ) from moved
+            for row in rows:
+                yield _document(row), self._storage.embeddings(view, row.number)
+
+    def add_vectors(
+        self,
+        ids: Sequence[int | str],
+        texts: Sequence[str],
+        vectors: Sequence[Floats],
+        metadata: Sequence[Mapping[str, Any]] | None = None,
+    ) -> None:
+        """As `add`, with token vectors of this collection's model that were computed elsewhere.
+
+        Args:
+            vectors: (tokens, dim) per document. Nothing can tell whether they belong to the texts.
+
+        Raises:
+            InvalidVectorsError, IndexMismatchError: an array is not (tokens, dim) of finite numbers.
+            as `add`, besides.
+        """
+        given = [{}] * len(ids) if metadata is None else list(metadata)
+        if not len(ids) == len(texts) == len(given) == len(vectors):
+            raise ValueError("ids, texts, vectors and metadata must have the same length.")
+        arrays = Documents(checked_ids(ids), vectors)
+        arrays.check_dim(self.model.dim)
+        arrays.check_finite(GROUP_TOKENS // 4)
+        group = EncodedTexts()
+        checked = [Text.of(*each) for each in zip(ids, texts, given, strict=True)]
+        for position, text in enumerate(checked):
+            append(self.model, text, arrays.vectors(position), group)
+            if len(group.texts) >= GROUP_DOCUMENTS or int(group.lengths.sum()) >= GROUP_TOKENS:
+                self._put(group, 0)
+                group = EncodedTexts()
+        if group.texts:
+            self._put(group, 0)
+
+    def count(self, where: Where | None = None) -> int:
+        """How many documents there are, or match a filter."""
+        return self._storage.read(lambda view: len(self._numbers(view, where)))
+
+    def index_metadata(self, field: str) -> None:
+        """Give a field of the metadata an index, which makes filters fast that few documents match.
+
+        Raises:
+            ValueError: the field's name cannot be part of an index.
+        """
+        index_expression(field)
+        with self._writer.transaction() as transaction:
+            index_field(transaction.connection, field)
+
+    def _numbers(self, view: Snapshot, where: Where | None) -> Ints:
+        """Numbers of the documents that match, ascending."""
+        if where is None:
+            return view.numbers()
+        accepted = self._searcher.accepted(view, where if callable(where) else parse(where))
+        parts = zip(view.parts, accepted, strict=True)
+        numbers = [part.numbers if mask is None else part.numbers[mask] for part, mask in parts]
+        return np.concatenate([np.empty(0, np.int64), *numbers])
+
+    def _row(self, view: Snapshot, id: int | str) -> Row:
+        (number,) = self._storage.find([id])
+        if number is None:
+            raise UnknownIdError(f"The id {id!r} is not in the index.")
+        if number not in view:
+            raise Moved
+        return self._storage.rows(view, [number])[0]
+
+    def _document(self, view: Snapshot, id: int | str, default: Any) -> Any:
+        try:
+            return _document(self._row(view, id))
+        except UnknownIdError:
+            if default is _REQUIRED:
+                raise
+            return default
 
     @property
     def ids(self) -> list[int | str]:
@@ -449,10 +606,6 @@ def _create(
     manifest = loaded.manifest
     header = Header(manifest.checkpoint["id"], manifest.fingerprint, index, pool_factor)
     create(folder, loaded.bundle, loaded.precision, header, timeout=timeout)
-
-
-def _having(wanted: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], bool]:
-    return lambda metadata: all(key in metadata and metadata[key] == value for key, value in wanted.items())
 
 
 def _as_text(document: Document | Mapping[str, Any]) -> Text:

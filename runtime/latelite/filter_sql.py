@@ -62,7 +62,7 @@ def index_expression(field: str, column: str = "metadata") -> str:
     path = _path(field)
     if path is None or not field.isascii():
         raise ValueError(f"the field {field!r} cannot be indexed: its name must be ASCII without quotation marks.")
-    return f"({column} ->> {path})"
+    return f"json_extract({column}, {path})"
 
 
 def _compiled(condition: Condition, column: str, indexed: Collection[str]) -> Sql:
@@ -103,11 +103,14 @@ def _leaf(leaf: Leaf, column: str, indexed: Collection[str]) -> Sql:
     path = _path(leaf.field)
     if path is None:
         return _asked(leaf, column)
-    value, decoded = f"({column} -> {path})", f"({column} ->> {path})"
+    value, decoded = f"({column} -> {path})", f"json_extract({column}, {path})"
     if not leaf.field.isascii():
         # SQLite below 3.45 compares a name as it is written in the JSON text.
         written = "'$." + json.dumps(leaf.field).replace("'", "''") + "'"
-        value, decoded = f"coalesce({value}, {column} -> {written})", f"coalesce({decoded}, {column} ->> {written})"
+        value, decoded = (
+            f"coalesce({value}, {column} -> {written})",
+            f"coalesce({decoded}, json_extract({column}, {written}))",
+        )
     if leaf.operator == "$exists":
         return Sql(f"({value} IS {'NOT ' if leaf.operand else ''}NULL)")
     if leaf.operator in ("$eq", "$in"):

@@ -37,6 +37,10 @@ _DECISIVE = (
 """Settings that vectors depend on, named one by one: a setting that is added later must not change fingerprints. The
 words of the skiplist are left out, their ids decide."""
 
+_HEAVIEST = 100
+LEXICAL_WEIGHT = 0.5
+"""Where a bundle does not say: the best of ten with the default model, over sixteen sets (`benchmarks/hybrid.py`)."""
+
 Precision = Literal["fp32", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
@@ -123,6 +127,8 @@ class Manifest:
     """Package -> version that wrote the bundle."""
     verification: Mapping[str, Any]
     """The gate's report."""
+    lexical_weight: float = LEXICAL_WEIGHT
+    """What the words count in hybrid search beside MaxSim / query tokens, see `latelite.search`."""
 
     @property
     def fingerprint(self) -> str:
@@ -202,7 +208,10 @@ class Manifest:
 
     @classmethod
     def _from_content(cls, content: Mapping[str, Any]) -> Manifest:
-        plain = {f.name: content[f.name] for f in fields(cls)}
+        plain = {f.name: content[f.name] for f in fields(cls) if f.name != "lexical_weight"}
+        weight = content.get("lexical_weight", LEXICAL_WEIGHT)
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= _HEAVIEST:
+            raise ValueError(f"lexical_weight is {weight!r}, no number from 0 to {_HEAVIEST}")
         settings = dict(plain["settings"])
         settings["skiplist_words"] = tuple(settings["skiplist_words"])
         token_ids = dict(plain["token_ids"])
@@ -215,5 +224,6 @@ class Manifest:
                 "inputs": tuple(plain["inputs"]),
                 "graphs": {name: Graph(**graph) for name, graph in plain["graphs"].items()},
                 "files": {name: FileEntry(**entry) for name, entry in plain["files"].items()},
+                "lexical_weight": float(weight),
             }
         )

@@ -133,6 +133,15 @@ class ColBERT:
         """Whether a document is longer than the document length, so that only its beginning is encoded."""
         return self._tokenization.cuts(self._prompt(self._document_prompt, None) + text)
 
+    def cuts_query(self, text: str) -> bool:
+        """Whether a query is longer than `query_length`, so that only its beginning is encoded."""
+        return self._tokenization.cuts_query(self._prompt(self._first_prompt("query"), None) + text)
+
+    @property
+    def query_length(self) -> int:
+        """Tokens of a query at most, special tokens and prefix included."""
+        return self._tokenization.query_length
+
     @overload
     def encode(  # type: ignore[overload-overlap]  # a str is a Sequence[str], too
         self,

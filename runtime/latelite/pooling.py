@@ -25,16 +25,24 @@ def pool(vectors: NDArray[np.float32], *, pool_factor: int, protected_tokens: in
         (protected + clusters, dim) float32: the protected vectors, then the cluster means by label. Means are not
         normalised again.
     """
+    return pool_with_clusters(vectors, pool_factor=pool_factor, protected_tokens=protected_tokens)[0]
+
+
+def pool_with_clusters(
+    vectors: NDArray[np.float32], *, pool_factor: int, protected_tokens: int = 1
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """As `pool`; also (tokens,) the pooled vector that stands for each token."""
     protected, rest = vectors[:protected_tokens], vectors[protected_tokens:]
     clusters = max(len(rest) // pool_factor, 1)
     if clusters >= len(rest):
-        return vectors
+        return vectors, np.arange(len(vectors))
     labels = _flat_clusters(*_ward_linkage(1 - rest @ rest.T), clusters)
     order = np.argsort(labels, kind="stable")
     starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
     sums = np.add.reduceat(rest[order], starts, axis=0)
     sizes = np.diff(starts, append=len(order)).astype(np.float32)
-    return np.concatenate([protected, sums / sizes[:, None]])
+    numbers = np.searchsorted(np.unique(labels), labels) + len(protected)
+    return np.concatenate([protected, sums / sizes[:, None]]), np.concatenate([np.arange(len(protected)), numbers])
 
 
 def _ward_linkage(distances: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

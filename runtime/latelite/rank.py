@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latelite.maxsim import maxsim_documents
+
+if TYPE_CHECKING:
+    from latelite.models import ColBERT
 
 Vectors = NDArray[np.float32]
 
@@ -62,6 +65,22 @@ def rerank(
         order = np.argsort(-scores, kind="stable")
         results.append([RerankResult(id=ids[i], score=float(scores[i])) for i in order])
     return results
+
+
+def score_texts(model: ColBERT, query: str, texts: Sequence[str]) -> Vectors:
+    """MaxSim of a query with texts, divided by the number of query tokens.
+
+    Returns:
+        (texts,) float32, the mean over query tokens of the best cosine among the text's tokens: -1 to 1, comparable
+        across queries. A text without tokens gets 0.
+    """
+    encoded = model.encode_query(query)
+    documents = model.encode_document(list(texts), show_progress_bar=False) if len(texts) else []
+    with_tokens = [number for number, document in enumerate(documents) if len(document)]
+    scores = np.zeros(len(texts), np.float32)
+    if with_tokens and len(encoded):
+        scores[with_tokens] = maxsim_documents(encoded, [documents[n] for n in with_tokens]) / len(encoded)
+    return scores
 
 
 def _padded(documents: Sequence[Vectors]) -> list[Vectors]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from latelite.arrays import Floats, Ints
 from latelite.models import ColBERT
+from latelite.pooling import pool_with_clusters
 from latelite.storage.identifiers import DocumentId, checked_id
 
 GROUP_DOCUMENTS = 512
@@ -70,6 +71,7 @@ class EncodedTexts:
     arrays: list[Floats] = field(default_factory=list)
     cut: list[bool] = field(default_factory=list)
     words: list[NDArray[np.int32]] = field(default_factory=list)
+    pooled: list[Ints | None] = field(default_factory=list)
 
     @property
     def ids(self) -> list[DocumentId]:
@@ -97,6 +99,9 @@ class EncodedTexts:
     def truncated(self, position: int) -> bool:
         return self.cut[position]
 
+    def clusters(self, position: int) -> Ints | None:
+        return self.pooled[position]
+
 
 def batches(texts: Iterable[Text], room: int) -> Iterator[list[Text]]:
     """``texts`` in lists that are encoded together: few enough that their vectors stay a fraction of `GROUP_TOKENS`.
@@ -121,5 +126,19 @@ def encode(model: ColBERT, batch: Sequence[Text], group: EncodedTexts, *, pool_f
     texts = [text.text for text in batch]
     group.cut += [model.cuts(text) for text in texts]
     group.words += [model.analyzer.ids(text) for text in texts]
-    group.arrays += model.encode_document(texts, show_progress_bar=False, pool_factor=pool_factor)
+    for vectors in model.encode_document(texts, show_progress_bar=False):
+        if not len(vectors):  # nothing was kept: a text without tokens is near to nothing, and found by its words
+            vectors = np.zeros((1, model.dim), np.float32)
+        pooled, clusters = pool_with_clusters(vectors, pool_factor=pool_factor)
+        group.arrays.append(pooled)
+        group.pooled.append(None if pooled is vectors else clusters)
     group.texts += batch
+
+
+def append(model: ColBERT, text: Text, vectors: Floats, group: EncodedTexts) -> None:
+    """Append one text whose vectors are known."""
+    group.cut.append(model.cuts(text.text))
+    group.words.append(model.analyzer.ids(text.text))
+    group.arrays.append(vectors)
+    group.pooled.append(None)
+    group.texts.append(text)

@@ -83,7 +83,18 @@ class Tokenization:
 
     def cuts(self, text: str) -> bool:
         """Whether the encoder reads only the beginning of this document."""
-        room = self.document_room
+        return self._exceeds(text, self.document_room)
+
+    def cuts_query(self, text: str) -> bool:
+        """Whether the encoder reads only the beginning of this query."""
+        return self._exceeds(text, self.query_length - self._special - (self._ids.query_prefix is not None))
+
+    @property
+    def query_length(self) -> int:
+        """Tokens of a query at most, special tokens and prefix included."""
+        return self._settings.query_length
+
+    def _exceeds(self, text: str, room: int) -> bool:
         return len(text) > room and len(self._beginning(self._prepared(text), room)) > room
 
     def query_spans(self, text: str, prompt: str = "") -> Ints:

@@ -153,3 +153,50 @@ def test_doctor(run: Run) -> None:
     status, out, _ = run("doctor", "--json")
     assert status == 0
     assert json.loads(out)["facts"]["numpy"] == np.__version__
+
+
+def test_reading_listing_and_removing(run: Run, tmp_path: Path, folder: Path, model_folder: str) -> None:
+    lines = [{"id": 7, "text": "Rye bread.", "year": 1999, "done": True}, {"id": "b", "text": "A train.", "year": 2001}]
+    (folder / "docs.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    indexed(run, tmp_path / "n.lt", folder / "docs.jsonl", model_folder)
+    listed = json.loads(run("list", tmp_path / "n.lt", "--json")[1])["documents"]
+    assert [each["text"] for each in listed] == ["Rye bread.", "A train."]
+    assert json.loads(run("list", tmp_path / "n.lt", "--where", "year>=2000", "--json")[1])["count"] == 1
+    assert run("list", tmp_path / "n.lt", "--where", "year=3000")[0] == cli.NOTHING_FOUND
+    (found,) = json.loads(run("get", tmp_path / "n.lt", listed[0]["id"], "--json")[1])["documents"]
+    assert (found["text"], found["metadata"]["year"]) == ("Rye bread.", 1999)
+    (hit,) = json.loads(run("search", tmp_path / "n.lt", "bread", "--where", "done=true", "--explain", "--json")[1])[
+        "hits"
+    ]
+    assert hit["text"] == "Rye bread."
+    assert {"semantic", "lexical", "matches"} <= set(hit)
+    assert run("search", tmp_path / "n.lt", "x", "--where", "year=1999", "-k", "5")[0] == cli.OK
+    status, _, err = run("remove", tmp_path / "n.lt", "nobody")
+    assert (status, "nobody" in err) == (cli.FAILED, True)
+    assert json.loads(run("remove", tmp_path / "n.lt", "--where", "year=2001", "--json")[1])["removed"] == 1
+    assert json.loads(run("remove", tmp_path / "n.lt", listed[0]["id"], "--json")[1])["documents"] == 0
+    assert run("remove", tmp_path / "n.lt")[0] == cli.USAGE
+
+
+def test_verifying_compacting_and_copying(run: Run, tmp_path: Path, folder: Path, model_folder: str) -> None:
+    indexed(run, tmp_path / "n.lt", folder, model_folder)
+    assert run("verify", tmp_path / "n.lt")[0] == cli.OK
+    assert run("compact", tmp_path / "n.lt")[0] == cli.OK
+    assert run("backup", tmp_path / "n.lt", tmp_path / "copy.lt")[0] == cli.OK
+    assert json.loads(run("verify", tmp_path / "copy.lt", "--json")[1])["documents"] == 2
+    assert run("backup", tmp_path / "n.lt", tmp_path / "copy.lt")[0] == cli.FAILED
+    database = tmp_path / "copy.lt" / "documents.sqlite"
+    assert database.exists()
+    (segment,) = (path for path in (tmp_path / "copy.lt").rglob("*") if path.suffix == ".safetensors")
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 1
+    segment.write_bytes(data)
+    status, _, err = run("verify", tmp_path / "copy.lt")
+    assert (status, segment.name in err) == (cli.FAILED, True)
+
+
+@pytest.mark.parametrize("command", [["search", "x"], ["get", "x"], ["list"], ["remove", "x"], ["verify"], ["compact"]])
+def test_only_index_creates_a_collection(run: Run, tmp_path: Path, command: list[str]) -> None:
+    status, _, err = run(command[0], tmp_path / "typo.lt", *command[1:])
+    assert (status, "latelite index" in err) == (cli.FAILED, True)
+    assert not (tmp_path / "typo.lt").exists()

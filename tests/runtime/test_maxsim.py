@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from index_samples import documents, naive_maxsim
 from latelite.errors import InvalidVectorsError
-from latelite.maxsim import maxsim, maxsim_batch, maxsim_documents, maxsim_rows, rough_margin
+from latelite.maxsim import maxsim, maxsim_batch, maxsim_documents, maxsim_rows, rough_error
 from latelite.maxsim.blocks import BLOCK_TOKENS
 from latelite.storage.quantisation import Grid
 
@@ -96,9 +96,44 @@ def test_rough_scores_are_off_by_less_than_the_margin(query_tokens: int, alike: 
     errors = maxsim(query, codes, offsets, quantisation=quantisation, rough=True) - maxsim(
         query, codes, offsets, quantisation=quantisation
     )
-    margin = rough_margin(query, codes, quantisation)
-    assert np.ptp(errors) < margin
-    assert margin < 20 * np.ptp(errors)  # or it would say nothing
+    longest = float(np.linalg.norm(codes.astype(np.float64), axis=1).max())
+    bound = rough_error(query, quantisation, longest)
+    assert np.abs(errors).max() <= bound
+    assert bound < 60 * np.abs(errors).max()  # or it would say nothing
+
+
+def test_the_bound_on_a_rough_score_holds_for_documents_made_to_break_it() -> None:
+    """Tokens that lean with, and against, what rounding takes from the query."""
+    rng = np.random.default_rng(0)
+    dim = 64
+    query = rng.normal(size=(8, dim)).astype(np.float32)
+    quantisation = np.stack([np.zeros(dim), np.full(dim, 1 / 127)]).astype(np.float32)
+    scaled = query.astype(np.float64) / 127
+    steps = np.abs(scaled).max(axis=1) / 63
+    lost = np.sign(scaled - np.rint(scaled / steps[:, None]) * steps[:, None])
+    codes = np.concatenate([127 * lost, -127 * lost]).astype(np.int8)
+    offsets = np.arange(len(codes) + 1)
+    errors = maxsim(query, codes, offsets, quantisation=quantisation, rough=True) - maxsim(
+        query, codes, offsets, quantisation=quantisation
+    )
+    assert np.abs(errors).max() <= rough_error(query, quantisation, float(np.sqrt(dim) * 127))
+
+
+def test_large_dimensions_do_not_overflow() -> None:
+    dim = 4096
+    query = np.ones((1, dim), np.float32)
+    codes = np.full((3, dim), 127, np.int8)
+    quantisation = np.stack([np.zeros(dim), np.ones(dim)]).astype(np.float32)
+    scores = maxsim(query, codes, np.arange(4), quantisation=quantisation)
+    np.testing.assert_allclose(scores, 127 * dim, rtol=1e-3)
+
+
+@pytest.mark.parametrize("where", ["query", "document"])
+def test_values_that_are_not_finite_are_refused(where: str) -> None:
+    query, document = np.ones((2, 4), np.float32), np.ones((3, 4), np.float32)
+    (query if where == "query" else document)[1, 1] = np.nan
+    with pytest.raises(InvalidVectorsError, match="not finite"):
+        maxsim_documents(query, [document])
 
 
 def test_candidates_are_scored_in_the_order_asked_for() -> None:

@@ -5,7 +5,39 @@ A command imports what it needs when it runs, so that ``--help`` stays instant.
 
 from __future__ import annotations
 
-from latelite.commands import demo, doctor, encode, index, info, rerank, search, sources, watch
+from latelite.commands import (
+    backup,
+    compact,
+    demo,
+    doctor,
+    encode,
+    get,
+    index,
+    info,
+    listing,
+    remove,
+    rerank,
+    search,
+    sources,
+    verify,
+    watch,
+)
 
-ALL = (index, sources, watch, search, encode, rerank, info, doctor, demo)
+ALL = (
+    index,
+    sources,
+    watch,
+    search,
+    get,
+    listing,
+    remove,
+    verify,
+    compact,
+    backup,
+    encode,
+    rerank,
+    info,
+    doctor,
+    demo,
+)
 """In the order of ``latelite --help``."""

@@ -6,11 +6,13 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latelite.manifest import PRECISIONS
 
 if TYPE_CHECKING:
+    from latelite.collection import Collection
     from latelite.models import ColBERT
 
 OK, FAILED, USAGE, NOTHING_FOUND = 0, 1, 2, 3
@@ -96,7 +98,50 @@ def positive(text: str) -> int:
     return value
 
 
-def pair(text: str) -> str:
-    if "=" not in text:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form KEY=VALUE")
+def open_existing(folder: str, *, read_only: bool = False, **options: Any) -> Collection:
+    """Open a collection that must be there: no command but ``index`` creates one."""
+    from latelite.collection import Collection
+    from latelite.collection_folder import HEADER_NAME
+    from latelite.errors import IndexNotFoundError
+
+    if not (Path(folder).expanduser() / HEADER_NAME).exists():
+        raise IndexNotFoundError(f"{folder} holds no collection; make one with `latelite index`.")
+    return Collection(folder, read_only=read_only, **options)
+
+
+def condition(text: str) -> dict[str, Any]:
+    """One ``--where``, see `latelite.filters.parse_condition`, as the type of an argument."""
+    from latelite.errors import FilterError
+    from latelite.filters import parse_condition
+
+    try:
+        return parse_condition(text)
+    except FilterError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def filtering() -> argparse.ArgumentParser:
+    """A parent parser with ``--where``; the conditions of several must all hold."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        type=condition,
+        metavar="CONDITION",
+        help="only documents with this metadata: year=1999, 'year>=1999', done=true, lang!=de, tags~=x (a list with x, "
+        "or a text with that part); may be repeated",
+    )
+    return parser
+
+
+def joined(conditions: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The conditions of all ``--where`` as one filter; None without any."""
+    return {"$and": conditions} if conditions else None
+
+
+def document_id(collection: Collection, text: str) -> int | str:
+    """The id that is meant on a command line: the string if the collection has it, else the integer, if it is one."""
+    if text not in collection and text.lstrip("-").isdecimal() and int(text) in collection:
+        return int(text)
     return text

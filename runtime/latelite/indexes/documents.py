@@ -83,6 +83,10 @@ class Documents:
         """What the vectors come from is not known."""
         return False
 
+    def clusters(self, position: int) -> None:
+        """Nor whether they are pooled."""
+        return
+
     def _refuse(self, start: int, stop: int) -> None:
         for number in range(start, stop):
             with np.errstate(over="ignore"):

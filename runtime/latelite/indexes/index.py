@@ -15,7 +15,7 @@ from latelite.errors import UnknownIdError
 from latelite.indexes.documents import Documents
 from latelite.indexes.kind import IndexKind
 from latelite.indexes.queries import checked_queries
-from latelite.indexes.ranking import rank
+from latelite.indexes.ranking import Query, rank
 from latelite.storage.identifiers import DocumentId, checked_id, checked_ids
 from latelite.storage.segments import BLOCK_TOKENS
 from latelite.storage.snapshot import Snapshot
@@ -104,15 +104,19 @@ class TokenIndex:
         def answered(view: Snapshot) -> list[list[dict[str, Any]]]:
             dim = view.settings.dim if view.settings else self._storage.dim
             queries = checked_queries(queries_embeddings, dim)
-            best = rank(self._kind, view, queries, k, self._allowed(view, subset, len(queries)))
+            allowed = self._allowed(view, subset, len(queries))
+            asked = [Query(query, masks) for query, masks in zip(queries, allowed, strict=True)]
+            best = rank(self._kind, view, asked, k)
             return [
                 [
                     {"id": row.id, "score": score}
-                    for row, score in zip(self._storage.rows(view, numbers.tolist()), scores.tolist(), strict=True)
+                    for row, score in zip(
+                        self._storage.rows(view, ranking.numbers.tolist()), ranking.totals.tolist(), strict=True
+                    )
                 ]
-                if len(numbers)
+                if len(ranking.numbers)
                 else []
-                for numbers, scores in best
+                for ranking in best
             ]
 
         return self._storage.read(answered)

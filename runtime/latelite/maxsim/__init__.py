@@ -1,5 +1,5 @@
 """MaxSim: scoring documents of token vectors against a query."""
 
-from latelite.maxsim.scores import maxsim, maxsim_batch, maxsim_documents, maxsim_rows, rough_margin
+from latelite.maxsim.scores import maxsim, maxsim_batch, maxsim_documents, maxsim_rows, rough_error
 
-__all__ = ["maxsim", "maxsim_batch", "maxsim_documents", "maxsim_rows", "rough_margin"]
+__all__ = ["maxsim", "maxsim_batch", "maxsim_documents", "maxsim_rows", "rough_error"]

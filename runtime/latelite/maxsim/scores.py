@@ -40,9 +40,7 @@ _STEPS = 63
 """A 7-bit part of a query component lies between -_STEPS - 1 and _STEPS."""
 _HIGH = 128
 """Weight of the high part in 14 bits."""
-_SAMPLE = 512
-_BIAS, _DEVIATIONS = 1.5, 6.0
-"""See `rough_margin`."""
+_LARGEST = 2**31 - 1
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -136,24 +134,21 @@ def maxsim_rows(
     return scores
 
 
-def rough_margin(query: NDArray[Any], tokens: NDArray[Any], quantisation: Floats) -> float:
-    """How far two documents' ``rough`` scores may be apart where their scores would be equal.
+def rough_error(query: NDArray[Any], quantisation: Floats, longest: float) -> float:
+    """What a ``rough`` score may be off by, at most.
 
-    Rounding adds an error, uniform within half a step, to each component of a query token, and so one of the deviation
-    ``step / sqrt(12) * |code|`` to its products. The best product is chosen by its error, too, which lifts a document
-    of many nearly equal tokens by up to `_BIAS` deviations a query token; for the rest the errors add up like random
-    numbers, and `_DEVIATIONS` of their sum's are allowed for each of the two documents.
+    Rounding changes a query token by a vector that is known, and so its product with a token by no more than the
+    lengths of the two multiplied (Cauchy and Schwarz). The maximum over a document's tokens is off by no more than the
+    products are, and the sum over the query by no more than the sum of that.
 
     Args:
         query: (query tokens, dim) float32.
-        tokens: (tokens, dim) int8 codes, of which `_SAMPLE` or some more, evenly spread, say how long one is.
         quantisation: as `maxsim`.
+        longest: L2 norm of the longest token, in codes.
     """
-    codes = tokens[:: max(1, len(tokens) // _SAMPLE)].astype(np.float32)
-    longest = float(np.sqrt(np.einsum("td,td->t", codes, codes).max(initial=0)))
-    _, steps = _steps(query.astype(np.float64), quantisation, rough=True)
-    deviations = steps * (longest / np.sqrt(12))
-    return float(_BIAS * deviations.sum() + 2 * _DEVIATIONS * np.sqrt((deviations**2).sum()))
+    scaled, steps = _steps(query.astype(np.float64), quantisation, rough=True)
+    lost = scaled - np.rint(scaled / steps[:, None]) * steps[:, None]
+    return float(np.sqrt(np.einsum("td,td->t", lost, lost)).sum() * longest * (1 + 1e-5))
 
 
 def maxsim_documents(query: NDArray[Any], documents: Sequence[NDArray[Any]]) -> Floats:
@@ -162,12 +157,17 @@ def maxsim_documents(query: NDArray[Any], documents: Sequence[NDArray[Any]]) -> 
     For vectors that are in memory anyway, as in reranking.
 
     Raises:
-        InvalidVectorsError: shapes do not fit, or a document has no tokens.
+        InvalidVectorsError: shapes do not fit, a value is not finite, or a document has no tokens.
     """
     dim = np.asarray(query).shape[-1]
+    if not np.isfinite(np.asarray(query, np.float32)).all():
+        raise InvalidVectorsError("The query holds values that are not finite.")
+    documents = [np.asarray(document, np.float32) for document in documents]
     for number, document in enumerate(documents):
         if document.ndim != 2 or document.shape[1] != dim:
             raise InvalidVectorsError(f"Document {number} has shape {document.shape}; expected (tokens, {dim}).")
+        if not np.isfinite(document).all():
+            raise InvalidVectorsError(f"Document {number} holds values that are not finite.")
     lengths = np.fromiter((len(document) for document in documents), np.int64, len(documents))
     scores: Floats = _scores([_fold(query, dim, None, rough=False)], Joined(documents, dim, codes=False), lengths)[0]
     return scores
@@ -221,9 +221,9 @@ class _Query:
 
     def total(self, best: NDArray[Any]) -> NDArray[np.float64]:
         """(documents, query tokens) maxima to (documents,) scores."""
-        # einsum and not a BLAS product, whose threads would wake up.
-        sums = best.sum(axis=1, dtype=np.float64) if self.steps is None else np.einsum("dt,t->d", best, self.steps)
-        total: NDArray[np.float64] = sums + self.constant
+        # Row by row, so that the same maxima give the same bits wherever they stand.
+        found = best.astype(np.float64)
+        total: NDArray[np.float64] = (found if self.steps is None else found * self.steps).sum(axis=1) + self.constant
         return total
 
 
@@ -253,7 +253,9 @@ def _steps(
     """The query with the scales of the codes, and of each of its tokens what an integer counts in it."""
     scaled = query * quantisation[1].astype(np.float64)
     widest = np.abs(scaled).max(axis=1, initial=0)
-    return scaled, np.where(widest > 0, widest, 1) / (_STEPS if rough else _STEPS * _HIGH)
+    # A sum of products of 255 at most with so many steps has to fit an int32: beyond 1,044 dimensions with fewer.
+    finest = _STEPS if rough else min(_STEPS * _HIGH, _LARGEST // (255 * max(query.shape[1], 1)) - _HIGH)
+    return scaled, np.where(widest > 0, widest, 1) / finest
 
 
 def _scores(queries: Sequence[_Query], rows: Joined | Gathered, lengths: Ints) -> Floats:

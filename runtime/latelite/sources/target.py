@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from latelite.arrays import Floats
+from latelite.arrays import Floats, Ints
 from latelite.sources.batch import Batch, Change
 from latelite.sources.catalogue import SourceCatalogue, Stored, digest
 from latelite.storage.identifiers import decoded_id
@@ -36,7 +36,7 @@ class CollectionTarget:
         self._writer = writer
         self._model = model
         self._pool_factor = pool_factor
-        self._remembered: OrderedDict[bytes, tuple[Floats, bool, NDArray[np.int32]]] = OrderedDict()
+        self._remembered: OrderedDict[bytes, tuple[Floats, bool, NDArray[np.int32], Ints | None]] = OrderedDict()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[SourceCatalogue]:
@@ -96,8 +96,8 @@ class CollectionTarget:
         for some in batches(waiting, self._model.document_room):
             group = EncodedTexts()
             encode(self._model, some, group, pool_factor=self._pool_factor)
-            for vectors, cut, words in zip(group.arrays, group.cut, group.words, strict=True):
-                found[next(digests)] = vectors, cut, words
+            for encoded in zip(group.arrays, group.cut, group.words, group.pooled, strict=True):
+                found[next(digests)] = encoded
             on_encoded(len(some))
         on_encoded(len(changes) - len(missing))
         for key, value in found.items():
@@ -107,9 +107,10 @@ class CollectionTarget:
             self._remembered.popitem(last=False)
         result = EncodedTexts()
         for change in changes:
-            vectors, cut, words = found[change.text_digest]
+            vectors, cut, words, pooled = found[change.text_digest]
             result.texts.append(Text(decoded_id(change.id), change.text, change.metadata))
             result.arrays.append(vectors)
+            result.pooled.append(pooled)
             result.cut.append(cut)
             result.words.append(words)
         return result

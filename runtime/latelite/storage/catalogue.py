@@ -35,7 +35,9 @@ from latelite.errors import (
     IndexWriteError,
     StoreError,
 )
+from latelite.filter_sql import register
 from latelite.storage.folders import is_regular, lacks_locks, refuse_link
+from latelite.storage.metadata import is_index
 
 logger = logging.getLogger(__name__)
 
@@ -199,7 +201,7 @@ class Catalogue:
         uri = f"file:{quote(str(self.path.absolute()))}?mode={mode}"
         connection = sqlite3.connect(uri, uri=True, timeout=self.timeout, isolation_level=None, check_same_thread=False)
         connection.text_factory = _text
-        connection.execute("PRAGMA trusted_schema = OFF")
+        register(connection)
         connection.execute("PRAGMA cell_size_check = ON")
         return connection
 
@@ -363,12 +365,16 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} has version {version}, this latelite reads {USER_VERSION}; index the texts again into a new "
             "folder."
         )
-    found = connection.execute("SELECT type, sql FROM sqlite_schema").fetchall()
-    statements = {sql for kind, sql in found if kind == "table"}
+    found = connection.execute("SELECT type, name, sql FROM sqlite_schema").fetchall()
+    statements = {sql for kind, _, sql in found if kind == "table"}
     if not statements.issuperset(SCHEMA):
         raise IndexCorruptError(f"{path} is damaged: its tables are not those of a catalogue.")
-    if any(kind not in ("table", "index") for kind, _ in found):
+    if any(kind not in ("table", "index") for kind, _, _ in found):
         raise IndexCorruptError(f"{path} holds triggers or views, which no catalogue has.")
+    # Indexes on columns are harmless; one on an expression runs functions, so it has to be of our making.
+    for kind, name, sql in found:
+        if kind == "index" and sql is not None and sql.count("(") > 1 and not is_index(name, sql):
+            raise IndexCorruptError(f"{path} holds an index {name!r} that no catalogue has.")
 
 
 def _text(data: bytes) -> str:

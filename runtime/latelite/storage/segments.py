@@ -18,6 +18,7 @@ import json
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ ARRAYS = "segment.safetensors"
 BLOCK_TOKENS = 16_384
 """Tokens that are in memory at once while a segment is written or read through."""
 
-SMALL = ("quantisation", "offsets", "numbers")
+SMALL = ("quantisation", "longest", "offsets", "numbers")
 """Arrays whose content decides where everything else is read: their checksums are compared whenever it is opened."""
 
 
@@ -127,6 +128,11 @@ class Segment:
     def __len__(self) -> int:
         return self.entry.documents
 
+    @cached_property
+    def longest(self) -> float:
+        """L2 norm of the longest token, as stored."""
+        return float(self.arrays.array("longest", (1,), np.float32)[0])
+
     @property
     def name(self) -> str:
         return self.entry.name
@@ -209,6 +215,7 @@ class SegmentWriter:
         sums = _Checksums(ends)
         shape, dtype = (self._total, dim), np.float32 if grid is None else np.int8
         self.writer.add("tokens", sums.passing(tokens, dtype), shape=shape, dtype=dtype)
+        self.writer.add_whole("longest", np.array([sums.longest], np.float32))
         if grid is not None:
             self.writer.add_whole("quantisation", grid.to_array())
         self.writer.add_whole("offsets", np.append(0, ends))
@@ -251,6 +258,8 @@ class _Checksums:
     def __init__(self, ends: Ints) -> None:
         self._ends = iter(ends.tolist())
         self.found: list[int] = []
+        self.longest = 0.0
+        """L2 norm of the longest token"""
 
     def passing(self, chunks: Iterable[NDArray[Any]], dtype: Any) -> Iterator[NDArray[Any]]:
         """Hand on ``chunks``."""
@@ -258,6 +267,9 @@ class _Checksums:
         digest = hashlib.blake2b(digest_size=8)
         for chunk in chunks:
             chunk = np.ascontiguousarray(chunk, dtype)
+            if len(chunk):
+                wide = chunk.astype(np.float32)  # codes' squares add up exactly: below 2**24
+                self.longest = max(self.longest, float(np.sqrt(np.einsum("td,td->t", wide, wide).max())))
             start = 0
             while end and end <= position + len(chunk):
                 digest.update(chunk[start : end - position].data.cast("B"))

@@ -245,7 +245,7 @@ class Storage:
         ).fetchone()
         if row is None:
             return None
-        self._check_row(row, "its state")
+        self.check_row(row, "its state")
         _, identity, generation, _, kind, dim, store, fingerprint, parameters, _ = row
         try:
             settings = Settings(kind, dim, store, fingerprint, dict(json.loads(parameters)))
@@ -297,7 +297,7 @@ class Storage:
                 documents.append((number, vectors, known.terms[place]))
                 continue
             row = connection.execute("SELECT * FROM recent WHERE number = ?", (number,)).fetchone()
-            self._check_row(row, f"the vectors of document number {number}")
+            self.check_row(row, f"the vectors of document number {number}")
             _, data, terms, _ = row
             if not isinstance(data, bytes) or not data or len(data) % (4 * dim):
                 raise IndexCorruptError(f"{self.catalogue.path} is damaged: document {number} has {len(data)} bytes.")
@@ -360,7 +360,8 @@ class Storage:
                 "open it with that model, or build it again with override=True."
             )
 
-    def _check_row(self, row: Sequence[Any], what: str) -> None:
+    def check_row(self, row: Sequence[Any], what: str) -> None:
+        """Raise IndexCorruptError when a row of the catalogue does not have its checksum, its last value."""
         if checksum(*row[:-1]) != row[-1]:
             raise IndexCorruptError(f"{self.catalogue.path} is damaged: {what} does not have its checksum.")
 
@@ -424,11 +425,11 @@ class Storage:
             }
             for row in documents:
                 number, id_, _, truncated, changed, metadata, _ = row
-                self._check_row(row, f"the entry of document {id_}")
+                self.check_row(row, f"the entry of document {id_}")
                 text = texts.get(number)
                 if text is None:
                     raise IndexCorruptError(f"{self.catalogue.path} is damaged: document {id_} has no text.")
-                self._check_row(text, f"the text of document {id_}")
+                self.check_row(text, f"the text of document {id_}")
                 if generation is not None and changed > generation:
                     raise Moved
                 content = text[1].decode("utf-8", "surrogatepass") if isinstance(text[1], bytes) else text[1]
@@ -457,13 +458,32 @@ class Storage:
             Moved: the index is no longer in the state of ``view``.
         """
         with self.reading() as connection:
-            if connection is None:
+            if connection is None or (view.settings is None and self._state(connection) is None):
                 return view.masks(np.empty(0, np.int64))
             if not self._is(connection, view):
                 raise Moved
             rows = connection.execute(f"SELECT number FROM documents WHERE {condition} ORDER BY number", values)
             numbers = np.fromiter((number for (number,) in rows), np.int64)
         return view.masks(numbers)
+
+    def metadata(self, view: Snapshot) -> list[tuple[int, str]]:
+        """Number and metadata (ASCII JSON) of all documents of ``view``; raises Moved as `matching`."""
+        with self.reading() as connection:
+            if connection is None or (view.settings is None and self._state(connection) is None):
+                return []
+            if not self._is(connection, view):
+                raise Moved
+            rows = connection.execute("SELECT number, metadata FROM documents ORDER BY number")
+            return [(number, metadata) for number, metadata in rows]
+
+    def select(self, condition: str, values: Sequence[Any], *, limit: int | None, offset: int) -> list[int]:
+        """Numbers of the documents of now that meet an SQL condition, in the order of insertion."""
+        query = f"SELECT number FROM documents WHERE {condition} ORDER BY number LIMIT ? OFFSET ?"
+        with self.reading() as connection:
+            if connection is None or self._state(connection) is None:
+                return []
+            found = connection.execute(query, (*values, -1 if limit is None else limit, offset))
+            return [number for (number,) in found]
 
     def ids(self, numbers: Ints | None = None) -> list[DocumentId]:
         """Ids of all documents in the order of insertion."""
@@ -519,7 +539,7 @@ class Storage:
             if not self._is(connection, view):
                 return  # a writer went on; what it wrote is for the next check
             for row in connection.execute("SELECT * FROM recent"):
-                self._check_row(row, f"the vectors of document number {row[0]}")
+                self.check_row(row, f"the vectors of document number {row[0]}")
             numbers = [number for (number,) in connection.execute("SELECT number FROM documents ORDER BY number")]
             if numbers != view.numbers().tolist():
                 raise IndexCorruptError(

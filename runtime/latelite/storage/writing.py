@@ -24,8 +24,9 @@ from latelite.arrays import Floats, Ints
 from latelite.errors import DuplicateIdError, UnknownIdError
 from latelite.storage.catalogue import checksum
 from latelite.storage.folders import delete_segments, make_folder
-from latelite.storage.identifiers import DocumentId, encoded_id
+from latelite.storage.identifiers import DocumentId, decoded_id, encoded_id
 from latelite.storage.merging import merge_segments, next_merge
+from latelite.storage.pooling import delete_clusters, put_clusters
 from latelite.storage.postings import add_postings
 from latelite.storage.quantisation import best_grid
 from latelite.storage.segments import BLOCK_TOKENS, SEGMENTS, Segment, SegmentEntry, SegmentWriter, largest_grid
@@ -69,6 +70,10 @@ class NewDocuments(Protocol):
 
     def truncated(self, position: int) -> bool: ...
 
+    def clusters(self, position: int) -> Ints | None:
+        """(tokens,) the vector that stands for each token of the text, where they are pooled."""
+        ...
+
 
 class Transaction:
     """What is written together. Other tables of the catalogue may be changed through `connection`."""
@@ -110,6 +115,8 @@ class Transaction:
             row = (number, encoded_id(ids[position]), tokens, truncated, self.generation, documents.metadata(position))
             self._insert("documents", row)
             self._insert("texts", (number, _bindable(documents.text(position))))
+            if (clusters := documents.clusters(position)) is not None:
+                put_clusters(self.connection, number, clusters)
         total = int(documents.lengths.sum())
         self.added_tokens += total
         self.changed = True
@@ -143,6 +150,11 @@ class Transaction:
                 raise UnknownIdError(f"The id {id_!r} is not in the index; nothing was removed.")
         self._delete([number for number in numbers if number is not None])
         self.changed = True
+
+    def ids(self) -> Iterator[tuple[int, DocumentId]]:
+        """Number and id of all documents."""
+        for number, id_ in self.connection.execute("SELECT number, id FROM documents ORDER BY number"):
+            yield number, decoded_id(id_)
 
     def update_metadata(self, ids: Sequence[DocumentId], metadata: Sequence[str]) -> None:
         """Replace the metadata (ASCII JSON) of documents.
@@ -217,6 +229,7 @@ class Transaction:
             marks = ",".join("?" * len(chunk))
             for table in ("documents", "texts", "recent"):
                 self.connection.execute(f"DELETE FROM {table} WHERE number IN ({marks})", chunk)
+        delete_clusters(self.connection, numbers)
         segments = {segment.entry.first: segment for segment in self.base.segments}
         for first, those in gone.items():
             self.connection.executemany("INSERT INTO removed VALUES (?)", [(number,) for number in those])

@@ -1,0 +1,44 @@
+"""LanceDB: a collection as a table with a multivector column.
+
+LanceDB compares multivectors by cosine only. Token vectors have length 1, so that is MaxSim's dot product; pooled
+vectors (``pool_factor`` above 1) are shorter, and LanceDB's scores for them are not latelite's.
+
+To search it: ``lancedb.connect(folder).open_table("documents").search(query_vectors).limit(10)`` with
+``query_vectors = model.encode_query(text)``. An index on the column needs ``num_sub_vectors`` of 2 at least
+(dimensions / 16 is LanceDB's default), metric "cosine".
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from latelite.collection import Collection
+from latelite.errors import LateliteError
+from latelite.integrations import missing
+from latelite.integrations.parquet import record_batches, schema
+from latelite.integrations.rows import Dtype
+
+try:
+    import lancedb
+    import pyarrow as pa
+except ImportError as error:
+    raise missing("lancedb", "lance", error) from error
+
+TABLE = "documents"
+
+
+def write(collection: Collection, folder: str | Path, *, dtype: Dtype = "float32") -> int:
+    """Write all documents into the table "documents" of a LanceDB folder, in bounded memory; returns how many.
+
+    Raises:
+        LateliteError: the folder has such a table already, or dtype is int8, which LanceDB does not search.
+    """
+    if dtype == "int8":
+        raise LateliteError("LanceDB does not search int8 multivectors; choose float16 or float32.")
+    database = lancedb.connect(str(folder))
+    if TABLE in database.list_tables().tables:
+        raise LateliteError(f"{folder} has a table {TABLE!r} already; choose another folder.")
+    made = schema(collection, dtype)
+    reader = pa.RecordBatchReader.from_batches(made, record_batches(collection, dtype))
+    table = database.create_table(TABLE, data=reader, schema=made)
+    return int(table.count_rows())

@@ -1,0 +1,110 @@
+"""Qdrant: a collection as a folder of Qdrant Edge, or uploaded with any Qdrant client.
+
+Qdrant's ids are integers or UUIDs. A document whose id is a non-negative integer below 2^64 keeps it; any other gets
+the UUID (version 5) of its JSON, and every payload holds the id as it was: ``{"id", "text", "metadata"}``.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from latelite.collection import Collection
+from latelite.errors import LateliteError
+from latelite.integrations import missing
+from latelite.integrations.rows import batches
+
+VECTOR = "colbert"
+_NAMESPACE = uuid.UUID("c5b1f8a2-0d0e-5b6e-9d3f-6a0a5f1b7e11")
+"""A random namespace, so that the same id always gets the same UUID."""
+
+
+def point_id(id: int | str) -> int | str:
+    """The id of a document's point."""
+    if isinstance(id, int) and 0 <= id < 1 << 64:
+        return id
+    return str(uuid.uuid5(_NAMESPACE, json.dumps(id)))
+
+
+def write(collection: Collection, folder: str | Path) -> int:
+    """Write all documents into a new folder of Qdrant Edge; returns how many.
+
+    Raises:
+        LateliteError: the folder is there already.
+    """
+    try:
+        from qdrant_edge import (
+            Distance,
+            EdgeConfig,
+            EdgeShard,
+            EdgeVectorParams,
+            HnswIndexConfig,
+            MultiVectorComparator,
+            MultiVectorConfig,
+            Point,
+            UpdateOperation,
+            VectorStorageDatatype,
+        )
+    except ImportError as error:
+        raise missing("qdrant-edge-py", "qdrant", error) from error
+    target = Path(folder)
+    if target.exists() and any(target.iterdir()):
+        raise LateliteError(f"{target} is not empty; choose another folder.")
+    target.mkdir(parents=True, exist_ok=True)
+    parameters = EdgeVectorParams(
+        collection.model.dim,
+        Distance.Dot,
+        multivector_config=MultiVectorConfig(MultiVectorComparator.MaxSim),
+        datatype=VectorStorageDatatype.Float32,
+        hnsw_config=HnswIndexConfig(m=0, ef_construct=4, full_scan_threshold=0),  # MaxSim scans; a graph would not help
+    )
+    shard = EdgeShard.create(str(target), EdgeConfig(vectors={VECTOR: parameters}))
+    try:
+        documents = 0
+        for points in _points(collection):
+            made = [Point(id_, {VECTOR: vectors.tolist()}, payload) for id_, vectors, payload in points]
+            shard.update(UpdateOperation.upsert_points(made))
+            documents += len(made)
+        shard.flush()
+    finally:
+        shard.close()
+    return documents
+
+
+def upload(collection: Collection, client: Any, name: str) -> int:
+    """Create the Qdrant collection ``name`` through a ``qdrant_client.QdrantClient`` and fill it; returns how many."""
+    try:
+        from qdrant_client import models
+    except ImportError as error:
+        raise missing("qdrant-client", "qdrant", error) from error
+    client.create_collection(
+        name,
+        vectors_config={
+            VECTOR: models.VectorParams(
+                size=collection.model.dim,
+                distance=models.Distance.DOT,
+                multivector_config=models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM),
+                hnsw_config=models.HnswConfigDiff(m=0),
+            )
+        },
+    )
+    documents = 0
+    for points in _points(collection):
+        made = [
+            models.PointStruct(id=id_, vector={VECTOR: vectors.tolist()}, payload=payload)
+            for id_, vectors, payload in points
+        ]
+        client.upsert(name, points=made, wait=True)
+        documents += len(made)
+    return documents
+
+
+def _points(collection: Collection) -> Iterator[list[tuple[int | str, Any, dict[str, Any]]]]:
+    for batch in batches(collection):
+        yield [
+            (point_id(id_), vectors, {"id": id_, "text": text, "metadata": fields})
+            for id_, text, fields, vectors in zip(batch.ids, batch.texts, batch.metadata, batch.vectors, strict=True)
+        ]

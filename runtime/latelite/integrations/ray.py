@@ -1,0 +1,93 @@
+"""Ray: bulk encoding of a Ray Data set, one encoder per worker and one thread per text.
+
+```python
+import ray
+from latelite.integrations.ray import encode
+
+documents = ray.data.read_parquet("texts/")                    # columns id, text, ...
+encode(documents, "models/default-onnx", workers=8).write_parquet("vectors/")
+```
+
+The same encoder in Spark, without an adapter (``frame`` has the columns id and text):
+
+```python
+def encode_partition(frames):
+    from latelite.models import ColBERT
+    model = ColBERT("models/default-onnx", threads=1)
+    for frame in frames:
+        vectors = model.encode_document(frame["text"].tolist(), show_progress_bar=False)
+        yield frame[["id"]].assign(vectors=[v.tolist() for v in vectors])
+
+frame.mapInPandas(encode_partition, "id string, vectors array<array<float>>")
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latelite.integrations import missing
+from latelite.manifest import Precision
+from latelite.models import ColBERT
+
+try:
+    import ray.data
+except ImportError as error:
+    raise missing("ray", "ray", error) from error
+
+
+class Encode:
+    """A Ray Data actor: loads the model once and adds the token vectors to each batch."""
+
+    def __init__(
+        self, bundle: str, precision: Precision | None = None, column: str = "text", pool_factor: int = 1
+    ) -> None:
+        self._model = ColBERT(bundle, precision=precision, threads=1)
+        self._column = column
+        self._pool_factor = pool_factor
+
+    def __call__(self, batch: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """The batch with a column ``vectors``: per row (tokens, dim) float32."""
+        encoded = self._model.encode_document(
+            [str(text) for text in batch[self._column]], show_progress_bar=False, pool_factor=self._pool_factor
+        )
+        vectors = np.empty(len(encoded), object)  # ragged: an array per row, not one array of all
+        vectors[:] = encoded
+        return {**batch, "vectors": vectors}
+
+
+def encode(
+    dataset: ray.data.Dataset,
+    bundle: str,
+    *,
+    workers: int,
+    precision: Precision | None = None,
+    column: str = "text",
+    batch_size: int = 64,
+    pool_factor: int = 1,
+) -> ray.data.Dataset:
+    """Add the column ``vectors`` to a data set, lazily, with ``workers`` actors of one CPU each.
+
+    Args:
+        bundle: folder of the bundle, at the same path on every node.
+        precision: give it where nodes differ: None takes what suits each node's CPU, and int8 and fp32 vectors differ
+            slightly.
+        column: holds the texts.
+        batch_size: rows per call; it bounds what is lost, and encoded again, when a worker dies.
+    """
+    return dataset.map_batches(
+        Encode,
+        fn_constructor_kwargs={
+            "bundle": bundle,
+            "precision": precision,
+            "column": column,
+            "pool_factor": pool_factor,
+        },
+        batch_size=batch_size,
+        num_cpus=1,
+        compute=ray.data.ActorPoolStrategy(size=workers),
+    )

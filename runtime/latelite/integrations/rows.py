@@ -1,0 +1,65 @@
+"""The documents of a collection as they leave for other software: a batch at a time, in bounded memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latelite.collection import Collection
+
+Dtype = Literal["float32", "float16", "int8"]
+DTYPES: tuple[Dtype, ...] = get_args(Dtype)
+
+BATCH_DOCUMENTS = 256
+"""Documents in memory at once: 40 MB of float32 vectors where each has 300 tokens of 128 dimensions."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some documents. All lists have one entry per document."""
+
+    ids: list[int | str]
+    texts: list[str]
+    metadata: list[dict[str, Any]]
+    vectors: list[NDArray[np.float32]]
+    """(tokens, dim) float32 each."""
+
+    def metadata_json(self) -> list[str]:
+        """The metadata as ASCII JSON objects."""
+        return [json.dumps(fields) for fields in self.metadata]
+
+
+def batches(collection: Collection) -> Iterator[Batch]:
+    """All documents in the order in which they were added."""
+    batch = Batch([], [], [], [])
+    for document, vectors in collection.token_vectors():
+        batch.ids.append(document.id)
+        batch.texts.append(document.text)
+        batch.metadata.append(dict(document.metadata))
+        batch.vectors.append(vectors)
+        if len(batch.ids) == BATCH_DOCUMENTS:
+            yield batch
+            batch = Batch([], [], [], [])
+    if batch.ids:
+        yield batch
+
+
+def quantise(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Codes (tokens, dim) int8 and scales (tokens,) float32 of (tokens, dim) vectors: codes x scale is the vector.
+
+    The scale of a token is its largest component over 127, so no component is clipped.
+    """
+    scales = np.abs(vectors).max(axis=1, initial=0) / np.float32(127)
+    safe = np.where(scales > 0, scales, np.float32(1))
+    return np.rint(vectors / safe[:, None]).astype(np.int8), scales.astype(np.float32)
+
+
+def dequantise(codes: NDArray[np.int8], scales: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The vectors, (tokens, dim) float32, that `quantise` made into codes."""
+    vectors: NDArray[np.float32] = codes.astype(np.float32) * scales[:, None]
+    return vectors

@@ -1,0 +1,47 @@
+"""Vespa: a collection as a feed of JSON lines.
+
+The schema it is for, where 128 is the model's dimension:
+
+```
+field text type string { indexing: summary | index }
+field metadata type string { indexing: summary }
+field colbert type tensor<bfloat16>(dt{}, x[128]) { indexing: attribute }
+rank-profile maxsim {
+    inputs { query(qt) tensor<float>(qt{}, x[128]) }
+    first-phase { expression: sum(reduce(sum(query(qt) * attribute(colbert), x), max, dt), qt) }
+}
+```
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from urllib.parse import quote
+
+from latelite.collection import Collection
+from latelite.files import atomic_write
+from latelite.integrations.rows import batches
+
+
+def write(
+    collection: Collection, path: str | Path, *, namespace: str = "latelite", document_type: str = "document"
+) -> int:
+    """Write one ``put`` operation per document, in bounded memory; returns how many.
+
+    Floats are written with six significant digits, more than bfloat16 keeps.
+    """
+    documents = 0
+    with atomic_write(Path(path)) as file:
+        for batch in batches(collection):
+            for id_, text, fields, vectors in zip(
+                batch.ids, batch.texts, batch.metadata_json(), batch.vectors, strict=True
+            ):
+                blocks = {str(n): [float(f"{x:.6g}") for x in row] for n, row in enumerate(vectors.tolist())}
+                operation = {
+                    "put": f"id:{namespace}:{document_type}::{quote(str(id_), safe='')}",
+                    "fields": {"text": text, "metadata": fields, "colbert": {"blocks": blocks}},
+                }
+                file.write(json.dumps(operation).encode() + b"\n")
+                documents += 1
+    return documents

@@ -1,0 +1,26 @@
+"""A collection with the default model; each suite here skips where its project is not installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from latelite import Collection
+from latelite.models import ColBERT
+
+BUNDLE = Path(__file__).parent.parent.parent / "models" / "default-onnx"
+
+
+@pytest.fixture(scope="session")
+def encoder() -> ColBERT:
+    """The default model on one thread."""
+    return ColBERT(BUNDLE, precision="int8", threads=1)
+
+
+@pytest.fixture
+def collection(tmp_path: Path, encoder: ColBERT) -> Iterator[Collection]:
+    """An empty collection."""
+    with Collection(tmp_path / "notes.lt", encoder) as opened:
+        yield opened
