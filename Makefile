@@ -28,7 +28,7 @@ TORCH = $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 COMPILER = command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-integrations test-wheels test-arm export wheels bench bench-full peers lint clean
+.PHONY: help install demo test test-all test-integrations test-wheels test-arm export wheels bench bench-full peers browser lint clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -86,6 +86,9 @@ peers:  ## environments of what to compare with: PEERS="pylate openvino ..." (de
 		.venv-peers/$$peer/bin/python -m pip install -q --upgrade "pip>=25.1" && \
 		.venv-peers/$$peer/bin/python -m pip install -q --group peer-$$peer || exit 1; \
 	done
+
+browser:  ## Playwright, for the tests of the search page; they need Chromium, too (Debian: apt-get install chromium)
+	npm ci --prefix tests/web
 
 clean:  ## remove the environments and all build output
 	rm -rf $(VENV) .venv-* models/build dist

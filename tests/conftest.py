@@ -33,6 +33,7 @@ _NEEDED = {
     "export": _TOOLCHAIN,
     "reference": _TOOLCHAIN,
     "models": (*_TOOLCHAIN, "matplotlib"),
+    "web": ("starlette", "uvicorn", "httpx"),
     "benchmarks": (*_TOOLCHAIN, "scipy", "ir_measures", "bm25s"),
 }
 """Folder -> packages that its tests import."""

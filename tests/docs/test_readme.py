@@ -40,6 +40,8 @@ def test_command_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [line.split("  #")[0] for line in SHELL if line.startswith("latelite ")]
     assert len(lines) >= 4
     for line in lines:
+        if line.startswith(("latelite serve ", "latelite mcp ")):
+            continue  # they run until they are stopped; tests/web and tests/runtime/test_mcp.py start them
         assert cli.main(shlex.split(line)[1:]) == 0, line
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from latelite.errors import IndexNotFoundError
 from latelite.manifest import PRECISIONS
 
 if TYPE_CHECKING:
@@ -96,6 +97,19 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
     return value
+
+
+def port_number(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65535:
+        raise argparse.ArgumentTypeError(f"must be between 0 and 65535, not {value}")
+    return value
+
+
+def require_collection(folder: Path) -> None:
+    """Raise an error when a folder holds no collection, without loading what opening one takes."""
+    if not (folder / "collection.json").is_file():
+        raise IndexNotFoundError(f"{folder} holds no collection; `latelite index {folder} FILES` makes one.")
 
 
 def open_existing(folder: str, *, read_only: bool = False, **options: Any) -> Collection:

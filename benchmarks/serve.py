@@ -1,0 +1,298 @@
+"""How does the server do? Latency at a steady rate, many clients beside a writer, start, memory; and the MCP server.
+
+    python benchmarks/serve.py --documents 5000
+
+A server process (``latelite serve``) is asked over loopback by this process, on the same processors:
+
+``steady``   questions at a fixed rate, sent when they are due whether or not the last one is answered (an open loop, so
+             that a stall counts against every question that was due meanwhile); explained hits, as the page asks.
+``clients``  so many clients, each asking again as soon as it is answered, while another process adds a document every
+             ``--write-every`` seconds. Beside it, what `Collection.search_batch` gives in a process of its own.
+``mcp``      ``latelite mcp``: process start to the answer to ``initialize``, and to the first hit.
+
+Times are in milliseconds, of whole requests: connect once, then send, search, receive.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import corpora
+import numpy as np
+import process
+from search import percentiles
+
+from latelite import Collection, models
+from latelite.serve import pages
+
+K = 10
+_WRITER = """
+import sys, time
+from latelite import Collection
+with Collection(sys.argv[1]) as collection:
+    number = 0
+    print("ready", flush=True)
+    while True:
+        collection.add([f"added-{number}"], [f"Note {number}: " + sys.argv[3]], show_progress_bar=False)
+        number += 1
+        print(number, flush=True)
+        time.sleep(float(sys.argv[2]))
+"""
+_BATCH = """
+import json, sys, time
+from latelite import Collection
+queries = json.loads(sys.stdin.read())
+with Collection(sys.argv[1], read_only=True) as collection:
+    collection.search_batch(queries[:32], k=int(sys.argv[2]))
+    start = time.perf_counter()
+    done = 0
+    while (seconds := time.perf_counter() - start) < float(sys.argv[3]):
+        done += len(collection.search_batch(queries[:256], k=int(sys.argv[2])))
+    print(done / (time.perf_counter() - start))
+"""
+
+
+class Server:
+    """``latelite serve`` as a process."""
+
+    def __init__(self, folder: Path) -> None:
+        begin = time.monotonic()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "latelite.cli", "serve", str(folder), "--port", "0"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        self.port = int(line.partition("127.0.0.1:")[2].partition("/")[0])
+        asyncio.run(self._until(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"))
+        self.page_ms = (time.monotonic() - begin) * 1000
+        asyncio.run(self._until(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"))
+        self.ready_ms = (time.monotonic() - begin) * 1000
+
+    async def _until(self, request: bytes) -> None:
+        connection = await Connection.open(self.port)
+        while (await connection.ask(request))[0] != 200:
+            await asyncio.sleep(0.005)
+        connection.close()
+
+    def memory(self) -> dict[str, int] | None:
+        """Of the server, in bytes by kind."""
+        return process.memory(self._process.pid)
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.terminate()
+        self._process.communicate(timeout=30)
+
+
+class Connection:
+    """A kept HTTP connection that costs its own process little."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, port: int) -> Connection:
+        """Connect to this machine."""
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
+
+    async def ask(self, request: bytes) -> tuple[int, bytes]:
+        """Status and body."""
+        self._writer.write(request)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
+        return int(head[9:12]), await self._reader.readexactly(length)
+
+    def close(self) -> None:
+        """Close it."""
+        self._writer.close()
+
+
+def request(query: str, explain: bool) -> bytes:
+    """A search as it goes over the wire."""
+    fields = urlencode({"q": query, "k": K, "explain": str(explain).lower()})
+    return f"GET /api/search?{fields} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode()
+
+
+async def steady(port: int, queries: Sequence[str], *, rate: float, seconds: float, explain: bool) -> dict[str, Any]:
+    """Latency of questions that come at a fixed rate."""
+    free: list[Connection] = [await Connection.open(port) for _ in range(4)]
+    times: list[float] = []
+    statuses: Counter[int] = Counter()
+
+    async def one(query: str, due: float) -> None:
+        connection = free.pop() if free else await Connection.open(port)
+        status, _ = await connection.ask(request(query, explain))
+        times.append(time.perf_counter() - due)
+        statuses[status] += 1
+        free.append(connection)
+
+    for query in queries[:16]:
+        await one(query, time.perf_counter())
+    times.clear()
+    statuses.clear()
+    start = time.perf_counter()
+    tasks = []
+    for number in range(int(rate * seconds)):
+        due = start + number / rate
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        tasks.append(asyncio.create_task(one(queries[number % len(queries)], due)))
+    await asyncio.gather(*tasks)
+    for connection in free:
+        connection.close()
+    return {"rate": rate, "explain": explain, "statuses": dict(statuses), "times": percentiles(times)}
+
+
+async def crowd(port: int, queries: Sequence[str], *, clients: int, seconds: float, explain: bool) -> dict[str, Any]:
+    """Throughput and latency of clients that ask again as soon as they are answered."""
+    times: list[float] = []
+    statuses: Counter[int] = Counter()
+    end = time.perf_counter() + seconds
+
+    async def client(number: int) -> None:
+        connection = await Connection.open(port)
+        place = number
+        while (start := time.perf_counter()) < end:
+            status, _ = await connection.ask(request(queries[place % len(queries)], explain))
+            times.append(time.perf_counter() - start)
+            statuses[status] += 1
+            place += clients
+            if status == 503:
+                await asyncio.sleep(0.1)
+        connection.close()
+
+    await asyncio.gather(*(client(number) for number in range(clients)))
+    answered = statuses[200]
+    return {
+        "clients": clients,
+        "explain": explain,
+        "statuses": dict(statuses),
+        "per_second": answered / seconds,
+        "times": percentiles(times),
+    }
+
+
+def beside_a_writer(
+    server: Server, folder: Path, queries: Sequence[str], *, clients: int, seconds: float, every: float
+) -> dict[str, Any]:
+    """`crowd` while another process adds documents."""
+    writer = subprocess.Popen(
+        [sys.executable, "-c", _WRITER, str(folder), str(every), queries[0]], stdout=subprocess.PIPE, text=True
+    )
+    assert writer.stdout is not None
+    writer.stdout.readline()
+    figures = asyncio.run(crowd(server.port, queries, clients=clients, seconds=seconds, explain=False))
+    writer.kill()
+    rest, _ = writer.communicate()
+    return figures | {"documents_written": int(rest.split()[-1]) if rest.split() else 0}
+
+
+def assistant(folder: Path, query: str, starts: int) -> dict[str, float]:
+    """Median times of ``latelite mcp`` from the start of its process."""
+    runs = []
+    hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "benchmark", "version": "1"}}
+    call = {"name": "search", "arguments": {"query": query, "k": 5}}
+    for _ in range(starts + 1):
+        begin = time.monotonic()
+        with subprocess.Popen(
+            [sys.executable, "-m", "latelite.cli", "mcp", str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as server:
+            assert server.stdin is not None
+            assert server.stdout is not None
+            marks = []
+            for number, (method, parameters) in enumerate((("initialize", hello), ("tools/call", call))):
+                line = {"jsonrpc": "2.0", "id": number, "method": method, "params": parameters}
+                server.stdin.write(json.dumps(line).encode() + b"\n")
+                server.stdin.flush()
+                answer = json.loads(server.stdout.readline())
+                assert "result" in answer, answer
+                marks.append((time.monotonic() - begin) * 1000)
+            server.stdin.close()
+        runs.append(marks)
+    first, second = np.median(np.array(runs[1:]), axis=0).tolist()  # the first start may compile modules
+    return {"initialize_ms": first, "first_hit_ms": second, "starts": starts}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the figures and, with ``--json``, write them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path, default=Path("models/default-onnx"))
+    parser.add_argument("--corpus", default="docstrings", metavar="FOLDER", help="or docstrings")
+    parser.add_argument("--documents", type=int, default=5000)
+    parser.add_argument("--collection", type=Path, help="keep the collection here, and use it when it is there")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each measurement")
+    parser.add_argument("--rate", type=float, default=20.0, help="questions a second")
+    parser.add_argument("--clients", type=int, nargs="+", default=[16, 64])
+    parser.add_argument("--write-every", type=float, default=1.0, help="seconds between two documents")
+    parser.add_argument("--starts", type=int, default=5)
+    parser.add_argument("--prepare", action="store_true", help="make the collection, measure nothing")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    options = parser.parse_args(arguments)
+
+    corpus = corpora.named(options.corpus).part(options.documents)
+    queries = corpus.queries
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.collection or Path(scratch) / "benchmark.lt"
+        if not folder.exists():
+            with Collection(folder, options.bundle) as collection:
+                texts = list(corpus.documents.values())
+                metadata = [{"module": id.partition(".")[0]} for id in corpus.documents]
+                collection.add(list(corpus.documents), texts, metadata)
+                collection.compact()
+        if options.prepare:
+            return 0
+        manifest = models.ColBERT(options.bundle).manifest
+        report: dict[str, Any] = {
+            "bundle": {"id": manifest.checkpoint["id"], "fingerprint": manifest.fingerprint},
+            "corpus": corpus.name,
+            "documents": len(corpus.documents),
+            "k": K,
+            "page_bytes": sum(len(file.content) for file in pages.read_page().values()),
+        }
+        report["mcp"] = assistant(folder, queries[0], options.starts)
+        server = Server(folder)
+        try:
+            report["start"] = {"page_ms": server.page_ms, "ready_ms": server.ready_ms}
+            report["steady"] = [
+                asyncio.run(steady(server.port, queries, rate=options.rate, seconds=options.seconds, explain=explain))
+                for explain in (False, True)
+            ]
+            report["memory"] = server.memory()
+            report["clients"] = [
+                beside_a_writer(
+                    server, folder, queries, clients=clients, seconds=options.seconds, every=options.write_every
+                )
+                for clients in options.clients
+            ]
+            report["memory_after"] = server.memory()
+        finally:
+            server.stop()
+        batch = subprocess.run(
+            [sys.executable, "-c", _BATCH, str(folder), str(K), str(min(10.0, options.seconds))],
+            input=json.dumps(list(queries[:256])),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        report["search_batch_per_second"] = float(batch.stdout)
+    print(json.dumps(report, indent=1))
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

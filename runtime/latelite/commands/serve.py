@@ -1,0 +1,86 @@
+"""``latelite serve``: a search page and an HTTP API."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+from pathlib import Path
+
+from latelite.commands.console import EPILOG, OK, Commands, encoding, port_number, require_collection
+
+
+def register(commands: Commands) -> None:
+    """Add the command to the parser."""
+    command = commands.add_parser(
+        "serve",
+        parents=[encoding()],
+        help="search page and HTTP API",
+        epilog=EPILOG,
+        description="Serve a search page, an HTTP API (described at /openapi.json) and reranking for other programs, "
+        "to programs on this machine. Other addresses than the loopback demand a token, which the environment variable "
+        "LATELITE_TOKEN or --token gives and requests send as: Authorization: Bearer TOKEN.",
+    )
+    command.add_argument(
+        "collections",
+        nargs="+",
+        metavar="COLLECTION",
+        help="folders of collections, each served under its name without suffix; NAME=FOLDER gives another name",
+    )
+    command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    command.add_argument("--port", type=port_number, default=8765, help="default: 8765; 0 takes a free one")
+    command.add_argument("--token", help="that requests must carry (default: LATELITE_TOKEN; other users see options)")
+    command.add_argument("--write", action="store_true", help="let requests with the token store and remove documents")
+    command.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="another host name that clients may use, for example behind a proxy; demands a token; may be repeated",
+    )
+    command.set_defaults(command=_serve)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from latelite.serve import run
+    from latelite.serve.guard import access
+
+    folders = named_folders(options.collections)
+    for folder in folders.values():
+        require_collection(folder)
+    token = options.token or os.environ.get("LATELITE_TOKEN") or None
+    rules = access(options.host, token=token, names=options.allow_host, write=options.write)
+
+    def say(host: str, port: int) -> None:
+        shown = f"[{host}]" if ":" in host else host
+        hint = "#token=..., with your token, opens the page" if rules.every else "Ctrl-C ends it"
+        print(f"latelite serves {', '.join(folders)} at http://{shown}:{port}/  ({hint})", flush=True)
+
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn has already ended in an orderly way
+        run(
+            folders,
+            access=rules,
+            port=options.port,
+            write=options.write,
+            precision=options.precision,
+            threads=options.threads,
+            on_listening=say,
+        )
+    return OK
+
+
+def named_folders(arguments: list[str]) -> dict[str, Path]:
+    """Folders by the name under which they are served, in the given order.
+
+    Raises:
+        ValueError: two have the same name.
+    """
+    folders: dict[str, Path] = {}
+    for argument in arguments:
+        name, equals, folder = argument.partition("=")
+        if not equals or "/" in name or Path(argument).exists():
+            name, folder = Path(argument).resolve().stem, argument
+        if name in folders:
+            raise ValueError(f"two collections would be served as {name!r}; give one another name: NAME={argument}.")
+        folders[name] = Path(folder)
+    return folders
