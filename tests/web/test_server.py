@@ -119,20 +119,20 @@ def test_clients_that_dawdle_are_sent_away(notes: Path, model: ColBERT, tmp_path
     script = (
         "import sys\nfrom pathlib import Path\nfrom latelite.serve import Limits, run\n"
         "from latelite.serve.guard import access\n"
-        "run({'notes': Path(sys.argv[1])}, access=access(), port=0, limits=Limits(seconds=0.5, connections=20),\n"
+        "run({'notes': Path(sys.argv[1])}, access=access(), port=0, limits=Limits(seconds=2.0, connections=20),\n"
         "    on_listening=lambda host, port: print(port, flush=True))\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script, str(notes)], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         address = f"http://127.0.0.1:{process.stdout.readline().strip()}"
-        slow_head = exchange(address, b"GET / HT", seconds=5)
+        slow_head = exchange(address, b"GET / HT", seconds=15)
         assert slow_head.startswith(b"HTTP/1.1 408")
-        silent = exchange(address, seconds=5)
+        silent = exchange(address, seconds=15)
         assert silent.startswith(b"HTTP/1.1 408")
-        slow_body = exchange(address, POST % (b"/api/search", 50), b'{"q":', seconds=5)
+        slow_body = exchange(address, POST % (b"/api/search", 50), b'{"q":', seconds=15)
         assert slow_body.startswith(b"HTTP/1.1 408")
-        assert "0.5 seconds" in str(body_of(slow_body)["error"])
+        assert "2 seconds" in str(body_of(slow_body)["error"])
 
         target = urlsplit(address)
         held = [socket.create_connection((target.hostname or "", target.port or 0), timeout=5) for _ in range(25)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -117,7 +118,8 @@ class Collections:
                     models.get(fingerprint),
                     precision=self._precision,
                     threads=self._threads,
-                    read_only=not self._write,
+                    # Where it may, a server undoes what a killed writer left in the middle, and so goes on answering.
+                    read_only=not self._write and not os.access(folder, os.W_OK),
                 )
             except Exception as error:
                 logger.info("%s could not be opened", folder, exc_info=True)
