@@ -138,7 +138,7 @@ class Evaluation:
     def _indexed(self, kind: str, queries: Vectors, documents: Vectors) -> Ranked:
         """The best `DEPTH` documents by an index with default settings; times are for the best ten."""
         one_thread: dict[str, Any] = {"threads": 1} if kind == "HNSW" else {}
-        with tempfile.TemporaryDirectory() as folder, indexes.KINDS[kind](folder, **one_thread) as index:
+        with tempfile.TemporaryDirectory() as folder, getattr(indexes, kind)(folder, **one_thread) as index:
             index.add_documents(list(documents), list(documents.values()))
             found = index(list(queries.values()), k=DEPTH)
             sample = list(queries.values())[: self._timed]

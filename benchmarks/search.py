@@ -36,9 +36,8 @@ import corpora  # noqa: E402
 import numpy as np  # noqa: E402
 import process  # noqa: E402
 
+import latelite.search  # noqa: E402
 from latelite import Collection, indexes, models  # noqa: E402
-from latelite.indexes import ranking  # noqa: E402
-from latelite.texts import EncodedTexts, Text  # noqa: E402
 
 BUCKETS = (8, 16, 32)
 """Upper ends of the classes of query length, in tokens."""
@@ -76,11 +75,8 @@ class Stopwatch:
 
 def collection(folder: Path, model: models.ColBERT, kind: str, corpus: corpora.Corpus, vectors: Sequence[Any]) -> None:
     """Write a collection whose documents have been encoded already."""
-    texts = [Text.of(name, text, {}) for name, text in corpus.documents.items()]
-    terms = [model.analyzer.ids(text) for text in corpus.documents.values()]
-    with Collection(folder, model, index=kind) as written, written._writer.transaction() as transaction:
-        encoded = EncodedTexts(texts, list(vectors), [False] * len(texts), terms)
-        transaction.put(encoded, dim=model.dim, replacing=False)
+    with Collection(folder, model, index=kind) as written:
+        written.add_vectors(list(corpus.documents), list(corpus.documents.values()), list(vectors))
 
 
 def stream(
@@ -89,11 +85,11 @@ def stream(
     """Single-stream latency of a collection: total, stages, and total by query length."""
     with Collection(folder, model) as opened:
         watch = Stopwatch()
-        ranked = ranking.ranked
+        rank = latelite.search.rank
         tokenize = model._tokenization.query
         watch.watch(model._tokenization, "query", "tokenize")
         watch.watch(model._session, "run", "encode")
-        watch.watch(ranking, "ranked", "rerank")
+        watch.watch(latelite.search, "rank", "rerank")
         watch.watch(opened._kind, "candidates", "retrieve")
         for query in queries[:_WARM_UP]:
             opened.search(query, k=K)
@@ -108,12 +104,14 @@ def stream(
             opened.search(query, k=K)
             totals.append(time.perf_counter() - start)
             asked.append(query)
-            for stage, seconds in watch.take().items():
+            spent = watch.take()
+            spent["rerank"] -= spent.get("retrieve", 0.0)  # ranking asks for the candidates
+            for stage, seconds in spent.items():
                 stages[stage].append(seconds)
         seconds = time.perf_counter() - begin
     counted = {query: len(tokenize(query).ids) for query in set(asked)}
     lengths = [counted[query] for query in asked]
-    ranking.ranked = ranked
+    latelite.search.rank = rank
     del model._tokenization.query, model._session.run  # the watches; the methods of the class come back
     return {
         "seconds": seconds,
