@@ -84,6 +84,7 @@ def test_the_shape_of_text_embeddings_inference(client: TestClient, expected: Ex
         {"query": "a", "documents": "b"},
         {"query": "a", "documents": [1]},
         {"query": "a", "documents": [{"title": "no text"}]},
+        {"query": "a", "documents": [{"text": {}}]},
         {"query": "a", "documents": ["b"] * 1001},
         {"query": "", "documents": ["b"]},
         {"query": "a", "documents": ["b"], "top_n": 0},

@@ -17,6 +17,8 @@ _ID: Schema = {"type": ["string", "integer"]}
 _OBJECT: Schema = {"type": "object"}
 _ERROR = _TEXT | {"description": "One sentence that says what is wrong and what to do."}
 _NOT_BLANK = r"\S"
+_BODIES = ("Search", "Stored", "Rerank", "TextRerank", "Embed")
+"""Schemas of what is sent."""
 _TOKEN: list[Schema] = [{"token": []}]
 
 _FAILURES = {
@@ -86,7 +88,7 @@ def describe(limits: Limits, *, write: bool, every: bool) -> Schema:
         },
         "paths": paths,
         "components": {
-            "schemas": _schemas(limits),
+            "schemas": _with_nulls(_schemas(limits)),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
         **({"security": _TOKEN} if every else {}),
@@ -233,8 +235,8 @@ def _schemas(limits: Limits) -> Schema:
                         ]
                     }
                 },
-                "top_n": {"type": ["integer", "null"], "minimum": 1, "maximum": 1_000_000_000},
-                "return_documents": {"type": ["boolean", "null"]},
+                "top_n": {"type": "integer", "minimum": 1, "maximum": 1_000_000_000},
+                "return_documents": {"type": "boolean"},
             },
             "required": ["query", "documents"],
         },
@@ -263,6 +265,16 @@ def _schemas(limits: Limits) -> Schema:
         },
         "Embeddings": _all({"data": _list(_OBJECT), "model": _TEXT, "usage": _OBJECT}),
     }
+
+
+def _with_nulls(schemas: Schema) -> Schema:
+    """The schemas, with null allowed for what a request may leave out: clients write fields that they do not set so."""
+    for name in _BODIES:
+        schema = schemas[name]
+        for field, each in schema["properties"].items():
+            if field not in schema["required"]:
+                schema["properties"][field] = {"anyOf": [each, {"type": "null"}]}
+    return schemas
 
 
 def _operation(summary: str, schema: Schema, failures: tuple[int, ...]) -> Schema:

@@ -66,6 +66,8 @@ async def _rerank(request: Request, fields: Fields, *, version: str, with_docume
     limits = service_of(request).limits
     question = fields.text("query", longest=limits.query)
     texts = _texts(fields, limits)
+    if not isinstance(fields.value("model"), str | None):  # any name will do: there is one model
+        raise RequestError(400, "model must be a string.")
     top = fields.integer("top_n", least=1, most=1_000_000_000, default=len(texts))
     with_documents = fields.truth("return_documents", default=with_documents)
     ranked, tokens = await _order(request, question, texts)
@@ -101,7 +103,12 @@ def _texts(fields: Fields, limits: Limits) -> list[str]:
     for document in documents:
         if isinstance(document, dict):
             names = ranked_by or ["text"]
-            texts.append("\n".join(str(document[name]) for name in names if document.get(name) is not None))
+            values = [document[name] for name in names if document.get(name) is not None]
+            if any(
+                not isinstance(value, str) and (ranked_by is None or isinstance(value, dict | list)) for value in values
+            ):
+                raise RequestError(400, f"The fields {', '.join(names)[:200]} of documents must be strings.")
+            texts.append("\n".join(map(str, values)))
             if not texts[-1]:
                 raise RequestError(400, f"A document in documents has none of the fields {', '.join(names)[:200]}.")
         else:
