@@ -42,6 +42,8 @@ def register(commands: Commands) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    import logging
+
     from latelite.serve import run
     from latelite.serve.guard import access
 
@@ -56,6 +58,8 @@ def _serve(options: argparse.Namespace) -> int:
         hint = "#token=..., with your token, opens the page" if rules.every else "Ctrl-C ends it"
         print(f"latelite serves {', '.join(folders)} at http://{shown}:{port}/  ({hint})", flush=True)
 
+    # A warning about a long question would write what people ask, and as often as they ask it, into the log.
+    logging.getLogger("latelite").setLevel(logging.ERROR)
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn has already ended in an orderly way
         run(
             folders,
