@@ -134,6 +134,10 @@ def test_clients_that_dawdle_are_sent_away(notes: Path, model: ColBERT, tmp_path
         assert slow_body.startswith(b"HTTP/1.1 408")
         assert "2 seconds" in str(body_of(slow_body)["error"])
 
+        # A client that rests between two requests does not dawdle.
+        twice = exchange(address, *[b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"] * 2, pause=4, seconds=1)
+        assert twice.count(b"HTTP/1.1 200") == 2
+        assert b"HTTP/1.1 408" not in twice
         target = urlsplit(address)
         held = [socket.create_connection((target.hostname or "", target.port or 0), timeout=5) for _ in range(25)]
         answers = []

@@ -34,7 +34,7 @@ class Connection(H11Protocol):
         super().handle_events()
         if self.cycle is not before:
             self._stop_waiting()
-        elif self._patience is None and (self.cycle is None or self.cycle.response_complete):
+        elif self._patience is None and self.conn.trailing_data[0] and (before is None or before.response_complete):
             self._patience = self.loop.call_later(self.limits.seconds, self._lose_patience)
 
     def connection_lost(self, exc: Exception | None) -> None:
