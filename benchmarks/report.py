@@ -52,6 +52,8 @@ def machines(folder: Path) -> list[Machine]:
     """By the date of their newest result, the newest first."""
     found: dict[str, Machine] = {}
     for result in results.read_all(folder):
+        if result.benchmark == "serve":
+            continue  # no table shows these figures
         machine = found.setdefault(result.machine, Machine(result.machine, {}, []))
         machine.newest[result.benchmark] = result
         if result.benchmark == "quality":
