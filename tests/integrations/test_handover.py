@@ -39,7 +39,9 @@ def semantic(collection: Collection, question: str) -> list[tuple[int | str, flo
 
 @pytest.mark.parametrize(("dtype", "error"), [("float32", 0.0), ("float16", 3e-4), ("int8", 4e-3)])
 def test_parquet_comes_back(filled: Collection, tmp_path: Path, dtype: Any, error: float) -> None:
-    parquet = pytest.importorskip("latelite.integrations.parquet")
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed: make test-integrations")
+    from latelite.integrations import parquet
+
     assert parquet.write(filled, tmp_path / "notes.parquet", dtype=dtype) == len(filled)
     with Collection(tmp_path / "back.lt", filled.model) as back:
         assert parquet.read(tmp_path / "notes.parquet", back) == len(filled)
@@ -52,9 +54,11 @@ def test_parquet_comes_back(filled: Collection, tmp_path: Path, dtype: Any, erro
 
 
 def test_parquet_of_another_model_or_of_something_else_is_refused(filled: Collection, tmp_path: Path) -> None:
-    parquet = pytest.importorskip("latelite.integrations.parquet")
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed: make test-integrations")
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+    from latelite.integrations import parquet
 
     (tmp_path / "no.parquet").write_text("no")
     pq.write_table(pa.table({"id": ["a"]}), tmp_path / "foreign.parquet")
@@ -66,8 +70,8 @@ def test_parquet_of_another_model_or_of_something_else_is_refused(filled: Collec
 
 
 def test_lancedb_finds_the_same(filled: Collection, tmp_path: Path) -> None:
-    lance = pytest.importorskip("latelite.integrations.lance")
-    import lancedb
+    lancedb = pytest.importorskip("lancedb", reason="lancedb is not installed: make test-integrations")
+    from latelite.integrations import lance
 
     assert lance.write(filled, tmp_path / "lance") == len(filled)
     table = lancedb.connect(str(tmp_path / "lance")).open_table(lance.TABLE)
