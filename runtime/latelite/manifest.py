@@ -39,7 +39,7 @@ words of the skiplist are left out, their ids decide."""
 
 _HEAVIEST = 100
 LEXICAL_WEIGHT = 0.5
-"""Where a bundle does not say: the best of ten with the default model, over sixteen sets (`benchmarks/hybrid.py`)."""
+"""Where a bundle does not say. A convention, not an optimum: `benchmarks/hybrid.py` chose .3 over nineteen sets."""
 
 Precision = Literal["fp32", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
