@@ -78,3 +78,11 @@ class MissingExtraError(LateliteError, ImportError):
 
 class FilterError(LateliteError, ValueError):
     """A ``where`` is no filter: an unknown operator, or a value that its operator does not take."""
+
+
+class WebExportError(LateliteError, ValueError):
+    """A collection cannot be written as a site for browsers."""
+
+
+class WebAssetsError(LateliteError, OSError):
+    """The JavaScript packages that a site needs could not be fetched, or are not the versions that are pinned."""

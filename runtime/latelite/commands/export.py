@@ -1,0 +1,80 @@
+"""``latelite export``: hand a collection to other software."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latelite.commands.console import EPILOG, OK, Commands, common, print_report, table
+from latelite.manifest import PRECISIONS
+
+if TYPE_CHECKING:
+    from latelite.collection import Collection
+
+
+@dataclass(frozen=True)
+class Target:
+    """What ``--to`` can name."""
+
+    help: str
+    write: Callable[[Collection, Path, argparse.Namespace], dict[str, Any]]
+    """Writes an open collection to a path; returns what is reported."""
+
+
+def _web(collection: Collection, out: Path, options: argparse.Namespace) -> dict[str, Any]:
+    from latelite.web.writer import write_site
+
+    written = write_site(collection, out, title=options.title, precision=options.precision, assets=options.assets)
+    return {
+        "site": str(written.folder),
+        "documents": written.documents,
+        "tokens": written.tokens,
+        "precision": written.precision,
+        "first_visit_bytes": written.first_visit_bytes,
+    }
+
+
+TARGETS = {
+    "web": Target("a static site that searches in the browser, offline after the first visit", _web),
+}
+"""Name -> target, in the order of the help text."""
+
+
+def register(commands: Commands) -> None:
+    """Add the command to the parser."""
+    command = commands.add_parser(
+        "export",
+        parents=[common()],
+        help="hand a collection to other software",
+        description="Hand a collection to other software: "
+        + "; ".join(f"{name} is {target.help}" for name, target in TARGETS.items())
+        + ". (`latelite-export` makes bundles out of checkpoints.)",
+        epilog=EPILOG,
+    )
+    command.add_argument("collection")
+    command.add_argument("--to", choices=list(TARGETS), required=True, help="what to write")
+    command.add_argument("out", type=Path, help="file or folder to write")
+    web = command.add_argument_group("web")
+    web.add_argument("--title", help="of the page and the installed app (default: the collection's name)")
+    web.add_argument(
+        "--precision", choices=PRECISIONS, help="graph to run in the browser (default: the one that runs here)"
+    )
+    web.add_argument(
+        "--assets",
+        type=Path,
+        metavar="FOLDER",
+        help="folder with the JavaScript packages, for machines without npm or a network",
+    )
+    command.set_defaults(command=_export)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from latelite.collection import Collection
+
+    with Collection(options.collection, read_only=True) as collection:
+        report = TARGETS[options.to].write(collection, options.out, options)
+    print_report(options, report, table(report))
+    return OK

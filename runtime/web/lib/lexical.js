@@ -1,0 +1,90 @@
+/** Lexical search: BM25 as a share of its upper bound, with the numbers of `latelite.lexical` in Python. */
+
+const K1 = 1.2;
+const B = 0.75;
+const COMMON = 0.25;
+const SOME = 32;
+const f32 = Math.fround;
+
+/**
+ * Which documents have a term, and how often: compressed sparse rows over the vocabulary.
+ * @typedef {object} Postings
+ * @property {Uint32Array} offsets (vocabulary + 1)
+ * @property {Int32Array} documents (postings)
+ * @property {Uint8Array} frequencies (postings) 255 means that many or more
+ * @property {Int32Array} lengths (documents) terms of each, repeats included
+ */
+
+/** Scores all documents of a collection. */
+export class BM25 {
+  /** @param {Postings} postings */
+  constructor(postings) {
+    this._postings = postings;
+    const total = postings.lengths.reduce((sum, length) => sum + length, 0);
+    const mean = total ? total / postings.lengths.length : 1;
+    this._norms = Float32Array.from(postings.lengths, (length) => K1 * (1 - B + (B / mean) * length));
+  }
+
+  /**
+   * Score every document.
+   * @param {number[]} terms ids, with repeats
+   * @returns {Float32Array} (documents) between 0 and 1; 0 for documents that share no term with the query
+   */
+  score(terms) {
+    const { offsets, documents, frequencies, lengths } = this._postings;
+    const scores = new Float32Array(lengths.length);
+    const counts = new Map();
+    for (const term of [...terms].sort((a, b) => a - b)) counts.set(term, (counts.get(term) ?? 0) + 1);
+    const weights = [...counts].map(([term, count]) => count * this.idf(term));
+    const bound = weights.reduce((sum, weight) => sum + weight, 0);
+    [...counts.keys()].forEach((term, number) => {
+      // Rounded where NumPy rounds: products and sums are float32 there.
+      const weight = f32(weights[number] / bound);
+      for (let place = offsets[term]; place < offsets[term + 1]; place++) {
+        const document = documents[place];
+        const frequency = frequencies[place];
+        const share = f32(f32(weight * frequency) / f32(frequency + this._norms[document]));
+        scores[document] += share;
+      }
+    });
+    return scores;
+  }
+
+  /**
+   * Which terms more than a quarter of the documents have, where there are some documents.
+   * @param {number[]} terms
+   * @returns {boolean[]}
+   */
+  areCommon(terms) {
+    const { offsets, lengths } = this._postings;
+    return terms.map((term) => lengths.length >= SOME && offsets[term + 1] - offsets[term] > COMMON * lengths.length);
+  }
+
+  /**
+   * Inverse document frequency.
+   * @param {number} term
+   * @returns {number}
+   */
+  idf(term) {
+    const { offsets, lengths } = this._postings;
+    const found = offsets[term + 1] - offsets[term];
+    return Math.log1p((lengths.length - found + 0.5) / (found + 0.5));
+  }
+}
+
+/**
+ * The documents, ascending, that are among the `n` best; ties go to the earlier ones. Those that score 0 are none.
+ * @param {Float32Array} scores (documents)
+ * @param {Uint8Array | null} allowed (documents) 1 where a document may be returned; null allows all
+ * @param {number} n
+ * @returns {Int32Array}
+ */
+export function best(scores, allowed, n) {
+  const kept = [];
+  for (let number = 0; number < scores.length; number++) {
+    if (scores[number] !== 0 && (allowed === null || allowed[number])) kept.push(number);
+  }
+  if (kept.length <= n) return Int32Array.from(kept);
+  kept.sort((a, b) => scores[b] - scores[a] || a - b);
+  return Int32Array.from(kept.slice(0, n)).sort();
+}
