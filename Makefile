@@ -87,8 +87,9 @@ peers:  ## environments of what to compare with: PEERS="pylate openvino ..." (de
 		.venv-peers/$$peer/bin/python -m pip install -q --group peer-$$peer || exit 1; \
 	done
 
-browser:  ## Playwright, for the tests of the search page; they need Chromium, too (Debian: apt-get install chromium)
-	npm ci --prefix tests/web
+browser:  ## npm packages for the tests in Node and, with Chromium (Debian: apt-get install chromium), in a browser
+	npm ci --ignore-scripts --prefix tests/web
+	npm ci --ignore-scripts --prefix runtime/web
 
 clean:  ## remove the environments and all build output
 	rm -rf $(VENV) .venv-* models/build dist

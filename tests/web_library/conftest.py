@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from latelite.errors import MissingExtraError, WebAssetsError
 from latelite.web.assets import folder_of_assets
 from latelite.web.site import library_folder
 
@@ -35,12 +34,11 @@ def node() -> str:
 
 @pytest.fixture(scope="session")
 def assets(node: str) -> Path:
-    """The npm packages: those that ``npm ci`` put into runtime/web, or what the npm client brings."""
+    """The npm packages that ``make browser`` puts into runtime/web."""
     installed = LIBRARY / "node_modules"
-    try:
-        return folder_of_assets(installed if installed.is_dir() else None)
-    except (MissingExtraError, WebAssetsError) as error:
-        pytest.skip(f"the JavaScript packages are not to be had: {error}")
+    if not installed.is_dir():
+        pytest.skip("no JavaScript packages: make browser")
+    return folder_of_assets(installed)
 
 
 @pytest.fixture(scope="session")
