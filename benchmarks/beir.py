@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,19 @@ def load(folder: Path, corpus: Path | None = None) -> RetrievalSet:
         raise ValueError(f"{folder}: no query has a relevant document.")
     name = folder.name if corpus is None else f"{folder.name} -> {corpus.name}"
     return RetrievalSet(name, documents, queries, {query: qrels[query] for query in queries})
+
+
+def only(found: RetrievalSet, queries: Iterable[str]) -> RetrievalSet:
+    """The set with these queries alone.
+
+    Raises:
+        ValueError: none of them is left.
+    """
+    kept = list(queries)
+    if not kept:
+        raise ValueError(f"{found.name}: no question is in this half.")
+    texts, qrels = ({name: table[name] for name in kept} for table in (found.queries, found.qrels))
+    return RetrievalSet(found.name, found.documents, texts, qrels)
 
 
 def _lines(path: Path) -> list[dict[str, str]]:

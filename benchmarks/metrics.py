@@ -29,12 +29,15 @@ def reciprocal_rank(ranking: Ranking, relevant: Mapping[str, int], k: int) -> fl
 METRICS = {"ndcg@10": (ndcg, 10), "recall@100": (recall, 100), "mrr@10": (reciprocal_rank, 10)}
 
 
+def per_query(rankings: Mapping[str, Ranking], qrels: Mapping[str, Mapping[str, int]], name: str) -> dict[str, float]:
+    """One of `METRICS` for each query of ``qrels``; a query without a ranking counts 0."""
+    metric, k = METRICS[name]
+    return {query: metric(rankings.get(query, ()), relevant, k) for query, relevant in qrels.items()}
+
+
 def evaluate(rankings: Mapping[str, Ranking], qrels: Mapping[str, Mapping[str, int]]) -> dict[str, float]:
-    """Mean of each of `METRICS` over all queries of ``qrels``; a query without a ranking counts 0."""
-    return {
-        name: sum(metric(rankings.get(query, ()), relevant, k) for query, relevant in qrels.items()) / len(qrels)
-        for name, (metric, k) in METRICS.items()
-    }
+    """Mean of each of `METRICS` over all queries of ``qrels``."""
+    return {name: sum(per_query(rankings, qrels, name).values()) / len(qrels) for name in METRICS}
 
 
 def _discounted(gains: Iterable[int]) -> float:

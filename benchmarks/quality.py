@@ -1,18 +1,21 @@
 """How well does it find things? nDCG@10, recall@100 and MRR@10 on folders in BEIR layout.
 
     python benchmarks/quality.py --data ../data/en-xquad ../data/de-xquad ../data/de-xquad:../data/en-xquad
-    python benchmarks/quality.py --data ../data/en-scifact --cache models/build/vectors --rows fp32 int8 bm25
+    python benchmarks/quality.py --data ../data/en-scifact --cache models/build/vectors --rows int8 bm25 --half choice
 
-``queries:corpus`` asks one folder's queries of another folder's documents. Rows:
+``queries:corpus`` asks one folder's queries of another folder's documents. Questions are those of the half *report*
+(`halves`): what is chosen is chosen on the other. Rows:
 
 - ``fp32``, ``int8``: the two graphs, exact MaxSim on the float32 vectors that they give;
 - ``int8 Exact``, ``int8 HNSW``, ``int8 IVF``: an index with default settings, which stores int8 vectors;
 - ``int8 pool 2``, ``int8 pool 3``: ``Exact`` on documents encoded with that ``pool_factor``;
-- ``mean pool``: the same int8 encoder with the mean of its token vectors as one vector per text, compared by cosine;
-- ``bm25``: bm25s (Lucene's formula) with k1 1.2 and b 0.75 on lower-cased ``\\w+``.
+- ``bm25``, ``bm25 stems``: Lucene's formula with k1 1.2 and b 0.75 on case-folded ``\\w+``, and on Snowball's stems;
+- ``e5 mean``, ``e5 MaxSim``: the teacher (``--e5``, a Hugging Face folder) as a single vector, and late interaction of
+  its 384-dimensional token vectors, in PyTorch, float32.
 
-Times are medians over ``--timed`` queries, one after another on one thread, without encoding; ``encode_query_ms`` is
-the time for that. ``--cache`` keeps token vectors, which are most of the work, for other runs.
+Each row has the interval of its nDCG@10 (bootstrap over the questions, `intervals`), and, beside ``int8 Exact``, that
+of the difference on the same questions. Times are medians over ``--timed`` queries, one after another on one thread,
+without encoding; ``encode_query_ms`` is the time for that. ``--cache`` keeps token vectors, which are most of the work.
 """
 
 from __future__ import annotations
@@ -20,13 +23,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,14 @@ from typing import Any
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
 
+import baselines  # noqa: E402
 import beir  # noqa: E402
+import halves  # noqa: E402
+import intervals  # noqa: E402
 import metrics  # noqa: E402
 import numpy as np  # noqa: E402
 import token_vectors  # noqa: E402
+from sets import layout  # noqa: E402
 
 from latelite import indexes, models  # noqa: E402
 from latelite.manifest import Precision  # noqa: E402
@@ -47,7 +52,10 @@ from latelite.pooling import pool  # noqa: E402
 DEPTH = 100
 POOL_FACTORS = (2, 3)
 ROWS = ("fp32", "int8", *(f"int8 {kind}" for kind in indexes.KINDS), *(f"int8 pool {f}" for f in POOL_FACTORS))
-BASELINES = ("mean pool", "bm25")
+WORDS = ("bm25", "bm25 stems")
+TEACHER = ("e5 mean", "e5 MaxSim")
+BASELINES = (*WORDS, *TEACHER)
+REFERENCE = "int8 Exact"
 _AT_ONCE = 16
 
 Rankings = dict[str, list[str]]
@@ -61,24 +69,39 @@ class Ranked:
 
     rankings: Rankings
     query_ms: float | None
+    index_bytes: int
+    """What has to be kept of the documents."""
+    encode_query_ms: float | None = None
+    """Where it is not that of the bundle's graph."""
 
 
 class Evaluation:
     """The rows of one set; token vectors are made once per precision."""
 
-    def __init__(self, queries: Path, corpus: Path | None, bundle: Path, cache: Path, timed: int) -> None:
+    def __init__(
+        self, queries: Path, corpus: Path | None, bundle: Path, cache: Path, timed: int,
+        half: halves.Half | None = None, e5: Path | None = None,
+    ) -> None:  # fmt: skip
+        """``half`` None is all questions; ``e5`` is needed for the rows `TEACHER`."""
         self.queries = queries
         self.corpus = corpus or queries
         self.data = beir.load(queries, corpus)
+        if half is not None:
+            self.data = beir.only(self.data, halves.of_half(self.data.queries, half))
+        self._e5 = e5
         self._bundle = bundle
         self._cache = cache
         self._timed = timed
         self._vectors: dict[str, tuple[Vectors, Vectors]] = {}
 
-    @cached_property
+    @property
     def language(self) -> str | None:
         """Of the queries, when the folder's ``meta.json`` says so."""
-        meta = self.queries / "meta.json"
+        return self._language_of(self.queries)
+
+    @staticmethod
+    def _language_of(folder: Path) -> str | None:
+        meta = folder / "meta.json"
         return json.loads(meta.read_text(encoding="utf-8")).get("lang") if meta.exists() else None
 
     def vectors(self, precision: Precision) -> tuple[Vectors, Vectors]:
@@ -97,10 +120,25 @@ class Evaluation:
             )
         return self._vectors[precision]
 
-    def row(self, name: str) -> dict[str, Any]:
-        """The figures of one of `ROWS` or `BASELINES`."""
-        ranked = self._runner(name)()
-        return {**metrics.evaluate(ranked.rankings, self.data.qrels), "query_ms": ranked.query_ms}
+    def rows(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The figures of rows of `ROWS` and `BASELINES`."""
+        found: dict[str, dict[str, Any]] = {}
+        gains: dict[str, dict[str, float]] = {}
+        for name in names:
+            ranked = self._runner(name)()
+            gains[name] = metrics.per_query(ranked.rankings, self.data.qrels, "ndcg@10")
+            figures = asdict(ranked)
+            del figures["rankings"]
+            found[name] = {
+                **metrics.evaluate(ranked.rankings, self.data.qrels),
+                **figures,
+                "interval": asdict(intervals.interval(gains[name])),
+            }
+            print(f"  {name:<12}  ndcg@10 {found[name]['ndcg@10']:.4f}", flush=True)
+        for name in names:
+            if REFERENCE in gains and name != REFERENCE:
+                found[name]["difference"] = asdict(intervals.difference(gains[name], gains[REFERENCE]))
+        return found
 
     def encode_query_ms(self, precision: Precision) -> float:
         """Median milliseconds of text -> token vectors for one query."""
@@ -112,10 +150,10 @@ class Evaluation:
     def _runner(self, name: str) -> Callable[[], Ranked]:
         if name in ("fp32", "int8"):
             return lambda: self._exact(name)  # type: ignore[arg-type]
-        if name == "mean pool":
-            return self._mean_pool
-        if name == "bm25":
-            return self._bm25
+        if name in WORDS:
+            return lambda: self._words(name == "bm25 stems")
+        if name in TEACHER:
+            return lambda: self._teacher(name == "e5 MaxSim")
         kind = name.removeprefix("int8 ")
         if kind in indexes.KINDS:
             return lambda: self._indexed(kind, *self.vectors("int8"))
@@ -133,7 +171,8 @@ class Evaluation:
             for name, scores in zip(batch, maxsim_batch([queries[n] for n in batch], flat, offsets), strict=True):
                 rankings[name] = [ids[i] for i in np.argsort(-scores, kind="stable")[:DEPTH]]
         sample = list(queries.values())[: self._timed]
-        return Ranked(rankings, _median_ms(lambda q: np.argsort(-maxsim(q, flat, offsets), kind="stable"), sample))
+        milliseconds = _median_ms(lambda q: np.argsort(-maxsim(q, flat, offsets), kind="stable"), sample)
+        return Ranked(rankings, milliseconds, flat.nbytes)
 
     def _indexed(self, kind: str, queries: Vectors, documents: Vectors) -> Ranked:
         """The best `DEPTH` documents by an index with default settings; times are for the best ten."""
@@ -143,46 +182,40 @@ class Evaluation:
             found = index(list(queries.values()), k=DEPTH)
             sample = list(queries.values())[: self._timed]
             milliseconds = _median_ms(lambda query: index(query, k=10), sample)
+            size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
         hits = ([str(hit["id"]) for hit in each] for each in found)
-        return Ranked(dict(zip(queries, hits, strict=True)), milliseconds)
+        return Ranked(dict(zip(queries, hits, strict=True)), milliseconds, size)
 
     def _pooled(self, factor: int) -> Ranked:
         queries, documents = self.vectors("int8")
         return self._indexed("Exact", queries, {name: pool(v, pool_factor=factor) for name, v in documents.items()})
 
-    def _mean_pool(self) -> Ranked:
-        """Single vectors: the normalised mean of the token vectors, compared by cosine."""
-
-        def pooled(vectors: Any) -> Any:
-            means = np.stack([v.mean(axis=0) for v in vectors])
-            return means / np.linalg.norm(means, axis=1, keepdims=True)
-
-        queries, documents = self.vectors("int8")
-        ids, matrix = list(documents), pooled(documents.values())
-
-        def best(query: Any) -> Any:
-            return np.argsort(-(matrix @ pooled([query])[0]), kind="stable")[:DEPTH]
-
-        rankings = {name: [ids[i] for i in best(query)] for name, query in queries.items()}
-        return Ranked(rankings, _median_ms(best, list(queries.values())[: self._timed]))
-
-    def _bm25(self) -> Ranked:
-        import bm25s
-
-        def words(text: str) -> list[str]:
-            return re.findall(r"\w+", text.lower())
-
-        retriever = bm25s.BM25(k1=1.2, b=0.75)
-        ids = list(self.data.documents)
-        retriever.index([words(text) for text in self.data.documents.values()], show_progress=False)
-        depth = min(DEPTH, len(ids))
-
-        def best(text: str) -> list[str]:
-            found, _ = retriever.retrieve([words(text)], k=depth, show_progress=False)
-            return [ids[i] for i in found[0]]
-
+    def _words(self, stems: bool) -> Ranked:
+        """BM25; the stems are those of the documents' language."""
+        best = baselines.bm25(self.data.documents, self._language_of(self.corpus) if stems else None)
         rankings = {name: best(text) for name, text in self.data.queries.items()}
-        return Ranked(rankings, _median_ms(best, list(self.data.queries.values())[: self._timed]))
+        size = sum(len(text.encode()) for text in self.data.documents.values())
+        return Ranked(rankings, _median_ms(best, list(self.data.queries.values())[: self._timed]), size, 0.0)
+
+    def _teacher(self, late: bool) -> Ranked:
+        if self._e5 is None:
+            raise SystemExit("rows of the teacher need --e5 FOLDER, a Hugging Face folder of multilingual-e5-small")
+        e5 = baselines.E5(self._e5)
+        texts = list(self.data.queries.values())
+        documents = e5.encode("passage: ", list(self.data.documents.values()))
+        queries = e5.encode("query: ", texts)
+        encode_ms = _median_ms(lambda text: e5.encode("query: ", [text]), texts[: self._timed])
+        if not late:
+            matrix = np.stack([baselines.mean_of(vectors) for vectors in documents])
+            documents, queries = list(matrix[:, None]), [baselines.mean_of(vectors)[None] for vectors in queries]
+        flat, offsets = np.concatenate(documents), np.cumsum([0, *map(len, documents)])
+        ids = list(self.data.documents)
+
+        def best(query: Any) -> list[str]:
+            return [ids[i] for i in np.argsort(-maxsim(query, flat, offsets), kind="stable")[:DEPTH]]
+
+        rankings = {name: best(query) for name, query in zip(self.data.queries, queries, strict=True)}
+        return Ranked(rankings, _median_ms(best, queries[: self._timed]), flat.nbytes, encode_ms)
 
 
 def _median_ms(call: Callable[[Any], Any], arguments: Sequence[Any]) -> float | None:
@@ -199,7 +232,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, default=Path("models/default-onnx"))
     parser.add_argument("--data", nargs="+", required=True, metavar="FOLDER[:CORPUS]")
-    parser.add_argument("--rows", nargs="+", default=[*ROWS, *BASELINES], choices=[*ROWS, *BASELINES])
+    parser.add_argument("--rows", nargs="+", default=[*ROWS, *WORDS], choices=[*ROWS, *BASELINES])
+    parser.add_argument("--half", choices=[*halves.HALVES, "all"], default="report", help="which questions are asked")
+    parser.add_argument("--e5", type=Path, help="Hugging Face folder of multilingual-e5-small, for its rows")
     parser.add_argument("--timed", type=int, default=100, help="queries that are timed, 0 for none")
     parser.add_argument("--cache", type=Path, help="folder for token vectors; default: a temporary one")
     parser.add_argument("--json", type=Path, help="write the figures here")
@@ -208,13 +243,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report: dict[str, Any] = {
         "bundle": {"id": manifest.checkpoint["id"], "fingerprint": manifest.fingerprint},
         "threads": 1,
+        "half": options.half,
+        "model_bytes": {graph.name: graph.stat().st_size for graph in sorted(options.bundle.glob("*.onnx"))},
         "sets": {},
     }
     with tempfile.TemporaryDirectory() as scratch:
         for pair in options.data:
             queries, _, corpus = pair.partition(":")
             cache = options.cache or Path(scratch)
-            one = Evaluation(Path(queries), Path(corpus) if corpus else None, options.bundle, cache, options.timed)
+            half = None if options.half == "all" else options.half
+            one = Evaluation(
+                Path(queries), Path(corpus) if corpus else None, options.bundle, cache, options.timed, half, options.e5
+            )
             print(
                 f"\n{one.data.name}: {len(one.data.documents)} documents, {len(one.data.queries)} queries", flush=True
             )
@@ -222,15 +262,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "language": one.language,
                 "documents": len(one.data.documents),
                 "queries": len(one.data.queries),
-                "rows": {},
+                "sha256": layout.checksums(one.queries)
+                | ({} if one.corpus == one.queries else layout.checksums(one.corpus)),
             }
             if options.timed:
                 precisions: tuple[Precision, ...] = ("fp32", "int8")
                 figures["encode_query_ms"] = {p: one.encode_query_ms(p) for p in precisions}
-            for row in options.rows:
-                figures["rows"][row] = one.row(row)
-                values = (f"  {name} {value:.4f}" for name, value in figures["rows"][row].items() if value is not None)
-                print(f"  {row:<12}" + "".join(values), flush=True)
+            figures["rows"] = one.rows(options.rows)
             report["sets"][one.data.name] = figures
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Public files turned into retrieval sets in BEIR layout."""
