@@ -22,6 +22,7 @@ def table(newest: Mapping[str, Result], quality: Sequence[Result]) -> str:
     sets = tables.merged_sets(quality)
     encoders = newest["peers"].figures["encoders"] if "peers" in newest else {}
     lines = {
+        "latelite, int8, meaning and words": ("int8 hybrid", None, None, None),
         "latelite, int8": ("int8 Exact", "latelite int8", *_footprint(newest, "int8")),
         "latelite, fp32": ("fp32", "latelite fp32", *_footprint(newest, "fp32")),
         "PyLate, the same checkpoint in PyTorch": (_same_quality(encoders.get("pylate")), "pylate", None, None),

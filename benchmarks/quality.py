@@ -9,6 +9,8 @@
 - ``fp32``, ``int8``: the two graphs, exact MaxSim on the float32 vectors that they give;
 - ``int8 Exact``, ``int8 HNSW``, ``int8 IVF``: an index with default settings, which stores int8 vectors;
 - ``int8 pool 2``, ``int8 pool 3``: ``Exact`` on documents encoded with that ``pool_factor``;
+- ``int8 hybrid``: a `latelite.Collection` as an app searches it, by meaning and words, over ``Exact``; its times are
+  those of a whole search, encoding included;
 - ``bm25``, ``bm25 stems``: Lucene's formula with k1 1.2 and b 0.75 on case-folded ``\\w+``, and on Snowball's stems;
 - ``e5 mean``, ``e5 MaxSim``: the teacher (``--e5``, a Hugging Face folder) as a single vector, and late interaction of
   its 384-dimensional token vectors, in PyTorch, float32.
@@ -44,14 +46,15 @@ import numpy as np  # noqa: E402
 import token_vectors  # noqa: E402
 from sets import layout  # noqa: E402
 
-from latelite import indexes, models  # noqa: E402
+from latelite import Collection, indexes, models  # noqa: E402
 from latelite.manifest import Precision  # noqa: E402
 from latelite.maxsim import maxsim, maxsim_batch  # noqa: E402
 from latelite.pooling import pool  # noqa: E402
 
 DEPTH = 100
 POOL_FACTORS = (2, 3)
-ROWS = ("fp32", "int8", *(f"int8 {kind}" for kind in indexes.KINDS), *(f"int8 pool {f}" for f in POOL_FACTORS))
+HYBRID = "int8 hybrid"
+ROWS = ("fp32", "int8", *(f"int8 {kind}" for kind in indexes.KINDS), *(f"int8 pool {f}" for f in POOL_FACTORS), HYBRID)
 WORDS = ("bm25", "bm25 stems")
 TEACHER = ("e5 mean", "e5 MaxSim")
 BASELINES = (*WORDS, *TEACHER)
@@ -150,6 +153,8 @@ class Evaluation:
     def _runner(self, name: str) -> Callable[[], Ranked]:
         if name in ("fp32", "int8"):
             return lambda: self._exact(name)  # type: ignore[arg-type]
+        if name == HYBRID:
+            return self._hybrid
         if name in WORDS:
             return lambda: self._words(name == "bm25 stems")
         if name in TEACHER:
@@ -189,6 +194,23 @@ class Evaluation:
     def _pooled(self, factor: int) -> Ranked:
         queries, documents = self.vectors("int8")
         return self._indexed("Exact", queries, {name: pool(v, pool_factor=factor) for name, v in documents.items()})
+
+    def _hybrid(self) -> Ranked:
+        """The best `DEPTH` documents by a collection in its default mode."""
+        _, documents = self.vectors("int8")
+        model = models.ColBERT(self._bundle, precision="int8", threads=1)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Collection(Path(folder) / "set.lt", model, index="Exact") as found,
+        ):
+            found.add_vectors(list(documents), [self.data.documents[name] for name in documents], [*documents.values()])
+            hits = found.search_batch(list(self.data.queries.values()), k=DEPTH)
+            sample = list(self.data.queries.values())[: self._timed]
+            milliseconds = _median_ms(lambda query: found.search(query, k=10), sample)
+            size = sum(path.stat().st_size for path in found.folder.rglob("*") if path.is_file())
+            size -= sum(path.stat().st_size for path in (found.folder / "model").rglob("*"))
+        rankings = {name: [str(hit.id) for hit in each] for name, each in zip(self.data.queries, hits, strict=True)}
+        return Ranked(rankings, milliseconds, size, 0.0)
 
     def _words(self, stems: bool) -> Ranked:
         """BM25; the stems are those of the documents' language."""

@@ -36,8 +36,12 @@ QUALITY_ROWS = {
     "int8 IVF": "IVF",
     "int8 pool 2": "pool 2",
     "int8 pool 3": "pool 3",
+    "int8 hybrid": "hybrid",
     "mean pool": "mean pool",
     "bm25": "BM25",
+    "bm25 stems": "BM25, stems",
+    "e5 mean": "e5, one vector",
+    "e5 MaxSim": "e5, MaxSim",
 }
 UNKNOWN = "-"
 
