@@ -12,6 +12,7 @@ import importlib.metadata
 import importlib.util
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,6 +28,7 @@ TESTS = Path(__file__).parent
 DEFAULT_BUNDLE = TESTS.parent / "models" / "default-onnx"
 BUNDLES = TESTS / "data" / "bundles"
 
+_NOBODY = 65534
 _EVERYTHING = os.environ.get("LATELITE_TEST_ALL") == "1"
 _TOOLCHAIN = ("torch", "transformers", "onnx", "safetensors")
 _NEEDED = {
@@ -127,6 +129,37 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
         return root / name
 
     return folder
+
+
+@pytest.fixture
+def shared_folder() -> Iterator[Path]:
+    """A folder that other users may enter, unlike `tmp_path`."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder).resolve()
+
+
+@contextlib.contextmanager
+def ordinary_user(folder: Path) -> Iterator[None]:
+    """Without root's right to read and write everything, as whoever ``folder`` then belongs to.
+
+    What the code under test imports has to be imported before: that user may not be able to read it.
+    """
+    if os.geteuid() != 0:
+        yield
+        return
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, _NOBODY, _NOBODY)
+    groups = os.getgroups()
+    os.setgroups([])
+    os.setresgid(_NOBODY, _NOBODY, 0)
+    os.setresuid(_NOBODY, _NOBODY, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+        os.setresgid(0, 0, 0)
+        os.setgroups(groups)
 
 
 @pytest.fixture(scope="session")

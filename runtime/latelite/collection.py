@@ -346,9 +346,14 @@ class Collection:
         backup.copy(self._storage, Path(folder).expanduser(), [HEADER_NAME, MODEL])
 
     def verify(self) -> None:
-        """Check every byte of model and index against its checksum; raises what is wrong."""
+        """Check every byte of model, index and the record of files against its checksum; raises what is wrong."""
+        from latelite.sources.catalogue import SourceCatalogue
+
         self.model.bundle.verify()
         self._storage.verify()
+        with self._storage.reading() as connection:
+            if connection is not None:
+                SourceCatalogue(connection).verify()
 
     # --------------------------------------------------------------------------------------------------------- reading
 

@@ -1,7 +1,8 @@
 """What was indexed from where: tables beside the documents, changed in the same transactions as they are.
 
 Paths are kept as the bytes that the system uses, ids as ASCII JSON. Whether a document is the command's is told by its
-id here, apart from the user's metadata.
+id here, apart from the user's metadata. Each row carries a checksum of its other values (see
+`latelite.storage.catalogue`), which is compared whenever the row is read.
 """
 
 from __future__ import annotations
@@ -10,22 +11,32 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from latelite.errors import IndexCorruptError, IndexVersionError
+from latelite.storage.catalogue import checksum
+
 SCHEMA = (
     """CREATE TABLE IF NOT EXISTS sources (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, location BLOB NOT NULL
- UNIQUE, label TEXT NOT NULL UNIQUE, options TEXT NOT NULL, completed REAL)""",
+ UNIQUE, label TEXT NOT NULL UNIQUE, options TEXT NOT NULL, completed REAL, checksum INTEGER NOT NULL)""",
     """CREATE TABLE IF NOT EXISTS files (number INTEGER PRIMARY KEY, source INTEGER NOT NULL, path BLOB NOT NULL,
  size INTEGER NOT NULL, modified INTEGER NOT NULL, changed INTEGER NOT NULL, content BLOB, settings TEXT NOT NULL,
- problem TEXT, UNIQUE (source, path))""",
+ problem TEXT, checksum INTEGER NOT NULL, UNIQUE (source, path))""",
     """CREATE TABLE IF NOT EXISTS passages (id TEXT PRIMARY KEY, file INTEGER NOT NULL, text BLOB NOT NULL,
- metadata BLOB NOT NULL) WITHOUT ROWID""",
+ metadata BLOB NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID""",
     "CREATE INDEX IF NOT EXISTS passages_by_file ON passages (file)",
     "CREATE INDEX IF NOT EXISTS passages_by_text ON passages (text)",
 )
 _TABLES = ("sources", "files", "passages")
+_SOURCE = "number, kind, location, label, options, completed, checksum"
+_FILE = "number, source, path, size, modified, changed, content, settings, problem, checksum"
+_PASSAGE = "id, file, text, metadata, checksum"
+_DAMAGED = (
+    "The collection's record of its files is damaged: {}. Its documents are not concerned; "
+    "to keep them in step with files again, index the files into a new collection."
+)
 
 
 @dataclass(frozen=True)
@@ -86,9 +97,36 @@ class SourceCatalogue:
         self._connection = connection
 
     def create(self) -> None:
-        """Make the tables where they are missing."""
+        """Make the tables where they are missing.
+
+        Raises:
+            IndexVersionError: they are those of an earlier version.
+        """
         for statement in SCHEMA:
             self._connection.execute(statement)
+        columns = {name for _, name, *_ in self._connection.execute("PRAGMA table_info(passages)")}
+        if "checksum" not in columns:
+            raise IndexVersionError(
+                "The collection's record of its files is of an earlier version; index the files into a new collection."
+            )
+
+    def verify(self) -> None:
+        """Compare every row with its checksum, and the tables with each other.
+
+        Raises:
+            IndexCorruptError: naming what is damaged.
+        """
+        if not self.exists():
+            return
+        sources = {source.number for source in self.sources()}
+        files = {file.number for number in sources for file in self.files(number)}
+        for row in self._connection.execute(f"SELECT {_PASSAGE} FROM passages"):
+            self._passage(row)
+            if row[1] not in files:
+                raise IndexCorruptError(_DAMAGED.format(f"the file of passage {row[0]} is unknown"))
+        (count,) = self._connection.execute("SELECT count(*) FROM files").fetchone()
+        if count != len(files):
+            raise IndexCorruptError(_DAMAGED.format("the source of a file is unknown"))
 
     def exists(self) -> bool:
         """Whether anything was ever indexed."""
@@ -99,27 +137,34 @@ class SourceCatalogue:
 
     def sources(self) -> list[Source]:
         """All sources in the order in which they were first indexed."""
-        rows = self._connection.execute(
-            "SELECT number, kind, location, label, options, completed FROM sources ORDER BY number"
-        )
-        return [
-            Source(number, kind, os.fsdecode(location), json.loads(label), json.loads(options), completed)
-            for number, kind, location, label, options, completed in rows
-        ]
+        found = []
+        for row in self._connection.execute(f"SELECT {_SOURCE} FROM sources ORDER BY number"):
+            number, kind, location, label, options, completed, _ = row
+            _compare(row, f"source {number}", _source_checksum(*row[:-1]))
+            found.append(Source(number, kind, os.fsdecode(location), json.loads(label), json.loads(options), completed))
+        return found
 
     def put_source(self, kind: str, location: str, label: str, options: Mapping[str, Any]) -> int:
         """Add a source, or set kind and options of the one at this place; returns its number."""
-        self._connection.execute(
-            "INSERT INTO sources (kind, location, label, options) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (location) DO UPDATE SET kind = excluded.kind, options = excluded.options",
-            (kind, os.fsencode(location), json.dumps(label), json.dumps(options)),
-        )
-        row = self._connection.execute("SELECT number FROM sources WHERE location = ?", (os.fsencode(location),))
-        return int(row.fetchone()[0])
+        known = next((source for source in self.sources() if source.location == location), None)
+        number = self._next("sources") if known is None else known.number
+        # The label is that of the first run, since ids begin with it.
+        names = json.dumps(label if known is None else known.label), json.dumps(options)
+        self._put_source(number, kind, os.fsencode(location), *names, None if known is None else known.completed)
+        return number
 
     def complete_source(self, number: int, time: float) -> None:
         """Record that a run over the whole source has ended."""
-        self._connection.execute("UPDATE sources SET completed = ? WHERE number = ?", (time, number))
+        row = self._connection.execute(f"SELECT {_SOURCE} FROM sources WHERE number = ?", (number,)).fetchone()
+        self._put_source(*row[:5], time)
+
+    def _put_source(self, *values: Any) -> None:
+        row = (*values, _source_checksum(*values))
+        self._connection.execute("DELETE FROM sources WHERE number = ?", values[:1])
+        self._connection.execute(f"INSERT INTO sources ({_SOURCE}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def _next(self, table: str) -> int:
+        return int(self._connection.execute(f"SELECT coalesce(max(number), 0) + 1 FROM {table}").fetchone()[0])
 
     def remove_source(self, number: int) -> None:
         """Forget a source whose files have all been removed."""
@@ -129,24 +174,22 @@ class SourceCatalogue:
 
     def files(self, source: int) -> Iterator[File]:
         """The files of a source."""
-        rows = self._connection.execute(
-            "SELECT number, path, size, modified, changed, content, settings, problem FROM files WHERE source = ?",
-            (source,),
-        )
-        for number, path, size, modified, changed, content, settings, problem in rows:
+        for row in self._connection.execute(f"SELECT {_FILE} FROM files WHERE source = ?", (source,)):
+            number, _, path, size, modified, changed, content, settings, problem, _ = row
+            _compare(row, f"the entry of {os.fsdecode(path)!r}")
             yield File(number, source, os.fsdecode(path), (size, modified, changed), content, settings, problem)
 
     def put_file(self, file: File) -> int:
         """Add a file, or replace what is known of it; returns its number."""
-        self._connection.execute(
-            "INSERT INTO files (source, path, size, modified, changed, content, settings, problem) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source, path) DO UPDATE SET size = excluded.size, "
-            "modified = excluded.modified, changed = excluded.changed, content = excluded.content, "
-            "settings = excluded.settings, problem = excluded.problem",
-            (file.source, os.fsencode(file.path), *file.signature, file.content, file.settings, file.problem),
-        )
+        path = os.fsencode(file.path)
         query = "SELECT number FROM files WHERE source = ? AND path = ?"
-        return int(self._connection.execute(query, (file.source, os.fsencode(file.path))).fetchone()[0])
+        known = self._connection.execute(query, (file.source, path)).fetchone()
+        number = self._next("files") if known is None else int(known[0])
+        values = (number, file.source, path, *file.signature, file.content, file.settings, file.problem)
+        self._connection.execute(
+            f"REPLACE INTO files ({_FILE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*values, checksum(*values))
+        )
+        return number
 
     def remove_file(self, number: int) -> None:
         """Forget a file; its passages have to be removed before."""
@@ -167,18 +210,22 @@ class SourceCatalogue:
         there: dict[str, Stored] = {}
         lost: dict[str, Stored] = {}
         rows = self._connection.execute(
-            "SELECT id, text, metadata, EXISTS (SELECT 1 FROM documents WHERE documents.id = passages.id) "
+            f"SELECT EXISTS (SELECT 1 FROM documents WHERE documents.id = passages.id), {_PASSAGE} "
             "FROM passages WHERE file = ?",
             (file,),
         )
-        for id_, text, metadata, is_there in rows:
-            (there if is_there else lost)[id_] = Stored(file, text, metadata)
+        for is_there, *row in rows:
+            (there if is_there else lost)[row[0]] = self._passage(row)
         return there, lost
+
+    def _passage(self, row: Sequence[Any]) -> Stored:
+        _compare(row, f"the entry of passage {row[0]}")
+        return Stored(*row[1:4])
 
     def passage(self, id: str) -> Stored | None:
         """The passage with an encoded id."""
-        row = self._connection.execute("SELECT file, text, metadata FROM passages WHERE id = ?", (id,)).fetchone()
-        return None if row is None else Stored(*row)
+        row = self._connection.execute(f"SELECT {_PASSAGE} FROM passages WHERE id = ?", (id,)).fetchone()
+        return None if row is None else self._passage(row)
 
     def shown(self, file: int) -> str:
         """The path of a file as ids and metadata have it."""
@@ -191,8 +238,8 @@ class SourceCatalogue:
 
     def with_text(self, text: bytes) -> list[tuple[str, int]]:
         """Encoded ids and files of the passages with this hash of their text."""
-        query = "SELECT id, file FROM passages WHERE text = ? LIMIT 100"
-        return [(id_, file) for id_, file in self._connection.execute(query, (text,))]
+        rows = self._connection.execute(f"SELECT {_PASSAGE} FROM passages WHERE text = ? LIMIT 100", (text,))
+        return [(row[0], self._passage(row).file) for row in rows]
 
     def is_document(self, id: str) -> bool:
         """Whether there is a document with an encoded id, whoever made it."""
@@ -200,10 +247,9 @@ class SourceCatalogue:
 
     def put_passage(self, id: str, stored: Stored) -> None:
         """Add a passage, or replace what is known of it."""
+        values = (id, stored.file, stored.text, stored.metadata)
         self._connection.execute(
-            "INSERT INTO passages VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET file = excluded.file, "
-            "text = excluded.text, metadata = excluded.metadata",
-            (id, stored.file, stored.text, stored.metadata),
+            f"REPLACE INTO passages ({_PASSAGE}) VALUES (?, ?, ?, ?, ?)", (*values, checksum(*values))
         )
 
     def remove_passage(self, id: str) -> None:
@@ -226,3 +272,14 @@ class SourceCatalogue:
             "WHERE files.source = ? GROUP BY passages.file"
         )
         return dict(self._connection.execute(query, (source,)).fetchall())
+
+
+def _compare(row: Sequence[Any], what: str, expected: int | None = None) -> None:
+    """Raise IndexCorruptError when a row does not have its checksum, its last value."""
+    if (checksum(*row[:-1]) if expected is None else expected) != row[-1]:
+        raise IndexCorruptError(_DAMAGED.format(f"{what} does not have its checksum"))
+
+
+def _source_checksum(*values: Any) -> int:
+    *others, completed = values
+    return checksum(*others, None if completed is None else repr(completed))

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from conftest import ordinary_user
 from latelite.sources import folders, ignore, roots
 
 
@@ -77,16 +78,16 @@ def test_a_collection_without_a_header_is_left_out_by_name(tmp_path: Path) -> No
     assert paths(tmp_path, leave_out=[str(tmp_path / "half.lt")]) == ["a.md"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_may_not_be_listed_is_a_problem(tmp_path: Path) -> None:
-    write(tmp_path, "a.md", "locked/b.md")
-    (tmp_path / "locked").chmod(0)
-    try:
-        problems = [each for each in folders.find(str(tmp_path)) if each.problem]
-    finally:
-        (tmp_path / "locked").chmod(0o700)
+def test_a_folder_that_may_not_be_listed_is_a_problem(shared_folder: Path) -> None:
+    write(shared_folder, "a.md", "locked/b.md")
+    (shared_folder / "locked").chmod(0)
+    with ordinary_user(shared_folder):
+        found = list(folders.find(str(shared_folder)))
+    (shared_folder / "locked").chmod(0o700)
+    problems = [each for each in found if each.problem]
     assert [each.path for each in problems] == ["locked"]
     assert "Permission denied" in str(problems[0].problem)
+    assert [each.path for each in found if not each.problem] == ["a.md"]
 
 
 def test_pipes_are_not_opened(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -16,7 +18,9 @@ from typing import Any
 
 import pytest
 
+from conftest import ordinary_user
 from latelite import Collection, cli
+from latelite.errors import IndexCorruptError, IndexWriteError
 from latelite.models import ColBERT
 from latelite.sources.report import Report
 
@@ -284,21 +288,45 @@ def test_bad_files_do_not_stop_the_run(notes: Path, tmp_path: Path, run: Run, bu
     assert (status, err, json.loads(out)["added"]) == (0, "", 1)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_what_may_not_be_read_keeps_its_passages(notes: Path, collection: Collection) -> None:
-    (notes / "sub").mkdir()
+def test_what_may_not_be_read_keeps_its_passages(shared_folder: Path, model: ColBERT) -> None:
+    notes = shared_folder / "notes"
+    (notes / "sub").mkdir(parents=True)
+    (notes / "a.md").write_text("Bread needs rye flour.")
+    (notes / "b.md").write_text("Second.")
     (notes / "sub" / "c.md").write_text("Third.")
-    collection.add_files(notes)
-    before = content(collection)
-    (notes / "sub").chmod(0)
-    (notes / "a.md").chmod(0)
-    os.utime(notes / "a.md", (1, 1))
-    try:
-        report = collection.add_files(notes)
-    finally:
-        (notes / "sub").chmod(0o700)
-    assert len(report.failed) == 2
-    assert content(collection) == before
+    with Collection(shared_folder / "n.lt", model) as collection:
+        collection.add_files(notes)
+        before = content(collection)
+        with ordinary_user(shared_folder):
+            (notes / "sub").chmod(0)
+            os.utime(notes / "a.md", (1, 1))
+            (notes / "a.md").chmod(0)
+            (notes / "b.md").write_text("Changed.")
+            report = collection.add_files(notes)
+            (notes / "sub").chmod(0o700)
+        assert {(each.path, each.reason.partition(":")[0]) for each in report.failed} == {
+            ("notes/sub", "cannot be listed"),
+            ("notes/a.md", "cannot be read"),
+        }
+        assert report.added == 1
+        assert content(collection).keys() == before.keys()
+        assert [text for text, _ in content(collection).values()].count("Changed.") == 1
+
+
+def test_a_collection_that_may_not_be_written_says_so_before_it_encodes(
+    shared_folder: Path, model: ColBERT, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from latelite.sources import target
+
+    (shared_folder / "a.md").write_text("Bread needs rye flour.")
+    with Collection(shared_folder / "n.lt", model) as collection:
+        collection.add_files(shared_folder / "a.md")
+    (shared_folder / "b.md").write_text("More.")
+    monkeypatch.setattr(target, "encode", None)
+    with ordinary_user(shared_folder), Collection(shared_folder / "n.lt") as collection:
+        next(collection.folder.rglob("documents.sqlite")).parent.chmod(0o500)
+        with pytest.raises(IndexWriteError, match=r"Permission denied.*unchanged"):
+            collection.add_files(shared_folder / "b.md")
 
 
 def test_duplicate_ids_name_both_places(tmp_path: Path, collection: Collection) -> None:
@@ -528,3 +556,35 @@ def test_without_watchfiles_one_sentence_says_what_to_install(
     monkeypatch.setitem(sys.modules, "watchfiles", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'latelite\[watch\]'"):
         next(watching.watch(collection))
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("UPDATE sources SET options = '{}' || ' '", "source 1"),
+        ("UPDATE files SET size = size + 1 WHERE number = 2", "'b.md'"),
+        ("UPDATE passages SET metadata = zeroblob(16) WHERE id = '\"notes/a.md#1\"'", 'passage "notes/a.md#1"'),
+        ("DELETE FROM files WHERE number = 1", 'passage "notes/a.md#1"'),
+        ("DELETE FROM sources", "passage"),
+    ],
+)
+def test_damage_to_the_record_of_files_is_found(
+    notes: Path, collection: Collection, statement: str, named: str
+) -> None:
+    collection.add_files(notes)
+    collection.verify()
+    with contextlib.closing(sqlite3.connect(next(collection.folder.rglob("documents.sqlite")))) as connection:
+        connection.execute(statement)
+        connection.commit()
+    with pytest.raises(IndexCorruptError, match=f"record of its files is damaged: .*{named}"):
+        collection.verify()
+
+
+def test_damage_is_found_by_the_next_run_too(notes: Path, collection: Collection) -> None:
+    collection.add_files(notes)
+    with contextlib.closing(sqlite3.connect(next(collection.folder.rglob("documents.sqlite")))) as connection:
+        connection.execute("UPDATE files SET modified = modified + 1")
+        connection.commit()
+    with pytest.raises(IndexCorruptError, match=r"'a\.md' does not have its checksum"):
+        collection.add_files(notes)
+    assert collection.search("rye bread")
