@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recipe import questions
+from latelite.mining import questions
 from recipe.examples import Document
 from recipe.pins import LANGUAGES
 from recipe.switching import Switcher

@@ -28,6 +28,7 @@ import tokenizers
 import torch
 import transformers
 
+from latelite.mining import questions
 from recipe import (
     batches,
     books,
@@ -50,7 +51,6 @@ from recipe import (
     pieces,
     pins,
     projection,
-    questions,
     sources,
     student,
     switching,

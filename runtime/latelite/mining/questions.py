@@ -1,7 +1,7 @@
 """Questions for pages that come with few or none: from their titles, and from spans of their own text.
 
-The teacher is asked what it makes of them, so they need not be well-formed: what matters is that the student sees
-short texts, question words and every part of a page on the query's side, in each language.
+They need not be well-formed: what matters is that a model in training sees short texts, question words and every part
+of a page on the query's side, in each language.
 """
 
 from __future__ import annotations
@@ -45,14 +45,17 @@ def of_title(draw: np.random.Generator, language: str, title: str) -> str:
 
 
 def of_span(draw: np.random.Generator, language: str, text: str) -> str | None:
-    """A question that holds some consecutive words of the text; ``None`` where no clause is long enough."""
+    """A question that holds some consecutive words of the text; ``None`` where no clause is long enough.
+
+    In a language without forms it is the words alone.
+    """
     clauses = [words for clause in INSIDE.split(text) if len(words := clause.split()) >= SPAN[0]]
     if not clauses:
         return None
     words = clauses[int(draw.integers(len(clauses)))]
     length = min(len(words), int(draw.integers(SPAN[0], SPAN[1] + 1)))
     start = int(draw.integers(len(words) - length + 1))
-    return _pick(draw, SPANS[language]).format(" ".join(words[start : start + length]))
+    return _pick(draw, SPANS.get(language, ("{}",))).format(" ".join(words[start : start + length]))
 
 
 def keywords(draw: np.random.Generator, text: str) -> str | None:

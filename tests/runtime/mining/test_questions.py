@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from recipe import questions
-from recipe.leaks import RUN
-from recipe.pins import LANGUAGES
 
+from latelite.mining import questions
+
+LANGUAGES = tuple(questions.TITLES)
+RUN = 10  # words that a text and an evaluation set may not share, see recipe.leaks
 TEXT = "Der Mars, der vierte Planet der Sonne, hat zwei kleine Monde. Kurz."
 CLAUSE = "der vierte Planet der Sonne, hat zwei kleine Monde"
 

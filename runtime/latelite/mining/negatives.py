@@ -1,0 +1,71 @@
+"""Hard negatives: what the model itself finds for a query beside its answer."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from latelite.collection import Collection
+from latelite.mining.pairs import Pair, document_of
+from latelite.models import ColBERT
+from latelite.sources.passage import Passage
+
+logger = logging.getLogger(__name__)
+
+CANDIDATES = 40
+"""Hits of a query that negatives are drawn from."""
+TRUSTED = 0.95
+"""A hit that scores more than this share of the answer's own score may answer the query too."""
+
+_STEP = 256
+"""Passages between two reports of progress."""
+
+
+def add_negatives(
+    pairs: Iterable[Pair],
+    passages: Sequence[Passage],
+    model: ColBERT,
+    *,
+    count: int = 4,
+    seed: int = 0,
+    on_encoded: Callable[[int, int], object] = lambda done, total: None,
+    on_pair: Callable[[], object] = lambda: None,
+) -> Iterator[Pair]:
+    """Each pair with up to ``count`` negatives from ``passages``.
+
+    The passages are searched as a collection. Hits of the answer's own document, and hits that score nearly as much as
+    the answer, are no negatives. Where the answer is not found, nothing tells which hits answer the query as well; such
+    a pair takes its negatives from the lower half of the hits.
+
+    Args:
+        model: whose search it is: that of the model which is to be trained.
+        on_encoded: called with the passages that are encoded and their number.
+        on_pair: called after each pair.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="latelite-mine-") as folder,
+        Collection(Path(folder) / "passages.lt", model) as collection,
+    ):
+        for start in range(0, len(passages), _STEP):
+            some = passages[start : start + _STEP]
+            collection.add(list(range(start, start + len(some))), [each.text for each in some])
+            on_encoded(start + len(some), len(passages))
+        documents = [document_of(each) for each in passages]
+        for number, pair in enumerate(pairs):
+            hits = collection.search(pair.query, k=CANDIDATES, mode="semantic")
+            own = [hit.score for hit in hits if documents[int(hit.id)] == pair.document]
+            if own:
+                limit = TRUSTED * max(own)
+                others = [hit for hit in hits if documents[int(hit.id)] != pair.document and hit.score < limit]
+            else:
+                others = hits[len(hits) // 2 :]
+            texts = list(dict.fromkeys(hit.text for hit in others if hit.text and hit.text != pair.positive))
+            draw = np.random.default_rng((seed, number))
+            chosen = sorted(draw.permutation(len(texts))[:count].tolist())
+            yield replace(pair, negatives=tuple(texts[at] for at in chosen if texts[at]))
+            on_pair()
