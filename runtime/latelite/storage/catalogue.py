@@ -244,7 +244,7 @@ class Catalogue:
             connection = self._opened("rwc")
             connection.execute("PRAGMA secure_delete = ON")
             connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
-            connection.execute("PRAGMA journal_mode = TRUNCATE")
+            connection.execute("PRAGMA journal_mode = DELETE")
             self._writer = connection
             self._files["writer"] = self._identity()
         self._writer.execute(f"PRAGMA busy_timeout = {int(1000 * self.timeout)}")
