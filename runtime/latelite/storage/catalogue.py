@@ -293,6 +293,10 @@ class Catalogue:
             yield
         except sqlite3.Error as error:
             raise self._error(error, action) from error
+        except UnicodeDecodeError as error:  # Python decodes SQLite's message, which quotes what is damaged
+            if not error.object.startswith(b"malformed"):
+                raise
+            raise IndexCorruptError(f"{self.path} is damaged: {error}.") from error
         except OSError as error:
             if isinstance(error, StoreError) or action != "write":
                 raise
