@@ -28,7 +28,7 @@ TORCH = $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 COMPILER = command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-integrations test-wheels test-arm export wheels bench bench-full peers browser lint clean
+.PHONY: help install demo test test-all test-integrations test-wheels test-arm export wheels maxsim-graphs bench bench-full peers browser lint clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -68,6 +68,9 @@ export: $(VENV)/.toolchain  ## checkpoint -> bundle: CHECKPOINT=<hub id or folde
 wheels: $(VENV)/.runtime  ## latelite and the default model as wheels, into dist
 	$(BIN)/python -m pip wheel -q --no-deps -w dist .
 	$(BIN)/latelite-export $(DEFAULT_BUNDLE) --wheel -o dist
+
+maxsim-graphs: $(VENV)/.dev  ## make the small ONNX graphs anew that score documents
+	$(BIN)/python -m latelite_export.maxsim_graphs
 
 lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff check .

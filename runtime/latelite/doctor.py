@@ -31,7 +31,7 @@ _TRIAL = """
 import json
 import onnxruntime
 from latelite.maxsim import graphs
-onnxruntime.InferenceSession(graphs.product_graph(), providers=["CPUExecutionProvider"])
+onnxruntime.InferenceSession(str(graphs.path("products")), providers=["CPUExecutionProvider"])
 print(json.dumps([onnxruntime.__version__, onnxruntime.get_available_providers()]))
 """
 _TRIAL_SECONDS = 120

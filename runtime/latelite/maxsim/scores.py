@@ -213,7 +213,7 @@ class _Query:
         return np.full(shape, np.iinfo(np.int32).min, np.int32)
 
     def maxima(self, rows: NDArray[Any], owners: dict[str, Ints], start: NDArray[Any]) -> NDArray[Any]:
-        """The output of `latelite.maxsim.graphs.graph`."""
+        """The output of `latelite.maxsim.graphs.session`."""
         fed = {**self._fed, **owners, "tokens": rows.reshape(-1, GROUP, rows.shape[1]), "start": start}
         (maxima,) = session(self.kind).run(["maxima"], fed)
         found: NDArray[Any] = maxima
