@@ -1,93 +1,178 @@
-"""SIGKILL at random moments: the index that is opened next is the state before or after the operation, never another.
+"""SIGKILL at random moments: what is opened next is the state before or after the operation, never another.
 
-The default run kills each kind of index a few times. ``LATELITE_KILLS=300`` sets the number in all.
+The default run kills a few times. ``LATELITE_KILLS=300`` sets the number, for collections and for the kinds of index.
 """
 
 from __future__ import annotations
 
+import collections
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from latelite import indexes
-from reliability.writer_process import OPTIONS, vectors
+from latelite import Collection, indexes
+from latelite.models import ColBERT
+from reliability.writer_process import OPTIONS, CollectionWriter, State, vectors
 
 KINDS = ["Exact", "HNSW", "IVF"]
-KILLS = int(os.environ.get("LATELITE_KILLS", "12"))
+KILLS = int(os.environ.get("LATELITE_KILLS", "24"))
 WRITER = Path(__file__).with_name("writer_process.py")
+PER_FOLDER = 8
+"""Kills before a new folder is begun, so that creation is interrupted, too."""
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
-
-State = list[list[int]]
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 
 
-def run_until_killed(kind: str, folder: Path, seed: int, delay: float) -> tuple[State | None, State | None]:
-    """Start a writer, and kill it ``delay`` seconds after it is ready.
+class Writers:
+    """Starts writers and kills them."""
 
-    Returns the last acknowledged state and the one that was being written, None where there was none.
-    """
-    command = [sys.executable, str(WRITER), kind, str(folder), str(seed)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("ready")
+    def __init__(self) -> None:
+        path = os.pathsep.join([str(WRITER.parent.parent), *sys.path])
+        self._process = subprocess.Popen(
+            [sys.executable, str(WRITER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        )
+
+    def kill_one(self, job: dict[str, Any], delay: float) -> list[tuple[str, str, State]]:
+        """Run a writer for ``delay`` seconds; returns what it said."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(job) + "\n")
+        self._process.stdin.flush()
+        pid = int(self._process.stdout.readline())
         time.sleep(delay)
-        process.send_signal(signal.SIGKILL)
-        lines = process.stdout.read().splitlines(keepends=True)
-    assert process.returncode == -signal.SIGKILL, "the writer failed by itself"
-    acknowledged = pending = None
-    for line in lines:
-        word, _, content = line.partition(" ")
-        if not content.endswith("\n"):
-            continue  # cut off by the kill
-        if word == "begin":
-            pending = json.loads(content)
-        else:
-            acknowledged, pending = json.loads(content), None
-    return acknowledged, pending
+        os.kill(pid, signal.SIGKILL)
+        status = int(self._process.stdout.readline())
+        assert status == signal.SIGKILL, f"the writer failed by itself, see its standard error: {job}"
+        log = Path(job["log"])
+        lines = log.read_text().splitlines(keepends=True) if log.exists() else []
+        log.unlink(missing_ok=True)
+        return [tuple(json.loads(line)) for line in lines if line.endswith("\n")]
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def writers() -> Iterator[Writers]:
+    started = Writers()
+    yield started
+    started.close()
+
+
+def possible(said: list[tuple[str, str, State]], before: State) -> list[State]:
+    """The states that may be found after a writer said this."""
+    acknowledged = [state for word, _, state in said if word == "done"]
+    states = [acknowledged[-1] if acknowledged else before]
+    if said and said[-1][0] == "begin" and said[-1][1] != "create":
+        states.append(said[-1][2])
+    return states
+
+
+def delay_of(rng: random.Random) -> float:
+    """Seconds: one kill in four falls into the opening or the creation."""
+    return rng.uniform(0, 0.06) if rng.random() < 0.25 else rng.uniform(0.05, 0.6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_reopens_to_the_old_or_the_new_state(kind: str, tmp_path: Path) -> None:
+def test_an_index_reopens_to_the_old_or_the_new_state(kind: str, tmp_path: Path, writers: Writers) -> None:
     if kind == "HNSW":
         pytest.importorskip("hnswlib")
-    rng = random.Random(kind)
-    before: State = []
-    interrupted = 0
+    rng = random.Random(f"{kind} {KILLS}")
+    before: State = {}
+    interrupted: collections.Counter[str] = collections.Counter()
     for seed in range(KILLS // len(KINDS)):
-        (tmp_path / "state.json").write_text(json.dumps(before))
-        acknowledged, pending = run_until_killed(kind, tmp_path, seed, rng.uniform(0.0, 0.4))
-        allowed = [dict(acknowledged if acknowledged is not None else before)]
-        if pending is not None:
-            allowed.append(dict(pending))
-            interrupted += 1
-        with getattr(indexes, kind)(tmp_path, "index", **OPTIONS.get(kind, {})) as index:
+        folder = tmp_path / str(seed // PER_FOLDER)
+        before = before if seed % PER_FOLDER else {}
+        job = {"kind": kind, "folder": str(folder), "log": str(tmp_path / "log"), "seed": seed, "state": before}
+        said = writers.kill_one(job, delay_of(rng))
+        interrupted.update(operation for word, operation, _ in said[-1:] if word == "begin")
+        with getattr(indexes, kind)(folder, "index", **OPTIONS.get(kind, {})) as index:
             index.verify()
-            ids = index.ids
-            state = next((each for each in allowed if set(each) == set(ids) and holds(index, each)), None)
-            assert state is not None, "neither the old nor the new state"
+            before = next((each for each in possible(said, before) if holds(index, each)), None)  # type: ignore[assignment]
+            assert before is not None, f"neither the old nor the new state: {kind}, seed {seed}, {folder}"
             # The next writer works on top of whatever the killed one left, and cleans up after it.
-            index.add_documents([-1], [vectors(0, 0)])
-            index.remove_documents([-1])
+            index.add_documents(["1000000"], [vectors("1000000", 0)])
+            index.remove_documents(["1000000"])
             named = {segment.entry.name for segment in index._storage.view().segments}
-            segments = tmp_path / "index" / "segments"
+            segments = folder / "index" / "segments"
             assert {path.name for path in segments.iterdir()} == named if segments.exists() else not named
-        before = sorted(map(list, state.items()))
-    assert interrupted, "no kill fell into an operation: the test proved nothing"
+    assert interrupted.total(), "no kill fell into an operation: the test proved nothing"
 
 
-def holds(index: indexes.TokenIndex, state: dict[int, int]) -> bool:
-    """Whether each document has the vectors of its version."""
+def holds(index: indexes.TokenIndex, state: State) -> bool:
+    """Whether the index has these documents, and each the vectors of its version."""
+    if set(map(str, index.ids)) != set(state):
+        return False
     ids = sorted(state)
     stored = index.get_documents_embeddings(ids)
-    return all(
-        len(found) == len(made := vectors(i, state[i])) and np.allclose(found, made, atol=0.03)
-        for i, found in zip(ids, stored, strict=True)
-    )
+    made = [vectors(i, state[i]) for i in ids]
+    return all(len(a) == len(b) and np.allclose(a, b, atol=0.03) for a, b in zip(stored, made, strict=True))
+
+
+def test_a_collection_reopens_to_the_old_or_the_new_state(
+    tmp_path: Path, writers: Writers, bundle: Callable[[str], Path], model: ColBERT
+) -> None:
+    rng = random.Random(f"collection {KILLS}")
+    before: State = {}
+    interrupted: collections.Counter[str] = collections.Counter()
+    for seed in range(KILLS):
+        folder = tmp_path / str(seed // PER_FOLDER)
+        folder.mkdir(exist_ok=True)
+        before = before if seed % PER_FOLDER else {}
+        index = ("IVF", "Exact")[seed // PER_FOLDER % 2]
+        job = {"kind": "Collection", "folder": str(folder), "log": str(tmp_path / "log"), "seed": seed}
+        said = writers.kill_one({**job, "bundle": str(bundle("bert-pylate")), "index": index}, delay_of(rng))
+        interrupted.update(operation for word, operation, _ in said[-1:] if word == "begin")
+        if not (folder / "notes.lt" / "collection.json").exists():
+            assert not any(word == "done" for word, _, _ in said)
+            Collection(folder / "notes.lt", bundle("bert-pylate"), index=index).close()  # what is half made is made
+        with Collection(folder / "notes.lt") as collection:  # with its own model
+            found = contents(collection)
+            assert found in possible(said, before), f"neither the old nor the new state: seed {seed}, {folder}"
+            assert len(collection.search("a b c", k=3)) == min(3, len(found))
+            check_vectors(collection, model)
+            collection.add(["1000000"], ["the next writer"])
+            collection.remove(["1000000"])
+            assert contents(collection) == found
+        before = found
+        states = [state for _, _, state in said]
+        for backup in folder.glob("backup-*"):  # there as a whole, or not at all
+            with Collection(backup, read_only=True) as copy:
+                assert contents(copy) in states
+        for path in [*folder.glob("backup-*"), *folder.glob(".backup-*")]:
+            shutil.rmtree(path)
+    assert interrupted.total(), "no kill fell into an operation: the test proved nothing"
+    if KILLS >= 200:
+        assert set(interrupted) == {"create", *CollectionWriter.operations}
+    print(f"{KILLS} kills, the interrupted operations: {dict(interrupted)}")
+
+
+def contents(collection: Collection) -> State:
+    """All documents, verified."""
+    collection.verify()
+    return {str(each.id): [each.text, each.metadata] for each in collection}
+
+
+def check_vectors(collection: Collection, model: ColBERT) -> None:
+    """Check that the vectors of each document are those of its text."""
+    stored = list(collection.token_vectors())
+    encoded = model.encode_document([document.text for document, _ in stored], show_progress_bar=False)
+    for (document, vectors_), made in zip(stored, encoded, strict=True):
+        assert np.allclose(vectors_, made, atol=0.03), document

@@ -1,0 +1,179 @@
+"""Power cuts: whatever a file system may lose of what was not fsynced, the collection is in the old or the new state.
+
+Each scenario is run once under strace, with SQLite's own calls, and its losses are replayed (`reliability.recording`).
+``LATELITE_CRASH_STATES=100000`` sets how many are looked at in all, at most.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from latelite import Collection, indexes
+from latelite.models import ColBERT
+from reliability import recording
+from reliability.recording import Call, Disk, Tree
+from reliability.test_kills import WRITER, check_vectors, contents, holds
+from reliability.writer_process import OPTIONS, State
+
+STATES = int(os.environ.get("LATELITE_CRASH_STATES", "600"))
+KINDS = ["Collection", "IVF", "HNSW"]
+STEPS = 14 if STATES < 10_000 else 60
+
+pytestmark = pytest.mark.skipif(recording.why_not() is not None, reason=str(recording.why_not()))
+
+
+def record(job: dict[str, Any], trace: Path) -> list[Call]:
+    """Run a writer under strace."""
+    path = os.pathsep.join([str(WRITER.parent.parent), *sys.path])
+    environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    strace = ["strace", "-f", "-qq", "-y", "-xx", "-s", "100000000", "-e", f"trace={recording.CALLS}"]
+    done = subprocess.run(
+        [*strace, "-e", "signal=none", "-o", str(trace), sys.executable, str(WRITER)],
+        input=json.dumps(job) + "\n",
+        text=True,
+        check=True,
+        stdout=subprocess.PIPE,
+        env=environment,
+    )
+    assert done.stdout.split()[1:] == ["0"], "the writer failed, see its standard error"
+    return list(recording.calls(trace.read_text()))
+
+
+def crashes(calls: list[Call], job: dict[str, Any], rng: random.Random, each: int) -> Iterator[tuple[Tree, Crash]]:
+    """States of the disk, and what was known at that moment.
+
+    Just before something becomes durable, all that may be lost is: no other moments need to be looked at, but those at
+    which the writer says something.
+    """
+    disk, crash = Disk(Path(job["folder"])), Crash()
+    for call in calls:
+        said = None
+        if call.name == "write" and recording._of_descriptor(call.arguments[0]) == job["log"]:
+            said = json.loads(recording._bytes(call.arguments[1]))
+        if said or call.name in ("fsync", "fdatasync"):
+            for tree in disk.losses(rng, each):
+                yield tree, crash
+        disk.apply(call)
+        if said:
+            crash = crash.after(*said)
+    for tree in disk.losses(rng, each):
+        yield tree, crash
+
+
+class Crash:
+    """What a writer had said when the power went."""
+
+    def __init__(self, acknowledged: State | None = None, pending: State | None = None, backups: int = 0) -> None:
+        self.acknowledged = acknowledged
+        self.possible = [acknowledged or {}] + ([] if pending is None else [pending])
+        self.backups = backups
+
+    def after(self, word: str, operation: str, state: State) -> Crash:
+        if word == "begin":
+            return Crash(self.acknowledged, state, self.backups)
+        return Crash(state, None, self.backups + (operation == "backup"))
+
+
+def sampled(found: Iterator[tuple[Tree, Crash]], count: int, rng: random.Random) -> list[tuple[Tree, Crash]]:
+    """Up to ``count`` different ones (and as few copies of their bytes in memory)."""
+    seen: set[bytes] = set()
+    kept: list[tuple[Tree, Crash]] = []
+    contents: dict[bytes, bytes] = {}
+    for number, (tree, crash) in enumerate(found):
+        tree = {p: c if c is None else contents.setdefault(hashlib.sha256(c).digest(), c) for p, c in tree.items()}
+        key = [(p, c and hashlib.sha256(c).hexdigest()) for p, c in sorted(tree.items())]
+        digest = hashlib.sha256(repr((key, id(crash))).encode()).digest()
+        if digest in seen:
+            continue
+        seen.add(digest)
+        if len(kept) < count:
+            kept.append((tree, crash))
+        elif (place := rng.randrange(number + 1)) < count:
+            kept[place] = tree, crash
+    return kept
+
+
+def write(tree: Tree, folder: Path) -> None:
+    for path, content in tree.items():
+        place = folder / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if content is None:
+            place.mkdir(exist_ok=True)
+        else:
+            place.write_bytes(content)
+
+
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """A folder in memory, where there is one: thousands of states are written and thrown away."""
+    root = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="latelite-", dir=root) as folder:
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_power_cut_leaves_the_old_or_the_new_state(
+    kind: str, tmp_path: Path, memory: Path, bundle: Callable[[str], Path], model: ColBERT
+) -> None:
+    if kind == "HNSW":
+        pytest.importorskip("hnswlib")
+    rng = random.Random(kind)
+    (tmp_path / "root").mkdir()
+    job = {"kind": kind, "folder": str(tmp_path / "root"), "log": str(tmp_path / "log"), "seed": 1, "steps": STEPS}
+    job |= {"bundle": str(bundle("bert-pylate")), "index": "IVF"}
+    calls = record(job, tmp_path / "trace")
+    each = max(STATES // len(KINDS) // 60, 4)
+    cases = sampled(crashes(calls, job, rng, each), STATES // len(KINDS), rng)
+    for number, (tree, crash) in enumerate(cases):
+        folder = memory / str(number)
+        folder.mkdir()
+        write(tree, folder)
+        try:
+            if kind == "Collection":
+                check_collection(folder, crash, model, tmp_path / "new.lt")
+            else:
+                check_index(folder, crash, kind)
+        except Exception as error:
+            kept = shutil.copytree(folder, tmp_path / "failed")
+            raise AssertionError(f"state {number} of {len(cases)}, kept in {kept}: {error!r}") from error
+        shutil.rmtree(folder)
+    assert len(cases) > STATES // len(KINDS) // 3, "hardly any states were found: nothing was proved"
+    print(f"{kind}: {len(cases)} states")
+
+
+def check_collection(folder: Path, crash: Crash, model: ColBERT, new: Path) -> None:
+    if not (folder / "notes.lt" / "collection.json").exists():
+        assert crash.acknowledged is None, "an acknowledged collection is gone"
+        Collection(folder / "notes.lt", model, index="IVF").close()  # what was half made is made
+    with Collection(folder / "notes.lt") as collection:  # with its own model
+        found = contents(collection)
+        assert found in crash.possible
+        check_vectors(collection, model)
+        collection.add(["1000000"], ["the next writer"])
+        collection.remove(["1000000"])
+        assert contents(collection) == found
+    backups = list(folder.glob("backup-*"))
+    assert len(backups) >= crash.backups, "an acknowledged backup is gone"
+    for backup in backups:  # as a whole
+        with Collection(backup, read_only=True) as copy:
+            contents(copy)
+
+
+def check_index(folder: Path, crash: Crash, kind: str) -> None:
+    with getattr(indexes, kind)(folder, "index", **OPTIONS[kind]) as index:
+        index.verify()
+        assert any(holds(index, state) for state in crash.possible)
+        index.add_documents(["1000000"], [[[1.0] * 16]])
+        index.remove_documents(["1000000"])
