@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 
 from latelite import default_model, indexes
 from latelite.arrays import Floats, Ints
+from latelite.bundle import Bundle
 from latelite.collection_folder import HEADER_NAME, MODEL, Header, create
 from latelite.errors import (
     IndexMismatchError,
@@ -32,6 +32,7 @@ from latelite.progress import Progress
 from latelite.results import Document, Hit
 from latelite.search import Mode, Searcher, Where
 from latelite.storage import backup, folders
+from latelite.storage.catalogue import CATALOGUE
 from latelite.storage.identifiers import checked_id, checked_ids
 from latelite.storage.metadata import index_field
 from latelite.storage.snapshot import Snapshot, runs
@@ -114,6 +115,9 @@ class Collection:
                     f"{self.folder} was created with {name}={getattr(header, name)!r}, not {asked!r}."
                 )
         folders.refuse_link(self.folder / MODEL)
+        header.check_manifest(self.folder)
+        if not (self.folder / CATALOGUE).exists():  # it is made before the header
+            raise IndexNotFoundError(f"{self.folder / CATALOGUE} is missing from the collection.")
         self.pool_factor = header.pool_factor
         self.index_kind = header.index
         self.model = model if isinstance(model, ColBERT) else self._opened_model(model, precision, threads)
@@ -349,7 +353,8 @@ class Collection:
         """Check every byte of model, index and the record of files against its checksum; raises what is wrong."""
         from latelite.sources.catalogue import SourceCatalogue
 
-        self.model.bundle.verify()
+        Header.verify(self.folder)
+        Bundle(self.folder / MODEL).verify()
         self._storage.verify()
         with self._storage.reading() as connection:
             if connection is not None:
@@ -624,10 +629,5 @@ def _as_text(document: Document | Mapping[str, Any]) -> Text:
     return Text.of(document["id"], document["text"], document.get("metadata", {}))
 
 
-def _metadata(row: Row) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(row.metadata)
-    return content
-
-
 def _document(row: Row) -> Document:
-    return Document(row.id, row.text, _metadata(row), row.truncated)
+    return Document(row.id, row.text, row.metadata, row.truncated)

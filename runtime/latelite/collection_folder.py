@@ -8,17 +8,18 @@ segments/
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from latelite.bundle import Bundle
 from latelite.errors import IndexCorruptError, IndexVersionError, StoreError
-from latelite.files import atomic_write, fsync_folder
+from latelite.files import atomic_write, fsync_folder, sha256
 from latelite.manifest import MANIFEST_NAME, Precision
 from latelite.storage.catalogue import CATALOGUE, JOURNAL, Catalogue
-from latelite.storage.folders import LITTER, copy_file, make_folder, refuse_link
+from latelite.storage.folders import LITTER, copy_file, make_folder, refuse_link, refuse_special
 from latelite.storage.segments import SEGMENTS
 
 FORMAT = "latelite-collection"
@@ -38,6 +39,8 @@ class Header:
     index: str
     """Name of the index kind, see `latelite.indexes.KINDS`."""
     pool_factor: int
+    manifest: str | None = None
+    """SHA-256 of the model's manifest, which has the checksums of its other files."""
 
     @classmethod
     def read(cls, folder: Path) -> Header:
@@ -49,7 +52,7 @@ class Header:
             IndexCorruptError: it is damaged.
         """
         path = folder / HEADER_NAME
-        refuse_link(path)
+        refuse_special(path)
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             if content["format"] != FORMAT:
@@ -60,21 +63,49 @@ class Header:
                     f"{path} has format version {version!r}, this latelite reads {FORMAT_VERSION}; make the collection "
                     "anew: index its texts again into a new folder."
                 )
-            header = cls(content["model"], content["fingerprint"], content["index"], content["pool_factor"])
+            values = (content[name] for name in ("model", "fingerprint", "index", "pool_factor"))
+            header = cls(*values, content.get("manifest"))
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             if isinstance(error, StoreError):
                 raise
             raise IndexCorruptError(f"{path} is damaged: {type(error).__name__}: {error}.") from error
-        wanted = (str, str, str, int)
+        wanted = (str, str, str, int, str | None)
         if not all(isinstance(each, kind) for each, kind in zip(asdict(header).values(), wanted, strict=True)):
             raise IndexCorruptError(f"{path} is damaged: a value is of a wrong type.")
+        if header.pool_factor < 1:
+            raise IndexCorruptError(f"{path} is damaged: a pool_factor of {header.pool_factor} is none.")
         return header
+
+    def check_manifest(self, folder: Path) -> None:
+        """Compare the manifest of the model in the collection with its checksum; raises IndexCorruptError."""
+        path = folder / MODEL / MANIFEST_NAME
+        if self.manifest is not None and path.is_file() and sha256(path) != self.manifest:
+            raise IndexCorruptError(f"{path} was altered: it does not have its recorded checksum.")
+
+    @classmethod
+    def verify(cls, folder: Path) -> None:
+        """Compare the header with its checksum; raises IndexCorruptError."""
+        cls.read(folder)
+        path = folder / HEADER_NAME
+        text = path.read_bytes()
+        content = json.loads(text)
+        claimed = content.pop("checksum", None)
+        if claimed is not None and (claimed != _checksum(content) or text != _written(content)):
+            raise IndexCorruptError(f"{path} was altered: it does not have its checksum.")
 
     def write(self, folder: Path) -> None:
         """Write ``folder/collection.json``, durably, replacing one that is there."""
         content: dict[str, Any] = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
         with atomic_write(folder / HEADER_NAME) as file:
-            file.write(json.dumps(content, indent=2).encode() + b"\n")
+            file.write(_written(content))
+
+
+def _written(content: dict[str, Any]) -> bytes:
+    return json.dumps({**content, "checksum": _checksum(content)}, indent=2).encode() + b"\n"
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def create(folder: Path, bundle: Bundle, precision: Precision, header: Header, *, timeout: float) -> None:
@@ -95,7 +126,7 @@ def create(folder: Path, bundle: Bundle, precision: Precision, header: Header, *
             if not (folder / HEADER_NAME).exists():
                 _remove_interrupted(folder)
                 _copy_model(bundle, precision, folder / MODEL)
-                header.write(folder)
+                replace(header, manifest=sha256(folder / MODEL / MANIFEST_NAME)).write(folder)
                 fsync_folder(folder.parent)
     finally:
         catalogue.close()

@@ -84,7 +84,7 @@ class Searcher:
         """Per part the live documents that a parsed condition, or a function, accepts."""
         if callable(accepts):
             rows = self._storage.metadata(view)
-            numbers = [number for number, metadata in rows if accepts(json.loads(metadata))]
+            numbers = [number for number, metadata in rows if accepts(metadata)]
             return list(view.masks(np.array(numbers, np.int64)))
         sql = self.condition(accepts)
         return list(self._storage.matching(view, sql.text, sql.parameters))
@@ -208,7 +208,7 @@ class _Asked:
             row.id,
             total if by_words else total / self._count,
             row.text,
-            json.loads(row.metadata),
+            row.metadata,
             semantic=None if by_words else maxsim / self._count,
             lexical=self._lexical(row.number) if self._words else None,
             matches=self.matches(row) if explained else [],
@@ -238,8 +238,8 @@ def _first_of_each(rows: list[tuple[int, Row]], field: str, k: int) -> list[tupl
     seen: set[str] = set()
     found = []
     for place, row in rows:
-        metadata = json.loads(row.metadata)
-        group = json.dumps(metadata[field], sort_keys=True) if field in metadata else f"without {row.number}"
+        known = row.metadata
+        group = json.dumps(known[field], sort_keys=True) if field in known else f"without {row.number}"
         if group not in seen:
             seen.add(group)
             found.append((place, row))

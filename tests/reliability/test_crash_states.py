@@ -13,7 +13,6 @@ import random
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -113,14 +112,6 @@ def write(tree: Tree, folder: Path) -> None:
             place.mkdir(exist_ok=True)
         else:
             place.write_bytes(content)
-
-
-@pytest.fixture
-def memory() -> Iterator[Path]:
-    """A folder in memory, where there is one: thousands of states are written and thrown away."""
-    root = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="latelite-", dir=root) as folder:
-        yield Path(folder)
 
 
 @pytest.mark.parametrize("kind", KINDS)

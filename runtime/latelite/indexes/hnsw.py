@@ -41,7 +41,7 @@ from latelite.indexes.queries import merge_tokens
 from latelite.indexes.ranking import nth_largest
 from latelite.maxsim import maxsim, maxsim_rows
 from latelite.maxsim.blocks import ranges
-from latelite.storage.folders import fsync_file, refuse_link
+from latelite.storage.folders import fsync_file, refuse_special
 from latelite.storage.segments import Segment, SegmentWriter
 from latelite.storage.snapshot import OpenSegment, Recent, Snapshot
 
@@ -86,8 +86,7 @@ class HNSWKind(IndexKind):
         tokens = segment.entry.tokens
         if tokens < self.settings["graph_threshold"]:
             return None
-        graph = self._hnswlib.Index(space="ip", dim=segment.dim)
-        done = self._begin(graph, segment, parents)
+        graph, done = self._begun(segment, parents)
         position = 0
         for block in segment.blocks():
             start = max(done - position, 0)
@@ -105,23 +104,25 @@ class HNSWKind(IndexKind):
         graph.set_ef(self.settings["ef_search"])
         return graph
 
-    def _begin(self, graph: Any, segment: Segment, parents: Sequence[OpenSegment]) -> int:
-        """Make room for the segment; take over the graph of the first parent when it is still whole.
+    def _begun(self, segment: Segment, parents: Sequence[OpenSegment]) -> tuple[Any, int]:
+        """A graph with room for the segment: that of the first parent, where it is still whole and as asked for.
 
-        Returns the number of tokens that are in the graph already: those of the first parent, with their numbers.
+        Also returns the number of tokens that are in it already: those of the first parent, with their numbers.
         """
         tokens = segment.entry.tokens
         if parents and parents[0].live is None and GRAPH in parents[0].files.files:
             first = parents[0].files
             _check(first)
+            graph = self._hnswlib.Index(space="ip", dim=segment.dim)
             graph.load_index(str(first.folder / GRAPH), max_elements=tokens)
             if self.settings["M"] == graph.M:
                 graph.set_num_threads(self._threads)
-                return first.entry.tokens
+                return graph, first.entry.tokens
         m, breadth = self.settings["M"], self.settings["ef_construction"]
+        graph = self._hnswlib.Index(space="ip", dim=segment.dim)  # hnswlib does not begin a loaded one anew
         graph.init_index(tokens, M=m, ef_construction=breadth, random_seed=_SEED)
         graph.set_num_threads(self._threads)
-        return 0
+        return graph, 0
 
     def load(self, segment: Segment) -> Any:
         """The graph of a segment, in memory."""
@@ -249,7 +250,7 @@ class HNSW(TokenIndex):
 def _check(segment: Segment) -> None:
     """Compare the graph with its checksum, before hnswlib sees it."""
     path = segment.folder / GRAPH
-    refuse_link(path)
+    refuse_special(path)
     size, digest = segment.files[GRAPH]
     try:
         if path.stat().st_size != size or sha256(path) != digest:

@@ -182,7 +182,7 @@ class ArrayFile:
                 if size < layout.size:
                     raise IndexCorruptError(f"{path} has {size} bytes instead of {layout.size}; it was cut off.")
                 self._data = _mapped(file.fileno(), size, path)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise IndexNotFoundError(f"{path} is missing from the index.") from error
 
     def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:

@@ -5,7 +5,7 @@ vectors of recent documents; segments are immutable files beside it (`latelite.s
 
 **Durability.** A rollback journal with ``synchronous=EXTRA``: what was committed survives a power cut. Not a WAL: it
 does not work on network drives, leaves files behind, and a copied or read-only folder with a ``-wal`` beside the
-database misses rows. ``secure_delete`` overwrites what is removed.
+database misses rows. What is removed stays in free pages until `Catalogue.vacuum`.
 
 **Checksums.** SQLite does not notice a flipped bit in a value, so each row carries a checksum of the others
 (`checksum`), which is compared whenever the row is read.
@@ -23,8 +23,10 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from latelite.errors import (
@@ -36,7 +38,7 @@ from latelite.errors import (
     StoreError,
 )
 from latelite.filter_sql import register
-from latelite.storage.folders import is_regular, lacks_locks, refuse_link
+from latelite.storage.folders import lacks_locks, refuse_special
 from latelite.storage.metadata import is_index
 
 logger = logging.getLogger(__name__)
@@ -67,6 +69,10 @@ SCHEMA = (
 
 _BRIEFLY = 0.02
 """Seconds that a reader waits for another process's commit before it goes on with what it knows."""
+
+
+_POLL = 0.001
+"""Seconds between two looks at whether a commit is over."""
 
 
 def checksum(*values: int | str | bytes | None) -> int:
@@ -109,6 +115,7 @@ class Catalogue:
 
     def exists(self) -> bool:
         """Whether there is a database with something in it."""
+        refuse_special(self.path)
         try:
             return self.path.stat().st_size > 0
         except (FileNotFoundError, NotADirectoryError):
@@ -150,17 +157,21 @@ class Catalogue:
                 return None
             self._reader = self._opened("ro")
             self._files["reader"] = self._identity()
-        self._reader.execute(f"PRAGMA busy_timeout = {int(1000 * timeout)}")
-        try:
-            empty = self._lock_shared()
-        except sqlite3.OperationalError as error:
-            if self._reader.in_transaction:
-                self._reader.rollback()
-            if error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK and not self.read_only:
-                self._roll_back_interrupted()
+        self._reader.execute("PRAGMA busy_timeout = 0")
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
                 empty = self._lock_shared()
-            else:
-                raise
+                break
+            except sqlite3.OperationalError as error:
+                if self._reader.in_transaction:
+                    self._reader.rollback()
+                if error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK and not self.read_only:
+                    self._roll_back_interrupted()
+                elif error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY and time.monotonic() < deadline:
+                    time.sleep(_POLL)  # SQLite's own waiting doubles its steps, and sleeps long past the end of a commit
+                else:
+                    raise
         if empty:
             self._reader.rollback()
             return None
@@ -194,10 +205,8 @@ class Catalogue:
             return True
 
     def _opened(self, mode: str) -> sqlite3.Connection:
-        refuse_link(self.path)
-        refuse_link(self.folder / JOURNAL)
-        if self.path.exists() and not is_regular(self.path):
-            raise StoreError(f"{self.path} is no file.")
+        refuse_special(self.path)
+        refuse_special(self.folder / JOURNAL)
         uri = f"file:{quote(str(self.path.absolute()))}?mode={mode}"
         connection = sqlite3.connect(uri, uri=True, timeout=self.timeout, isolation_level=None, check_same_thread=False)
         connection.text_factory = _text
@@ -242,7 +251,8 @@ class Catalogue:
             if not os.access(self.folder, os.W_OK):  # SQLite would say so only after the documents were encoded
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.folder))
             connection = self._opened("rwc")
-            connection.execute("PRAGMA secure_delete = ON")
+            connection.execute("PRAGMA secure_delete = OFF")  # until `vacuum`; it writes all that is freed
+            connection.execute("PRAGMA cache_spill = OFF")  # which would shut readers out long before the commit
             connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
             connection.execute("PRAGMA journal_mode = DELETE")
             self._writer = connection
@@ -263,7 +273,9 @@ class Catalogue:
         """Write the database anew, without free pages and without anything that was removed."""
         with self._writing, self.translated("write"):
             if self._writer is not None:
+                self._writer.execute("PRAGMA secure_delete = ON")
                 self._writer.execute("VACUUM")
+                self._writer.execute("PRAGMA secure_delete = OFF")
 
     # ------------------------------------------------------------------------------------------------------- life time
 
@@ -352,6 +364,21 @@ def system_error(code: int | None, message: str) -> IndexWriteError:
 
 _of_the_parent: list[sqlite3.Connection] = []
 """Connections that a forked child must neither use nor close."""
+
+
+def check_row(row: Sequence[Any] | None, kinds: Sequence[Any], what: str, path: Path) -> None:
+    """Check one row of a table, whose last value is the checksum of the others.
+
+    Args:
+        kinds: the types of the values.
+
+    Raises:
+        IndexCorruptError: the row is not there, does not have its checksum, or holds what no row of ours does.
+    """
+    if row is None or checksum(*row[:-1]) != row[-1]:
+        raise IndexCorruptError(f"{path} is damaged: {what} does not have its checksum.")
+    if not all(isinstance(value, kind) for value, kind in zip(row, kinds, strict=False)):
+        raise IndexCorruptError(f"{path} is damaged: {what} holds values of a wrong type.")
 
 
 def check_schema(connection: sqlite3.Connection, path: Path) -> None:

@@ -59,6 +59,13 @@ def refuse_link(path: Path) -> None:
         )
 
 
+def refuse_special(path: Path) -> None:
+    """Raise StoreError when ``path`` is there, but no plain file: a link, a folder, a pipe that would never end."""
+    refuse_link(path)
+    if path.exists() and not is_regular(path):
+        raise StoreError(f"{path} is no plain file; it does not belong to an index.")
+
+
 def fsync_file(path: Path) -> None:
     """Put the content of a file that another library wrote on the disk."""
     with path.open("rb+") as file:

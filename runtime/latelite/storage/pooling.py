@@ -42,7 +42,7 @@ def clusters_of(storage: Storage, number: int) -> Ints | None:
         row = connection.execute(f"SELECT * FROM {_TABLE} WHERE number = ?", (number,)).fetchone()
     if row is None:
         return None
-    storage.check_row(row, f"the pooling of document number {number}")
+    storage.check_row(row, (int, bytes), f"the pooling of document number {number}")
     return np.frombuffer(row[1], "<u2").astype(np.int64)
 
 

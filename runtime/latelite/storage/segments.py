@@ -29,8 +29,8 @@ from latelite.arrays import Floats, Ints
 from latelite.errors import IndexCorruptError
 from latelite.files import fsync_folder
 from latelite.storage.arrayfile import ArrayFile, ArrayWriter, Layout
-from latelite.storage.catalogue import checksum
-from latelite.storage.folders import SEGMENT_NAME, make_folder, refuse_link
+from latelite.storage.catalogue import check_row, checksum
+from latelite.storage.folders import SEGMENT_NAME, make_folder, refuse_link, refuse_special
 from latelite.storage.quantisation import Grid
 
 SEGMENTS = "segments"
@@ -73,8 +73,7 @@ class SegmentEntry:
     @classmethod
     def of_row(cls, row: Sequence[Any], place: Path) -> SegmentEntry:
         """Check one row; raises IndexCorruptError naming ``place``."""
-        if checksum(*row[:-1]) != row[-1]:
-            raise IndexCorruptError(f"{place} is damaged: the entry of a segment does not have its checksum.")
+        check_row(row, (int, int, str, int, int, int, str), "the entry of a segment", place)
         entry = cls(*row[:-1])
         if not SEGMENT_NAME.fullmatch(entry.name):
             raise IndexCorruptError(f"{place} names a segment {entry.name!r}, which is no name of a segment.")
@@ -93,7 +92,7 @@ class Segment:
         """
         refuse_link(folder.parent)
         refuse_link(folder)
-        refuse_link(folder / ARRAYS)
+        refuse_special(folder / ARRAYS)
         self.entry = entry
         self.folder = folder
         self.dim = dim

@@ -37,7 +37,7 @@ from latelite.errors import (
     IndexVersionError,
     StoreError,
 )
-from latelite.storage.catalogue import CATALOGUE, JOURNAL, Catalogue, check_schema, checksum
+from latelite.storage.catalogue import CATALOGUE, JOURNAL, Catalogue, check_row, check_schema
 from latelite.storage.folders import LITTER, refuse_link
 from latelite.storage.identifiers import DocumentId, decoded_id, encoded_id
 from latelite.storage.postings import verify_postings
@@ -102,8 +102,7 @@ class Row:
     number: int
     id: DocumentId
     text: str
-    metadata: str
-    """A JSON object."""
+    metadata: dict[str, Any]
     truncated: bool
     """Whether the encoder read only the beginning of the text."""
 
@@ -245,12 +244,14 @@ class Storage:
         ).fetchone()
         if row is None:
             return None
-        self.check_row(row, "its state")
+        self.check_row(row, (int, str, int, int, str, int, str, str | None, str), "its state")
         _, identity, generation, _, kind, dim, store, fingerprint, parameters, _ = row
         try:
             settings = Settings(kind, dim, store, fingerprint, dict(json.loads(parameters)))
         except (TypeError, ValueError, RecursionError) as error:
             raise IndexCorruptError(f"{self.catalogue.path} is damaged: its settings are no JSON object.") from error
+        if not 0 < dim < 1 << 20:
+            raise IndexCorruptError(f"{self.catalogue.path} is damaged: vectors of {dim} dimensions.")
         self._check_fits(settings)
         return identity, generation, settings
 
@@ -297,9 +298,9 @@ class Storage:
                 documents.append((number, vectors, known.terms[place]))
                 continue
             row = connection.execute("SELECT * FROM recent WHERE number = ?", (number,)).fetchone()
-            self.check_row(row, f"the vectors of document number {number}")
+            self.check_row(row, (int, bytes, bytes | None), f"the entry of the vectors of document number {number}")
             _, data, terms, _ = row
-            if not isinstance(data, bytes) or not data or len(data) % (4 * dim):
+            if not data or len(data) % (4 * dim) or len(terms or b"") % 4:
                 raise IndexCorruptError(f"{self.catalogue.path} is damaged: document {number} has {len(data)} bytes.")
             documents.append(
                 (
@@ -360,10 +361,9 @@ class Storage:
                 "open it with that model, or build it again with override=True."
             )
 
-    def check_row(self, row: Sequence[Any], what: str) -> None:
-        """Raise IndexCorruptError when a row of the catalogue does not have its checksum, its last value."""
-        if checksum(*row[:-1]) != row[-1]:
-            raise IndexCorruptError(f"{self.catalogue.path} is damaged: {what} does not have its checksum.")
+    def check_row(self, row: Sequence[Any] | None, kinds: Sequence[Any], what: str) -> None:
+        """See `latelite.storage.catalogue.check_row`."""
+        check_row(row, kinds, what, self.catalogue.path)
 
     # --------------------------------------------------------------------------------------------------------- reading
 
@@ -425,15 +425,36 @@ class Storage:
             }
             for row in documents:
                 number, id_, _, truncated, changed, metadata, _ = row
-                self.check_row(row, f"the entry of document {id_}")
+                self.check_row(row, (int, str, int, int, int, str), f"the entry of document {str(id_)[:200]}")
                 text = texts.get(number)
                 if text is None:
                     raise IndexCorruptError(f"{self.catalogue.path} is damaged: document {id_} has no text.")
-                self.check_row(text, f"the text of document {id_}")
+                self.check_row(text, (int, str | bytes), f"the text of document {id_}")
                 if generation is not None and changed > generation:
                     raise Moved
-                content = text[1].decode("utf-8", "surrogatepass") if isinstance(text[1], bytes) else text[1]
-                yield Row(number, decoded_id(id_), content, metadata, bool(truncated))
+                fields = self.parsed(metadata, id_)
+                yield Row(number, self._id(id_), self._text(text[1], id_), fields, bool(truncated))
+
+    def parsed(self, metadata: str, id_: Any) -> dict[str, Any]:
+        """The metadata of a document; raises IndexCorruptError where it is no JSON object."""
+        try:
+            return dict(json.loads(metadata))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise IndexCorruptError(
+                f"{self.catalogue.path} is damaged: the metadata of document {id_} is no JSON object."
+            ) from error
+
+    def _text(self, stored: str | bytes, id_: str) -> str:
+        try:
+            return stored.decode("utf-8", "surrogatepass") if isinstance(stored, bytes) else stored
+        except ValueError as error:
+            raise IndexCorruptError(f"{self.catalogue.path} is damaged: the text of document {id_} is none.") from error
+
+    def _id(self, text: Any) -> DocumentId:
+        try:
+            return decoded_id(text)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise IndexCorruptError(f"{self.catalogue.path} is damaged: {str(text)[:200]!r} is no id.") from error
 
     def all_rows(self) -> Iterator[Row]:
         """The documents of the state of now, in the order of insertion; those removed meanwhile are left out."""
@@ -466,15 +487,15 @@ class Storage:
             numbers = np.fromiter((number for (number,) in rows), np.int64)
         return view.masks(numbers)
 
-    def metadata(self, view: Snapshot) -> list[tuple[int, str]]:
-        """Number and metadata (ASCII JSON) of all documents of ``view``; raises Moved as `matching`."""
+    def metadata(self, view: Snapshot) -> list[tuple[int, dict[str, Any]]]:
+        """Number and metadata of all documents of ``view``; raises Moved as `matching`."""
         with self.reading() as connection:
             if connection is None or (view.settings is None and self._state(connection) is None):
                 return []
             if not self._is(connection, view):
                 raise Moved
             rows = connection.execute("SELECT number, metadata FROM documents ORDER BY number")
-            return [(number, metadata) for number, metadata in rows]
+            return [(number, self.parsed(metadata, f"number {number}")) for number, metadata in rows]
 
     def select(self, condition: str, values: Sequence[Any], *, limit: int | None, offset: int) -> list[int]:
         """Numbers of the documents of now that meet an SQL condition, in the order of insertion."""
@@ -490,7 +511,7 @@ class Storage:
         with self.reading() as connection:
             if connection is None or self._state(connection) is None:
                 return []
-            return [decoded_id(id_) for (id_,) in connection.execute("SELECT id FROM documents ORDER BY number")]
+            return [self._id(id_) for (id_,) in connection.execute("SELECT id FROM documents ORDER BY number")]
 
     def names(self, numbers: Ints) -> str:
         """The ids of documents, for a message: the first ten of them."""
@@ -539,7 +560,7 @@ class Storage:
             if not self._is(connection, view):
                 return  # a writer went on; what it wrote is for the next check
             for row in connection.execute("SELECT * FROM recent"):
-                self.check_row(row, f"the vectors of document number {row[0]}")
+                self.check_row(row, (int, bytes, bytes | None), f"the entry of the vectors of document {row[0]}")
             numbers = [number for (number,) in connection.execute("SELECT number FROM documents ORDER BY number")]
             if numbers != view.numbers().tolist():
                 raise IndexCorruptError(

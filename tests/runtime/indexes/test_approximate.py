@@ -119,6 +119,16 @@ def test_merging_goes_on_with_the_graph_of_the_first_segment(tmp_path: Path) -> 
     assert index._storage.view().segments[0].sidecar.get_current_count() == sum(len(d) for d in corpus[1:])
 
 
+def test_a_graph_with_other_links_is_built_anew_when_segments_are_merged(tmp_path: Path) -> None:
+    corpus = topical(60)
+    indexes.HNSW(tmp_path, graph_threshold=1, threads=1).add_documents(range(30), corpus[:30]).close()
+    with indexes.HNSW(tmp_path, M=8) as index:
+        index.add_documents(range(30, 60), corpus[30:])
+        index.compact()
+        assert index._storage.view().segments[0].sidecar.M == 8
+        assert ids_of(index(corpus[45], k=1)[0]) == [45]
+
+
 def test_documents_are_sifted_by_the_tokens_found_and_a_sample_of_the_others(tmp_path: Path) -> None:
     corpus = topical(40, longest=60)
     index = indexes.HNSW(tmp_path, graph_threshold=1).add_documents(range(40), corpus)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ _INTERACTING = 1.5
 """Documents of step 2 per document of step 3."""
 _PER_RESULT = 12
 """Documents of step 3 per result, at least."""
+_SCORED_WHOLE = 32_768
+"""Tokens of small segments that are scored without steps 1 to 3, which would take as long."""
 _RANKED = 28
 """Documents of step 4, at least."""
 _RANKED_PER_RESULT = 2
@@ -38,34 +40,36 @@ def candidates(
     found: list[Ints | None] = []
     reached: list[_Reached] = []
     closeness: dict[str, Closeness] = {}
-    for position, (segment, mask) in enumerate(zip(view.parts, allowed, strict=True)):
-        lists = segment.sidecar
+    permitted: dict[int, Ints] = {}
+    budget = _SCORED_WHOLE
+    for position, (part, mask) in enumerate(zip(view.parts, allowed, strict=True)):
+        lists = part.sidecar
         if lists is None:
             found.append(everything_allowed(mask))
             continue
-        documents = len(segment) if mask is None else int(mask.sum())
-        if documents <= wanted:
-            found.append(np.arange(len(segment)) if mask is None else np.flatnonzero(mask))
+        permitted[position] = np.arange(len(part)) if mask is None else np.flatnonzero(mask)
+        tokens = len(part.tokens) if mask is None else int(np.diff(part.offsets)[mask].sum())
+        if len(permitted[position]) <= wanted and tokens <= budget:
+            budget -= tokens
+            found.append(permitted[position])
             continue
         found.append(np.empty(0, np.int64))
         if lists.name not in closeness:
             closeness[lists.name] = Closeness(lists.codebook, query, n_probe)
-        numbers, scores = closeness[lists.name].probe(lists, len(segment), mask)
-        if len(numbers) < wanted:  # a narrow filter, or a query that is far from everything
-            numbers = np.arange(len(segment)) if mask is None else np.flatnonzero(mask)
-            scores = np.full(len(numbers), np.inf, np.float32)
-        reached.append(_Reached(position, numbers, scores, np.empty((len(numbers), 0), np.uint8)))
+        reached.append(_Reached(position, *closeness[lists.name].probe(lists, len(part), mask)))
+    if sum(len(part.numbers) for part in reached) < wanted:  # a narrow filter, or a query that is far from everything
+        reached = [part.among(permitted[part.position]) for part in reached]
 
     near = []
     for part in _best(reached, math.ceil(_INTERACTING * wanted)):
         lists = view.parts[part.position].sidecar
         scores, bytes_ = closeness[lists.name].interact(lists, part.numbers)
-        near.append(_Reached(part.position, part.numbers, scores, bytes_))
+        near.append(replace(part, scores=scores, bytes=bytes_))
     rough = []
     for part in _best(near, wanted):
         segment = view.parts[part.position]
         scores = _near_scores(segment, closeness[segment.sidecar.name], query, part)
-        rough.append(_Reached(part.position, part.numbers, scores, part.bytes))
+        rough.append(replace(part, scores=scores))
     for part in _best(rough, max(_RANKED, math.ceil(_RANKED_PER_RESULT * k))):
         found[part.position] = part.numbers
     return found
@@ -81,16 +85,24 @@ class _Reached:
     """(documents,) ascending."""
     scores: Floats
     """(documents,) by the last step."""
-    bytes: Bytes
-    """(documents, width) of `Closeness.interact`; before it, width is 0."""
+    bytes: Bytes | None = None
+    """(documents, width) of `Closeness.interact`, after it."""
 
     def where(self, kept: NDArray[np.bool_]) -> _Reached:
         """Those of the documents that ``kept`` (documents,) says."""
-        return _Reached(self.position, self.numbers[kept], self.scores[kept], self.bytes[kept])
+        bytes_ = None if self.bytes is None else self.bytes[kept]
+        return _Reached(self.position, self.numbers[kept], self.scores[kept], bytes_)
+
+    def among(self, numbers: Ints) -> _Reached:
+        """All of ``numbers``, which hold those of this part; the others come last."""
+        scores = np.full(len(numbers), -np.inf, np.float32)
+        scores[np.searchsorted(numbers, self.numbers)] = self.scores
+        return _Reached(self.position, numbers, scores)
 
 
 def _near_scores(segment: OpenSegment | Recent, closeness: Closeness, query: Floats, part: _Reached) -> Floats:
     """MaxSim over the tokens that the centroids say may matter, with a query of 7 bits."""
+    assert part.bytes is not None
     tokens, counts = closeness.near(segment.sidecar, part.numbers, part.bytes)
     rows = np.repeat(segment.offsets[part.numbers], counts) + tokens
     scores = np.full(len(counts), -np.inf, np.float32)
