@@ -63,8 +63,8 @@ class Header:
                     f"{path} has format version {version!r}, this latelite reads {FORMAT_VERSION}; make the collection "
                     "anew: index its texts again into a new folder."
                 )
-            values = (content[name] for name in ("model", "fingerprint", "index", "pool_factor"))
-            header = cls(*values, content.get("manifest"))
+            model, fingerprint, index = content["model"], content["fingerprint"], content["index"]
+            header = cls(model, fingerprint, index, content["pool_factor"], content.get("manifest"))
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             if isinstance(error, StoreError):
                 raise

@@ -224,7 +224,9 @@ class Disk:
         new = self._parts(self._full(given, has_folders, 1 + has_folders))
         if old is None and new is None:
             return
-        assert old and new and old[:-1] == new[:-1], "a rename between folders is not simulated"
+        assert old is not None
+        assert new is not None
+        assert old[:-1] == new[:-1], "a rename between folders is not simulated"
         folder = self._folder(old)
         folder.seen[new[-1]] = entry = folder.seen.pop(old[-1])
         folder.pending.append((new[-1], old[-1], entry))

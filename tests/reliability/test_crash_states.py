@@ -141,7 +141,6 @@ def test_a_power_cut_leaves_the_old_or_the_new_state(
             raise AssertionError(f"state {number} of {len(cases)}, kept in {kept}: {error!r}") from error
         shutil.rmtree(folder)
     assert len(cases) > STATES // len(KINDS) // 3, "hardly any states were found: nothing was proved"
-    print(f"{kind}: {len(cases)} states")
 
 
 def check_collection(folder: Path, crash: Crash, model: ColBERT, new: Path) -> None:

@@ -88,7 +88,8 @@ class Sample:
                 opened.verify()
                 return self.all_of(opened)
         except LateliteError as error:
-            assert str(folder) in str(error), f"the file is not named: {error!r}"
+            if str(folder) not in str(error):
+                raise AssertionError(f"the file is not named: {error!r}") from error
         return None
 
 
@@ -267,7 +268,23 @@ def test_hostile_folders_are_refused_or_harmless(sample: Sample, memory: Path) -
 
 def odd_ids(count: int) -> list[str | int]:
     rng = random.Random(count)
-    plain = ["", " ", "\x00", "a\x00b", "\ud800", "\udfff\ud800", "\n", "'", '"', "%", "../..", "1", "١", "é", "e\u0301"]
+    plain = [
+        "",
+        " ",
+        "\x00",
+        "a\x00b",
+        "\ud800",
+        "\udfff\ud800",
+        "\n",
+        "'",
+        '"',
+        "%",
+        "../..",
+        "1",
+        "١",
+        "é",
+        "e\u0301",
+    ]
     numbers = [0, 1, -1, 2**63 - 1, 2**63, -(2**200), 10**300]
     made = ["".join(chr(rng.randrange(0x110000)) for _ in range(rng.randrange(1, 30))) for _ in range(count)]
     return list(dict.fromkeys([*plain, *numbers, *made]))

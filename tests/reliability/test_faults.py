@@ -152,4 +152,3 @@ def test_every_fault_is_told_and_harmless(tmp_path: Path, bundle: Callable[[str]
             collection.add(["later"], ["a later text"])
             assert collection.get("later").text == "a later text"
     assert hit, "no call failed: nothing was proved"
-    print(f"{FAULTS} faults, {hit} were told")

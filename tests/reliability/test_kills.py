@@ -161,7 +161,6 @@ def test_a_collection_reopens_to_the_old_or_the_new_state(
     assert interrupted.total(), "no kill fell into an operation: the test proved nothing"
     if KILLS >= 200:
         assert set(interrupted) == {"create", *CollectionWriter.operations}
-    print(f"{KILLS} kills, the interrupted operations: {dict(interrupted)}")
 
 
 def contents(collection: Collection) -> State:

@@ -3,7 +3,7 @@
 Reads jobs from standard input, one JSON object a line, and forks for each: imports are paid for once, so hundreds of
 processes can be killed in minutes. Prints the pid of the child, and its wait status when it has ended.
 
-A child writes to ``job["log"]`` one line before each operation and one after it returned: ``["begin", name, state]`` and
+A child writes to ``job["log"]`` a line before each operation and one after it returned: ``["begin", name, state]`` and
 ``["done", name, state]``. What a document holds follows from its id and version, so a mix of two states would be seen.
 """
 
@@ -146,13 +146,15 @@ def child(job: dict[str, Any]) -> None:
     def say(word: str, operation: str, state: State) -> None:
         os.write(log, json.dumps([word, operation, state]).encode() + b"\n")
 
+    status = 1
     try:
         work(job, say)
-    except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(1)
-    os._exit(0)
+        status = 0
+    finally:
+        if status:
+            traceback.print_exc()
+            sys.stderr.flush()
+        os._exit(status)
 
 
 def main() -> None:
@@ -160,8 +162,10 @@ def main() -> None:
         pid = os.fork()
         if not pid:
             child(json.loads(line))
-        print(pid, flush=True)
-        print(os.waitpid(pid, 0)[1], flush=True)
+        sys.stdout.write(f"{pid}\n")
+        sys.stdout.flush()
+        sys.stdout.write(f"{os.waitpid(pid, 0)[1]}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -169,7 +169,9 @@ class Catalogue:
                 if error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK and not self.read_only:
                     self._roll_back_interrupted()
                 elif error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY and time.monotonic() < deadline:
-                    time.sleep(_POLL)  # SQLite's own waiting doubles its steps, and sleeps long past the end of a commit
+                    time.sleep(
+                        _POLL
+                    )  # SQLite's own waiting doubles its steps, and sleeps long past the end of a commit
                 else:
                     raise
         if empty:

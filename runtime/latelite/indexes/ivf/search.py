@@ -42,13 +42,13 @@ def candidates(
     closeness: dict[str, Closeness] = {}
     permitted: dict[int, Ints] = {}
     budget = _SCORED_WHOLE
-    for position, (part, mask) in enumerate(zip(view.parts, allowed, strict=True)):
-        lists = part.sidecar
+    for position, (segment, mask) in enumerate(zip(view.parts, allowed, strict=True)):
+        lists = segment.sidecar
         if lists is None:
             found.append(everything_allowed(mask))
             continue
-        permitted[position] = np.arange(len(part)) if mask is None else np.flatnonzero(mask)
-        tokens = len(part.tokens) if mask is None else int(np.diff(part.offsets)[mask].sum())
+        permitted[position] = np.arange(len(segment)) if mask is None else np.flatnonzero(mask)
+        tokens = len(segment.tokens) if mask is None else int(np.diff(segment.offsets)[mask].sum())
         if len(permitted[position]) <= wanted and tokens <= budget:
             budget -= tokens
             found.append(permitted[position])
@@ -56,7 +56,7 @@ def candidates(
         found.append(np.empty(0, np.int64))
         if lists.name not in closeness:
             closeness[lists.name] = Closeness(lists.codebook, query, n_probe)
-        reached.append(_Reached(position, *closeness[lists.name].probe(lists, len(part), mask)))
+        reached.append(_Reached(position, *closeness[lists.name].probe(lists, len(segment), mask)))
     if sum(len(part.numbers) for part in reached) < wanted:  # a narrow filter, or a query that is far from everything
         reached = [part.among(permitted[part.position]) for part in reached]
 
