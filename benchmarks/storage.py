@@ -5,11 +5,11 @@
 writing   ``add_ms``: adding one document of 180 tokens to 10,000 of 60, median and mean; ``fsyncs`` of such a call, from
           strace where that is installed. ``slowest_search_ms``: the longest of the searches of a thread while another
           adds documents one by one for ``--seconds``.
-reading   1.4 million tokens in IVF: ``open_ms`` and ``first_search_ms`` in a new process (with a warm page cache), then
-          p50 and p95 of the searches.
-memory    Peak resident size, MiB, of a process that loads the default model, encodes some paragraphs with it, and indexes
-          100,000 paragraphs of 60 tokens, or 512 texts of 8,192, as a collection. Their vectors are random: what the
-          encoder needs for a text does not depend on how many there are, and is no part of these figures beyond that.
+reading   1.4 million tokens in IVF: ``open_ms`` and ``first_search_ms`` in a new process (with a warm page cache),
+          then p50 and p95 of the searches.
+memory    Peak resident size, MiB, of a process that loads the default model, encodes some paragraphs with it, and
+          indexes 100,000 paragraphs of 60 tokens, or 512 texts of 8,192, as a collection. Their vectors are made: what
+          the encoder needs for a text does not depend on how many there are, and is no part of these figures.
 recent    ``add_ms`` by how many tokens wait in the catalogue before they become a segment.
 
 Token vectors are made: 4,000 directions with noise around them, as the tokens of a corpus lie around its words.
