@@ -2,9 +2,9 @@
 
     python benchmarks/storage.py --before CHECKOUT --json benchmarks/results
 
-writing   ``add_ms``: adding one document of 180 tokens to 10,000 of 60, median and mean; ``fsyncs`` of such a call, from
-          strace where that is installed. ``slowest_search_ms``: the longest of the searches of a thread while another
-          adds documents one by one for ``--seconds``.
+writing   ``add_ms``: adding one document of 180 tokens to 10,000 of 60, median and mean; ``fsyncs`` of such a call,
+          from strace where that is installed. ``slowest_search_ms``: the longest of the searches of a thread while
+          another adds documents one by one for ``--seconds``.
 reading   1.4 million tokens in IVF: ``open_ms`` and ``first_search_ms`` in a new process (with a warm page cache),
           then p50 and p95 of the searches.
 memory    Peak resident size, MiB, of a process that loads the default model, encodes some paragraphs with it, and
