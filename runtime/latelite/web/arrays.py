@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from latelite.lexical import Postings, merge_postings
 from latelite.maxsim.blocks import ranges
-from latelite.maxsim.graphs import graph, product_graph
+from latelite.maxsim.graphs import path
 from latelite.web.stored import PART_BYTES, Stored
 
 Mask = NDArray[np.bool_]
@@ -27,8 +27,8 @@ _CODES_LEVEL = 6
 def add_graphs(stored: Stored) -> None:
     """The graphs that compute MaxSim."""
     for kind in ("float32", "int7", "int14"):
-        stored.add(f"maxsim/{kind}", graph(kind))
-    stored.add("maxsim/products", product_graph())
+        stored.add(f"maxsim/{kind}", path(kind).read_bytes())
+    stored.add("maxsim/products", path("products").read_bytes())
 
 
 def add_part(stored: Stored, number: int, part: Any, kept: Mask) -> dict[str, Any]:
