@@ -70,7 +70,7 @@ wheels: $(VENV)/.runtime  ## latelite and the default model as wheels, into dist
 	$(BIN)/latelite-export $(DEFAULT_BUNDLE) --wheel -o dist
 
 maxsim-graphs: $(VENV)/.dev  ## make the small ONNX graphs anew that score documents
-	$(BIN)/python -m latelite_export.maxsim_graphs
+	$(BIN)/python -m latelite_export.maxsim_graphs runtime/latelite/maxsim
 
 lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -1,26 +1,25 @@
 """Makes the graphs behind `latelite.maxsim`, which are part of the runtime as files.
 
-    python -m latelite_export.maxsim_graphs        (or ``make maxsim-graphs``)
+    python -m latelite_export.maxsim_graphs runtime/latelite/maxsim        (or ``make maxsim-graphs``)
 
 `latelite.maxsim.graphs` says what they take and give. A test compares the files with what is made here.
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from latelite.maxsim import graphs
-
 _OPSET = 18  # ReduceMax takes its axes as an input
 _IR_VERSION = 8  # what opset 18 came with; older runtimes refuse newer ones
 
 
-def maxima(kind: graphs.Kind) -> onnx.ModelProto:
-    """The graph of `latelite.maxsim.graphs.session`."""
+def maxima(kind: str) -> onnx.ModelProto:
+    """The graph of `latelite.maxsim.graphs.session`: ``"float32"``, ``"int7"`` or ``"int14"``."""
     constants = [numpy_helper.from_array(np.array([1], np.int64), "axis")]
     element = TensorProto.FLOAT if kind == "float32" else TensorProto.INT32
     if kind == "float32":
@@ -62,10 +61,10 @@ def products() -> onnx.ModelProto:
     return _model([node], inputs, _value("products", TensorProto.INT32), [zero])
 
 
-def all_graphs() -> dict[Path, onnx.ModelProto]:
-    """File -> its content."""
-    found = {graphs.path(kind): maxima(kind) for kind in ("float32", "int7", "int14")}
-    return {**found, graphs.path("products"): products()}
+def all_graphs() -> dict[str, onnx.ModelProto]:
+    """File name -> its content."""
+    found = {f"{kind}.onnx": maxima(kind) for kind in ("float32", "int7", "int14")}
+    return {**found, "products.onnx": products()}
 
 
 def _value(name: str, element: int, rank: int = 2) -> onnx.ValueInfoProto:
@@ -87,5 +86,5 @@ def _model(
 
 
 if __name__ == "__main__":
-    for path, model in all_graphs().items():
-        path.write_bytes(model.SerializeToString(deterministic=True))
+    for name, model in all_graphs().items():
+        (Path(sys.argv[1]) / name).write_bytes(model.SerializeToString(deterministic=True))
