@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -186,10 +187,26 @@ def test_an_id_may_lose_its_type(notes: Path) -> None:
     assert call(notes, "get", id=7)["structuredContent"]["id"] == 7
 
 
-def test_sources_are_listed(notes: Path) -> None:
-    result = call(notes, "list_sources")["structuredContent"]
-    assert result["documents"] == 8
-    assert {each["source"]: each["documents"] for each in result["sources"]}["files.md"] == 3
+def test_sources_are_listed(tmp_path: Path, model: ColBERT) -> None:
+    folder = tmp_path / "letters"
+    folder.mkdir()
+    (folder / "one.md").write_text("The night train leaves at seven.\n")
+    (folder / "two.txt").write_text("Rye bread needs a hot oven.\n")
+    with Collection(tmp_path / "notes.lt", model) as collection:
+        collection.add_files(folder)
+        collection.add(["loose"], ["Not from a file."], show_progress_bar=False)
+        paths = {str(document.metadata.get("path")) for document in collection.documents()}
+    before = datetime.now().astimezone()
+    result = call(tmp_path / "notes.lt", "list_sources")["structuredContent"]
+    assert result["documents"] == 3
+    (source,) = result["sources"]
+    assert (source["location"], source["kind"], source["files"], source["passages"]) == (str(folder), "folder", 2, 2)
+    assert {f"{source['label']}/one.md", f"{source['label']}/two.txt"} < paths
+    assert before - timedelta(minutes=5) < datetime.fromisoformat(source["last_run"]) <= before
+
+
+def test_a_collection_without_files_has_no_sources(notes: Path) -> None:
+    assert call(notes, "list_sources")["structuredContent"] == {"documents": 8, "sources": []}
 
 
 @pytest.mark.parametrize(

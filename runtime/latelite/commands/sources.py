@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from datetime import datetime
-from typing import Any
 
 from latelite.commands.console import EPILOG, NOTHING_FOUND, OK, Commands, common, print_report
 
@@ -26,26 +24,10 @@ def _sources(options: argparse.Namespace) -> int:
     from latelite.sources import adding
 
     with Collection(options.collection, read_only=True) as collection:
-        known = adding.known_sources(collection)
-    report: list[dict[str, Any]] = [
-        {
-            "location": source.location,
-            "kind": source.kind,
-            "label": source.label,
-            "files": files,
-            "passages": passages,
-            "last_run": None if source.completed is None else _time(source.completed),
-            "options": dict(source.options),
-        }
-        for source, files, passages in known
-    ]
+        report = adding.described_sources(collection)
     lines = []
     for each in report:
         run = each["last_run"] or "not finished"
         lines += [each["location"], f"    {each['files']:,} files, {each['passages']:,} passages, {run}"]
     print_report(options, {"collection": options.collection, "sources": report}, "\n".join(lines) or "nothing indexed")
-    return OK if known else NOTHING_FOUND
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")
+    return OK if report else NOTHING_FOUND

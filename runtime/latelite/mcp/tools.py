@@ -29,6 +29,9 @@ _DOCUMENT = {
     "metadata": {"type": "object"},
 }
 
+_SOURCE = ("location", "kind", "label", "files", "passages", "last_run")
+"""What `list_sources` tells of each."""
+
 _TOOLS: list[dict[str, Any]] = [
     {
         "name": "search",
@@ -102,19 +105,27 @@ _TOOLS: list[dict[str, Any]] = [
     {
         "name": "list_sources",
         "title": "List the sources",
-        "description": "List the files that the collection was made from, with the number of passages of each.",
+        "description": "List the folders and files that the collection was made from, each with how many files and "
+        "passages it has and when it was last indexed. The metadata field `path` of its passages begins with `label`.",
         "annotations": _READ_ONLY,
         "inputSchema": {"type": "object", "properties": {}, "additionalProperties": False},
         "outputSchema": {
             "type": "object",
             "properties": {
-                "documents": {"type": "integer"},
+                "documents": {"type": "integer", "description": "all that can be found, from files or not"},
                 "sources": {
                     "type": "array",
                     "items": {
                         "type": "object",
-                        "properties": {"source": {"type": "string"}, "documents": {"type": "integer"}},
-                        "required": ["source", "documents"],
+                        "properties": {
+                            "location": {"type": "string"},
+                            "kind": {"type": "string"},
+                            "label": {"type": "string"},
+                            "files": {"type": "integer"},
+                            "passages": {"type": "integer"},
+                            "last_run": {"type": ["string", "null"]},
+                        },
+                        "required": list(_SOURCE),
                     },
                 },
             },
@@ -242,14 +253,11 @@ class CollectionTools:
         }
 
     def _list_sources(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        from latelite.sources.adding import described_sources
+
         _refuse(arguments)
         collection = self._opened
-        counts: dict[str, int] = {}
-        for document in collection.documents():
-            source = document.metadata.get("path")
-            if isinstance(source, str):
-                counts[source] = counts.get(source, 0) + 1
-        sources = [{"source": source, "documents": count} for source, count in sorted(counts.items())]
+        sources = [{name: each[name] for name in _SOURCE} for each in described_sources(collection)]
         return {"documents": len(collection), "sources": sources}
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from latelite.sources import roots
 from latelite.sources.catalogue import Source, SourceCatalogue
@@ -85,3 +86,23 @@ def known_sources(collection: Collection) -> list[tuple[Source, int, int]]:
         if not catalogue.exists():
             return []
         return [(source, *catalogue.counts(source.number)) for source in catalogue.sources()]
+
+
+def described_sources(collection: Collection) -> list[dict[str, Any]]:
+    """`known_sources` as JSON; times are ISO 8601, None for a source whose first run was interrupted."""
+    return [
+        {
+            "location": source.location,
+            "kind": source.kind,
+            "label": source.label,
+            "files": files,
+            "passages": passages,
+            "last_run": None if source.completed is None else _time(source.completed),
+            "options": dict(source.options),
+        }
+        for source, files, passages in known_sources(collection)
+    ]
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")
