@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,7 +22,7 @@ import pytest
 
 from latelite import Collection
 from latelite.models import ColBERT
-from served import TOKEN, serving
+from served import DOCUMENTS, TOKEN, fill, serving
 
 POST = b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 
@@ -271,6 +272,52 @@ def test_a_killed_server_loses_nothing(own_notes: Path) -> None:
     with Collection(own_notes) as collection:
         assert all(f"kept-{number}" in collection for number in range(5))
         collection.verify()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, of 64 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"mount: {mounted.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=False)
+
+
+def test_a_full_disk_loses_nothing_and_is_got_over(small_disk: Path, model: ColBERT) -> None:
+    folder = small_disk / "notes.lt"
+    with Collection(folder, model) as collection:
+        fill(collection)
+    filler = small_disk / "filler"
+    with filler.open("wb") as file:
+        left = shutil.disk_usage(small_disk).free - 300_000
+        file.write(bytes(left))
+    text = "lighthouse " * 500
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    with (
+        serving(folder, "--write", environment={"LATELITE_TOKEN": TOKEN}) as address,
+        httpx.Client(base_url=address, headers=headers, timeout=60) as client,
+    ):
+        stored = 0
+        while (answer := client.put(f"/api/documents/new-{stored}", json={"text": text})).status_code == 201:
+            stored += 1
+            assert stored < 1000
+        assert answer.status_code == 507, answer.text
+        assert "full" in answer.json()["error"]
+        assert client.get(f"/api/documents/new-{stored}").status_code == 404
+        hits = client.get("/api/search", params={"q": "lighthouse", "k": 100}).json()["hits"]
+        assert {f"new-{number}" for number in range(stored)} <= {hit["id"] for hit in hits}
+        filler.unlink()
+        assert client.put(f"/api/documents/new-{stored}", json={"text": text}).status_code == 201
+    with Collection(folder) as collection:
+        collection.verify()
+        assert len(collection) == len(DOCUMENTS) + stored + 1
 
 
 Peer = Callable[[str], str]
