@@ -37,6 +37,7 @@ from latelite import Collection, models
 from latelite.serve import pages
 
 K = 10
+MEASUREMENTS = ("mcp", "steady", "clients")
 _WRITER = """
 import sys, time
 from latelite import Collection
@@ -226,6 +227,42 @@ def assistant(folder: Path, query: str, starts: int) -> dict[str, float]:
     return {"initialize_ms": first, "first_hit_ms": second, "starts": starts}
 
 
+def serving(folder: Path, queries: Sequence[str], options: argparse.Namespace) -> dict[str, Any]:
+    """Figures of one server: start, steady rate, clients, memory after each."""
+    server = Server(folder)
+    found: dict[str, Any] = {"start": {"page_ms": server.page_ms, "ready_ms": server.ready_ms}}
+    try:
+        if "steady" in options.measure:
+            found["steady"] = [
+                asyncio.run(steady(server.port, queries, rate=options.rate, seconds=options.seconds, explain=explain))
+                for explain in (False, True)
+            ]
+            found["memory"] = server.memory()
+        if "clients" in options.measure:
+            found["clients"] = [
+                beside_a_writer(
+                    server, folder, queries, clients=clients, seconds=options.minute, every=options.write_every
+                )
+                for clients in options.clients
+            ]
+            found["memory_after"] = server.memory()
+    finally:
+        server.stop()
+    return found
+
+
+def batched(folder: Path, queries: Sequence[str]) -> float:
+    """Queries a second of `Collection.search_batch` in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", _BATCH, str(folder), str(K), "10"],
+        input=json.dumps(list(queries[:256])),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the figures and, with ``--json``, write them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -233,7 +270,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--corpus", default="docstrings", metavar="FOLDER", help="or docstrings")
     parser.add_argument("--documents", type=int, default=5000)
     parser.add_argument("--collection", type=Path, help="keep the collection here, and use it when it is there")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of each measurement")
+    parser.add_argument("--measure", nargs="+", choices=MEASUREMENTS, default=MEASUREMENTS, help="default: all")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each steady rate")
+    parser.add_argument("--minute", type=float, default=60.0, help="seconds of each number of clients")
     parser.add_argument("--rate", type=float, default=20.0, help="questions a second")
     parser.add_argument("--clients", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--write-every", type=float, default=1.0, help="seconds between two documents")
@@ -262,32 +301,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "k": K,
             "page_bytes": sum(len(file.content) for file in pages.read_page().values()),
         }
-        report["mcp"] = assistant(folder, queries[0], options.starts)
-        server = Server(folder)
-        try:
-            report["start"] = {"page_ms": server.page_ms, "ready_ms": server.ready_ms}
-            report["steady"] = [
-                asyncio.run(steady(server.port, queries, rate=options.rate, seconds=options.seconds, explain=explain))
-                for explain in (False, True)
-            ]
-            report["memory"] = server.memory()
-            report["clients"] = [
-                beside_a_writer(
-                    server, folder, queries, clients=clients, seconds=options.seconds, every=options.write_every
-                )
-                for clients in options.clients
-            ]
-            report["memory_after"] = server.memory()
-        finally:
-            server.stop()
-        batch = subprocess.run(
-            [sys.executable, "-c", _BATCH, str(folder), str(K), str(min(10.0, options.seconds))],
-            input=json.dumps(list(queries[:256])),
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        report["search_batch_per_second"] = float(batch.stdout)
+        if "mcp" in options.measure:
+            report["mcp"] = assistant(folder, queries[0], options.starts)
+        if "steady" in options.measure or "clients" in options.measure:
+            report |= serving(folder, queries, options)
+        if "clients" in options.measure:
+            report["search_batch_per_second"] = batched(folder, queries)
     print(json.dumps(report, indent=1))
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

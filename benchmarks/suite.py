@@ -98,6 +98,7 @@ def steps(options: argparse.Namespace) -> list[Step]:
         Step("graph_choices", ()),
         Step("search", (*bundle, "--min-seconds", "60")),
         Step("footprint", (*bundle, "--documents", "1000", "2000", "5000")),
+        Step("serve", bundle),
         Step("peers", (*bundle, *checkpoint, *peers, "--documents", "1000")),
     ]
     if options.data is not None:
