@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -98,10 +99,12 @@ class ColBERT:
             "document_length": document_length,
             "do_query_expansion": do_query_expansion,
         }
-        self._tokenization = Tokenization(self.bundle.tokenizer_path, with_settings(self.manifest, asked))
-        self._session = Session(
-            self.bundle.graph_path(precision), self.manifest, threads=self.threads, providers=providers
-        )
+        graph, manifest = self.bundle.graph_path(precision), with_settings(self.manifest, asked)
+        # Both read files and build tables for some 30 ms or more, ONNX Runtime without Python's lock.
+        with ThreadPoolExecutor(1, thread_name_prefix="latelite-load") as loading:
+            session = loading.submit(Session, graph, self.manifest, threads=self.threads, providers=providers)
+            self._tokenization = Tokenization(self.bundle.tokenizer_path, manifest)
+            self._session = session.result()
         memory.give_back()
 
     @property

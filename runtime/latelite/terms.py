@@ -22,7 +22,7 @@ from latelite.tokenization import load_tokenizer
 
 _CHUNK = 1 << 16
 """Characters that are tokenized at once: the tokenizer takes some 200 bytes for each of its tokens."""
-_UNKNOWN_ID = re.compile(r'"unk_id"\s*:\s*(\d+)')
+_UNKNOWN_ID = re.compile(rb'"unk_id"\s*:\s*(\d+)')
 _LAST_SPACE = re.compile(r"\s\S*\Z")
 
 
@@ -100,7 +100,7 @@ def _unknown_ids(tokenizer: Tokenizer, tokenizer_json: Path) -> set[int]:
         return set() if known is None else {known}
     # A Unigram model does not tell its unknown id. Reading the file as JSON takes a quarter of a second where it has
     # 250,000 entries; in a string of that file the quotation marks would be escaped.
-    found = _UNKNOWN_ID.search(tokenizer_json.read_text(encoding="utf-8"))
+    found = _UNKNOWN_ID.search(tokenizer_json.read_bytes())
     return {int(found[1])} if found else set()
 
 
