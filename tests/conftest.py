@@ -18,6 +18,7 @@ from pathlib import Path
 
 import onnxruntime
 import pytest
+from hypothesis import settings
 
 import latelite
 from latelite.cpus import usable_cpus
@@ -44,6 +45,11 @@ _MISSING = {
     for folder, packages in _NEEDED.items()
 }
 collect_ignore = [] if _EVERYTHING else [folder for folder, missing in _MISSING.items() if missing]
+
+
+# On a busy machine any example may be slow.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 def pytest_configure() -> None:

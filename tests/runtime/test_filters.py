@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,18 +19,25 @@ from latelite.filter_sql import compile_condition, index_expression, register
 from latelite.filters import parse, parse_condition
 
 
+@contextmanager
+def catalogue(documents: Iterable[dict[str, Any]] = ()) -> Iterator[sqlite3.Connection]:
+    """A database with the documents' metadata."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        register(connection)
+        connection.execute("CREATE TABLE documents (number INTEGER PRIMARY KEY, metadata TEXT)")
+        rows = [(number, json.dumps(metadata)) for number, metadata in enumerate(documents)]
+        connection.executemany("INSERT INTO documents VALUES (?, ?)", rows)
+        yield connection
+
+
 def selected(documents: list[dict[str, Any]], where: Any, *, indexed: tuple[str, ...] = ()) -> list[int]:
     """Numbers of the documents that match, by SQL."""
-    connection = sqlite3.connect(":memory:")
-    register(connection)
-    connection.execute("CREATE TABLE documents (number INTEGER PRIMARY KEY, metadata TEXT)")
-    rows = [(number, json.dumps(metadata)) for number, metadata in enumerate(documents)]
-    connection.executemany("INSERT INTO documents VALUES (?, ?)", rows)
-    for number, field in enumerate(indexed):
-        connection.execute(f"CREATE INDEX field_{number} ON documents ({index_expression(field)})")
-    sql = compile_condition(parse(where), indexed=indexed)
-    found = connection.execute(f"SELECT number FROM documents WHERE {sql.text} ORDER BY number", sql.parameters)
-    return [number for (number,) in found]
+    with catalogue(documents) as connection:
+        for number, field in enumerate(indexed):
+            connection.execute(f"CREATE INDEX field_{number} ON documents ({index_expression(field)})")
+        sql = compile_condition(parse(where), indexed=indexed)
+        found = connection.execute(f"SELECT number FROM documents WHERE {sql.text} ORDER BY number", sql.parameters)
+        return [number for (number,) in found]
 
 
 def filtered(documents: list[dict[str, Any]], where: Any) -> list[int]:
@@ -227,30 +236,33 @@ def test_what_is_no_condition_is_refused(text: str) -> None:
 
 
 def test_an_index_rules_most_documents_out() -> None:
-    connection = sqlite3.connect(":memory:")
-    register(connection)
-    connection.execute("CREATE TABLE documents (number INTEGER PRIMARY KEY, metadata TEXT)")
-    connection.execute(f"CREATE INDEX by_year ON documents ({index_expression('year')})")
-    for where in ({"year": 1999}, {"year": {"$gte": 1999}}, {"year": {"$in": [1, 2]}}, {"year": "x"}):
-        sql = compile_condition(parse(where), indexed=("year",))
-        plan = connection.execute(f"EXPLAIN QUERY PLAN SELECT number FROM documents WHERE {sql.text}", sql.parameters)
-        assert "by_year" in str(plan.fetchall()), where
+    with catalogue() as connection:
+        connection.execute(f"CREATE INDEX by_year ON documents ({index_expression('year')})")
+        for where in ({"year": 1999}, {"year": {"$gte": 1999}}, {"year": {"$in": [1, 2]}}, {"year": "x"}):
+            sql = compile_condition(parse(where), indexed=("year",))
+            query = f"EXPLAIN QUERY PLAN SELECT number FROM documents WHERE {sql.text}"
+            assert "by_year" in str(connection.execute(query, sql.parameters).fetchall()), where
     with pytest.raises(ValueError, match="cannot be indexed"):
         index_expression('a"b')
 
 
-def test_many_documents_are_filtered_in_a_fraction_of_a_second() -> None:
-    """Generous: the figure that counts is the benchmark's."""
+def test_many_documents_are_filtered_faster_than_they_could_be_read() -> None:
+    """By processor time, which other processes do not add to; how long it takes is for the benchmark to say."""
     documents = [
-        {"year": 1900 + n % 120, "lang": ("de", "en")[n % 2], "tags": ["x", str(n % 50)]} for n in range(100_000)
+        {"year": 1900 + n % 120, "lang": ("de", "en")[n % 2], "tags": ["x", str(n % 50)]} for n in range(50_000)
     ]
-    connection = sqlite3.connect(":memory:")
-    register(connection)
-    connection.execute("CREATE TABLE documents (number INTEGER PRIMARY KEY, metadata TEXT)")
-    connection.executemany("INSERT INTO documents VALUES (?, ?)", [(n, json.dumps(d)) for n, d in enumerate(documents)])
-    for where in ({"year": 1999}, {"year": {"$gte": 1999}}, {"tags": {"$contains": "7"}}, {"lang": {"$in": ["de"]}}):
-        sql = compile_condition(parse(where))
-        start = time.perf_counter()
-        found = connection.execute(f"SELECT number FROM documents WHERE {sql.text}", sql.parameters).fetchall()
-        assert time.perf_counter() - start < 1.5
-        assert len(found) == sum(parse(where).matches(document) for document in documents)
+    texts = list(map(json.dumps, documents))
+    with catalogue(documents) as connection:
+        for where in (
+            {"year": 1999},
+            {"year": {"$gte": 1999}},
+            {"tags": {"$contains": "7"}},
+            {"lang": {"$in": ["de"]}},
+        ):
+            condition, sql = parse(where), compile_condition(parse(where))
+            start = time.process_time()
+            found = connection.execute(f"SELECT number FROM documents WHERE {sql.text}", sql.parameters).fetchall()
+            between = time.process_time()
+            expected = [number for number, text in enumerate(texts) if condition.matches(json.loads(text))]
+            assert [number for (number,) in found] == expected
+            assert between - start < time.process_time() - between, where

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import os
 import sys
@@ -125,10 +126,10 @@ def _dry_run_of_a_new_collection(options: argparse.Namespace, arguments: list[ro
 
     model = ColBERT(default_model.resolve(options.model, precision=options.precision), precision=options.precision)
     measure = Measure(model.counts, model.document_room, options.passage_length)
-    target = DryTarget(None)
     given = {"exclude": options.exclude, "suffixes": options.suffix}
     leave_out = [os.path.realpath(Path(options.collection).expanduser())]
-    return adding.dry(target, measure, arguments, given, leave_out, keep_missing=False)
+    with contextlib.closing(DryTarget(None)) as target:
+        return adding.dry(target, measure, arguments, given, leave_out, keep_missing=False)
 
 
 def _print_problems(report: Report, *, json: bool) -> None:

@@ -293,6 +293,11 @@ class Catalogue:
                 connection.close()
         self._reader = self._writer = None
 
+    def __del__(self) -> None:
+        """Close the connections of an index that nobody closed: PyLate's shape of one has no such call."""
+        self._after_fork()
+        self._disconnect()
+
     def _after_fork(self) -> None:
         """In a forked child: leave the parent's connections alone, and open new ones."""
         if self._process != os.getpid():

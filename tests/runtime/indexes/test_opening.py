@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,3 +110,29 @@ def test_closed(make: Make) -> None:
     for use in (lambda: len(index), lambda: index(documents(1)), lambda: index.add_documents([9], documents(1))):
         with pytest.raises(StoreError, match="closed"):
             use()
+
+
+NEVER_CLOSED = """
+import os, sys
+import numpy as np
+from latelite import indexes
+
+index = indexes.IVF(sys.argv[1], "index")
+index.add_documents(["a", "b"], [np.eye(3, 8, dtype=np.float32)] * 2)
+again = indexes.IVF(sys.argv[1], "index")
+del index
+child = os.fork()
+if not child:
+    again = None  # the parent's connections are not the child's to close
+    os._exit(0)  # as multiprocessing ends its children
+assert os.waitpid(child, 0)[1] == 0
+assert len(again(np.eye(2, 8, dtype=np.float32)[None], k=2)[0]) == 2
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_an_index_that_nobody_closes_says_nothing(tmp_path: Path) -> None:
+    """From Python 3.13 on an open database that is forgotten would warn; PyLate's shape has no call that closes."""
+    command = [sys.executable, "-W", "error", "-c", NEVER_CLOSED, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
