@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 from latelite.files import fsync_folder, sha256
 from latelite.manifest import MANIFEST_NAME, FileEntry
 from latelite_export.errors import OutputExistsError
+
+_LICENCE = re.compile(r"(LICEN[CS]E|COPYING|NOTICE)(\W|$)", re.IGNORECASE)
 
 
 def check_output(out: Path, *, override: bool) -> None:
@@ -52,6 +55,11 @@ def staging(out: Path, *, override: bool) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     fsync_folder(out.parent)
+
+
+def licences(folder: Path) -> list[Path]:
+    """The licence and notice files of a checkpoint or a bundle, which go wherever its weights go."""
+    return sorted(path for path in folder.iterdir() if path.is_file() and _LICENCE.match(path.name))
 
 
 def entry(path: Path) -> FileEntry:

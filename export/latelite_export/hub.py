@@ -7,7 +7,7 @@ from pathlib import Path
 
 from latelite_export.errors import CheckpointNotFoundError, HubUnreachableError, SettingError
 
-_PATTERNS = ["*.json", "*.txt", "*.model", "*.safetensors", "artifact.metadata"]
+_PATTERNS = ["*.json", "*.txt", "*.model", "*.safetensors", "artifact.metadata", "LICEN[CS]E*", "NOTICE*"]
 _PICKLES = "*.bin"
 _CODE = "*.py"
 _IGNORED = ["onnx/*", "openvino/*", "checkpoint-*/*", "optimizer.*", "training_args.bin"]

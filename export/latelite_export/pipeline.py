@@ -137,6 +137,8 @@ def export(
         for name, model in models.items():
             _write(folder / name, model.SerializeToString(deterministic=True))
         _write(folder / TOKENIZER_NAME, words.json.encode())
+        for path in bundle.licences(location.folder):
+            _write(folder / path.name, path.read_bytes())
         manifest = Manifest(
             checkpoint={
                 "id": resolved.id,

@@ -1,8 +1,9 @@
 """A bundle as wheels, so that a model is installed like any other package and found by `latelite.default_model`.
 
 One wheel per graph, for the fp32 graph alone is larger than all the rest and most computers never run it. Each holds a
-whole bundle: the manifest without the other graph, the tokenizer, the verification vectors. Only the standard library
-is needed, so wheels can be made wherever a bundle is, and the same bundle gives the same bytes.
+whole bundle (the manifest without the other graph, the tokenizer, the verification vectors) and the model's licence.
+Only the standard library is needed, so wheels can be made wherever a bundle is, and the same bundle gives the same
+bytes.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import dataclasses
 import hashlib
 import re
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from latelite.bundle import Bundle
 from latelite.manifest import MANIFEST_NAME, MODEL_GROUP, PRECISIONS, Manifest, Precision
+from latelite_export import bundle as bundle_folder
 
 _PREFIX = "latelite"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first that a zip file can hold
@@ -43,11 +46,13 @@ def write(bundle: str | Path, folder: str | Path, precision: Precision) -> Path:
     package = name.replace("-", "_")
     version = f"1.0+{manifest.fingerprint[:8]}"
     information = f"{package}-{version}.dist-info"
+    licences = bundle_folder.licences(opened.folder)
     members: dict[str, bytes | Path] = {
         f"{package}/__init__.py": f'"""The model {model_name(manifest)}: data for latelite."""\n'.encode(),
         f"{package}/{MANIFEST_NAME}": manifest.to_json().encode(),
         **{f"{package}/{file}": opened.folder / file for file in manifest.files},
-        f"{information}/METADATA": _metadata(name, version, manifest, precision),
+        f"{information}/METADATA": _metadata(name, version, manifest, precision, [path.name for path in licences]),
+        **{f"{information}/licenses/{path.name}": path for path in licences},
         f"{information}/WHEEL": b"Wheel-Version: 1.0\nGenerator: latelite\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{information}/entry_points.txt": f"[{MODEL_GROUP}]\n{model_name(manifest)} = {package}\n".encode(),
     }
@@ -92,9 +97,15 @@ def distribution(manifest: Manifest, precision: Precision) -> str:
     return name if precision == "int8" else f"{name}-{precision}"
 
 
-def _metadata(name: str, version: str, manifest: Manifest, precision: Precision) -> bytes:
-    summary = f"The late-interaction model {manifest.checkpoint['id']} in {precision}, for latelite"
-    return f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nSummary: {summary}\n".encode()
+def _metadata(name: str, version: str, manifest: Manifest, precision: Precision, licences: Sequence[str]) -> bytes:
+    lines = [
+        "Metadata-Version: 2.4",
+        f"Name: {name}",
+        f"Version: {version}",
+        f"Summary: The late-interaction model {manifest.checkpoint['id']} in {precision}, for latelite",
+        *(f"License-File: {each}" for each in licences),
+    ]
+    return "\n".join([*lines, ""]).encode()
 
 
 def _zip(path: Path, members: dict[str, bytes | Path], record_name: str) -> None:

@@ -32,6 +32,11 @@ def test_the_manifest_is_the_same_but_for_versions(exported: Path) -> None:
     assert _comparable(kept) == _comparable(new), ADVICE
 
 
+def test_the_licence_of_the_weights_lies_beside_them(exported: Path) -> None:
+    licence = (MODELS / "latelite-colbert-16m" / "LICENSE").read_bytes()
+    assert (KEPT / "LICENSE").read_bytes() == (exported / "LICENSE").read_bytes() == licence
+
+
 def test_tokenizer_and_fp32_graph_are_the_same_bytes(exported: Path) -> None:
     kept, new = Manifest.read(KEPT), Manifest.read(exported)
     for name in ("tokenizer.json", "model.onnx"):

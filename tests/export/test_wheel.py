@@ -67,6 +67,25 @@ def test_each_graph_has_a_wheel_that_is_a_whole_bundle(
         assert len(list(package.glob("*.onnx"))) == 1
 
 
+def test_the_licence_goes_from_the_checkpoint_into_bundle_and_wheel(
+    checkpoint: Callable[[str], Path], tmp_path: Path
+) -> None:
+    source = tmp_path / "checkpoint"
+    shutil.copytree(checkpoint("bert-pylate"), source)
+    (source / "LICENSE").write_text("Do what you like.\n")
+    (source / "NOTICE.txt").write_text("Made by somebody.\n")
+    (source / "licensed_words.txt").write_text("no licence\n")
+    assert cli.main([str(source), "-o", str(tmp_path / "bundle"), "--wheel"]) == 0
+    assert (tmp_path / "bundle/LICENSE").read_text() == "Do what you like.\n"
+    for path in tmp_path.glob("*.whl"):
+        with zipfile.ZipFile(path) as archive:
+            kept = {name.partition(".dist-info/")[2]: name for name in archive.namelist()}
+            assert archive.read(kept["licenses/LICENSE"]) == b"Do what you like.\n"
+            assert archive.read(kept["licenses/NOTICE.txt"]) == b"Made by somebody.\n"
+            assert archive.read(kept["METADATA"]).decode().count("License-File: ") == 2
+            assert not any("licensed_words" in name for name in archive.namelist())
+
+
 def test_an_installed_model_gives_the_same_bytes(
     wheels: list[Path], bundle: Callable[[str], Path], tmp_path: Path
 ) -> None:
