@@ -6,6 +6,7 @@ Downloads some 50 MB, so it runs only with everything else (``make test-all``).
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -49,7 +50,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     blocked.write_text("torch==0\nhnswlib==0\ntransformers==0\nonnx==0\n")
     constraints = " ".join(filter(None, [os.environ.get("PIP_CONSTRAINT"), str(blocked)]))
     kept = {name: value for name, value in os.environ.items() if name not in ("LATELITE_TEST_ALL", "PYTHONPATH")}
-    return kept | {"PATH": str(folder / "bin"), "PIP_CONSTRAINT": constraints}
+    return kept | {"PATH": str(folder / "bin"), "PIP_CONSTRAINT": constraints, "PIP_LOG": str(folder / "pip.log")}
 
 
 def _make(clone: Path, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -57,6 +58,14 @@ def _make(clone: Path, environment: dict[str, str], *arguments: str) -> subproce
     assert make
     command = [make, *arguments]
     return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=900, check=False)
+
+
+def _downloaded(log: Path) -> float:
+    """Megabytes of packages that pip fetched, or would have, had they not been in its cache or in a local index."""
+    text, units = log.read_text(), {"bytes": 1e-6, "kB": 1e-3, "MB": 1.0}
+    fetched = re.findall(r"(?:Downloading|Using cached) \S+ \(([\d.]+) (bytes|kB|MB)\)", text)
+    local = re.findall(r"Processing (\S+\.whl)", text)
+    return sum(float(size) * units[unit] for size, unit in fetched) + sum(Path(p).stat().st_size / 1e6 for p in local)
 
 
 def test_there_is_no_compiler(bare: dict[str, str]) -> None:
@@ -73,6 +82,7 @@ def test_make_demo_answers_in_seven_languages(clone: Path, bare: dict[str, str])
     installed = {path.name.split("-")[0].lower() for path in (clone / ".venv/lib").rglob("*.dist-info")}
     assert {"latelite", "numpy", "onnxruntime", "tokenizers"} <= installed
     assert not installed & {"torch", "transformers", "onnx", "hnswlib", "scipy"}
+    assert 10 < _downloaded(Path(bare["PIP_LOG"])) < 150
 
 
 def test_make_test_passes_on_the_same_footing(clone: Path, bare: dict[str, str]) -> None:
