@@ -14,7 +14,6 @@ Single texts: ms, 50th and 90th percentile of calls in blocks (see `timing.alter
 first call of each block. ``mixed``: 96 texts, lengths from a log-normal distribution (median 110 tokens, sigma 0.6, cut
 to 12..300, seed 0) or counted from ``--data``; PyTorch takes them sorted in padded batches of 32, the others alone.
 ``process``: start and memory, see `timing.probe`. ``quality``: cosines of token vectors to the plain fp32 trace.
-``goals`` are the ratios that the project set itself for BERT on one thread of an x86 with VNNI.
 
 Which form of graph is fastest is measured by ``graph_choices.py``.
 """
@@ -43,15 +42,6 @@ from latelite.bundle import Bundle
 LENGTHS = (8, 32, 180, 512, 2048)
 MIXED = "mixed"
 OURS = "fused int8"
-GOALS: dict[str, dict[str, dict[str, float]]] = {
-    "bert": {
-        "torch": {"32": 8, "180": 4.7, "512": 3.7, "2048": 2.5, MIXED: 5},
-        "plain int8": {"32": 1.5, "180": 1.45, "512": 2.1, "2048": 2.6, MIXED: 1.6},
-    },
-    "modernbert": {"plain int8": {"512": 1.5, "2048": 2.5}},
-}
-"""Encoder -> engine -> column -> how many times faster `OURS` should be."""
-GOALS_COSINE = 0.999
 _QUALITY_LENGTHS = (12, 40, 180, 400)
 
 
@@ -155,8 +145,7 @@ def report(kind: str, result: Mapping[str, Any]) -> str:
         threads = int(title.split()[0])
         blocks += tables.encoder({"results": {kind: result}}, threads).values()
         if OURS in measured:
-            goals = GOALS.get(kind, {}) if threads == 1 else {}
-            blocks.append(_ratio_table(ratios(measured), goals))
+            blocks.append(_ratio_table(ratios(measured)))
     blocks.append("\n".join(f"{name}: {size / 1e6:.1f} MB" for name, size in result["bytes"].items()))
     for name, cosines in result.get("quality", {}).items():
         blocks.append(f"{name}: token cosine mean {cosines['cosine_mean']:.5f}, least {cosines['cosine_min']:.5f}")
@@ -165,15 +154,11 @@ def report(kind: str, result: Mapping[str, Any]) -> str:
     return "\n\n".join(blocks)
 
 
-def _ratio_table(found: Mapping[str, Mapping[str, float]], goals: Mapping[str, Mapping[str, float]]) -> str:
+def _ratio_table(found: Mapping[str, Mapping[str, float]]) -> str:
     columns = list(next(iter(found.values())))
-    rows = []
-    for name, cells in found.items():
-        row = [f"{OURS} against {name}"]
-        for column in columns:
-            goal = goals.get(name, {}).get(column)
-            row.append(f"{cells[column]:.2f} x" + (f" (goal {goal:g})" if goal else ""))
-        rows.append(row)
+    rows = [
+        [f"{OURS} against {name}", *(f"{cells[column]:.2f} x" for column in columns)] for name, cells in found.items()
+    ]
     return tables.table(["times faster", *columns], rows)
 
 
@@ -188,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=2.0, help="for each engine and length")
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args(arguments)
-    figures: dict[str, Any] = {"goals": GOALS, "results": {}}
+    figures: dict[str, Any] = {"results": {}}
     for kind in options.models:
         figures["results"][kind] = of_kind(kind, options)
         print(report(kind, figures["results"][kind]), flush=True)

@@ -247,7 +247,7 @@ def quality(sets: Mapping[str, Any], metric: str) -> str:
 
 
 def card(sets: Mapping[str, Any]) -> str:
-    """nDCG@10 of a model, the weakest set first, with what the int8 graph and the int8 index cost in points."""
+    """nDCG@10 of a model, the weakest set first, with the difference that int8 makes in points."""
 
     def value(name: str, row: str) -> float | None:
         figures = sets[name]["rows"].get(row)
@@ -256,10 +256,12 @@ def card(sets: Mapping[str, Any]) -> str:
     rows = []
     for name in sorted(sets, key=lambda name: value(name, "int8 Exact") or 0.0):
         fp32, int8 = value(name, "fp32"), value(name, "int8 Exact")
-        cost = UNKNOWN if fp32 is None or int8 is None else f"{100 * (int8 - fp32):+.1f}"
+        difference = UNKNOWN if fp32 is None or int8 is None else f"{100 * (int8 - fp32):+.1f}"
         others = [share(value(name, row)) for row in ("int8 IVF", "mean pool", "bm25")]
-        rows.append([name, share(int8), share(fp32), cost, *others])
-    return table(["nDCG@10", "int8, Exact", "fp32", "int8 costs, points", "int8, IVF", "mean pool, int8", "BM25"], rows)
+        rows.append([name, share(int8), share(fp32), difference, *others])
+    return table(
+        ["nDCG@10", "int8, Exact", "fp32", "int8 minus fp32, points", "int8, IVF", "mean pool, int8", "BM25"], rows
+    )
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

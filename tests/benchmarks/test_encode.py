@@ -106,12 +106,6 @@ def test_the_whole_run(bundle: Callable[[str], Path], tmp_path: Path, capfd: pyt
     assert "pre-processing" not in printed + errors
 
 
-@pytest.mark.usefixtures("small")
-def test_goals_stand_beside_the_ratios_they_belong_to() -> None:
-    table = encode._ratio_table({"torch": {"8": 3.0, "32": 9.0}}, encode.GOALS["bert"])
-    assert "| 3.00 x | 9.00 x (goal 8) |" in table
-
-
 @pytest.fixture
 def exported(small: None, tmp_path: Path) -> onnx.ModelProto:
     """The int8 graph of a small BERT."""
