@@ -56,8 +56,8 @@ def only(found: RetrievalSet, queries: Iterable[str]) -> RetrievalSet:
     kept = list(queries)
     if not kept:
         raise ValueError(f"{found.name}: no question is in this half.")
-    texts, qrels = ({name: table[name] for name in kept} for table in (found.queries, found.qrels))
-    return RetrievalSet(found.name, found.documents, texts, qrels)
+    texts, judged = {name: found.queries[name] for name in kept}, {name: found.qrels[name] for name in kept}
+    return RetrievalSet(found.name, found.documents, texts, judged)
 
 
 def _lines(path: Path) -> list[dict[str, str]]:

@@ -138,7 +138,7 @@ def _about(files: Mapping[str, Path], longest: int) -> dict[str, Any]:
 
 def report(kind: str, result: Mapping[str, Any]) -> str:
     """Tables of one encoder in Markdown."""
-    blocks = []
+    blocks: list[str] = []
     for title, measured in result.items():
         if not title.endswith(" threads"):
             continue

@@ -34,7 +34,7 @@ def encoder(kind: Kind, attention: Attention) -> Any:
     from latelite_export.weights import Backbone
 
     torch.manual_seed(0)
-    sizes = {
+    sizes: dict[str, Any] = {
         "vocab_size": VOCABULARY,
         "hidden_size": HIDDEN,
         "num_hidden_layers": LAYERS,
@@ -43,7 +43,13 @@ def encoder(kind: Kind, attention: Attention) -> Any:
         "max_position_embeddings": POSITIONS,
         "attn_implementation": attention,
     }
-    special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}
+    special: dict[str, Any] = {
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "cls_token_id": 1,
+        "sep_token_id": 2,
+    }
     if kind == "bert":
         backbone: Any = BertModel(BertConfig(**sizes), add_pooling_layer=False)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -43,11 +44,11 @@ class Graph:
         )
 
 
-def _own(kind: str, inputs: list[str], outputs: list[str], **options: object) -> Node:
+def _own(kind: str, inputs: list[str], outputs: list[str], **options: Any) -> Node:
     return helper.make_node(kind, inputs, outputs, outputs[0], domain=DOMAIN, **options)
 
 
-def _plain(kind: str, inputs: list[str], outputs: list[str], **options: object) -> Node:
+def _plain(kind: str, inputs: list[str], outputs: list[str], **options: Any) -> Node:
     return helper.make_node(kind, inputs, outputs, outputs[0], **options)
 
 

@@ -28,8 +28,8 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "
 
 import numpy as np  # noqa: E402
 
-from latelite.indexes.ranking import near_best  # noqa: E402
-from latelite.maxsim import maxsim  # noqa: E402
+from latelite.indexes.ranking import nth_largest  # noqa: E402
+from latelite.maxsim import maxsim, rough_error  # noqa: E402
 from latelite.maxsim.blocks import BLOCK_TOKENS  # noqa: E402
 from latelite.maxsim.graphs import GROUP, products, session  # noqa: E402
 from latelite.storage.quantisation import Grid  # noqa: E402
@@ -49,11 +49,15 @@ def contenders(
         "token_owners": np.empty((0, GROUP, 1), np.int64),
         "start": np.full((1, len(query)), -np.inf, np.float32),
     }
-    everything = np.arange(len(offsets) - 1)
+    longest = float(np.linalg.norm(codes.astype(np.float32), axis=1).max())
 
     def best(k: int) -> Any:
+        """As `latelite.indexes.ranking` scans: whatever may be among the best by the rough scores gets exact ones."""
         rough = maxsim(query, codes, offsets, quantisation=quantisation, rough=True)
-        return near_best(query, codes, offsets, k, everything, rough, quantisation)
+        error = rough_error(query, quantisation, longest)
+        near = np.flatnonzero(rough >= nth_largest(rough, k) - 2 * error)
+        exact = maxsim(query, codes, offsets, documents=near, quantisation=quantisation)
+        return near[np.argsort(-exact, kind="stable")[:k]]
 
     found: dict[str, Callable[[], Any]] = {
         "latelite float32": lambda: maxsim(query, tokens, offsets),

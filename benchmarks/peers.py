@@ -127,7 +127,7 @@ def encoder_row(figures: dict[str, Any], output: Path, reference: Sequence[Any])
     cosines = np.concatenate([(a * b).sum(axis=1) for a, b in compared]) if same else None
     return {
         "versions": figures["versions"],
-        "encode_query": percentiles(np.array(figures["encode_query_ms"]) / 1000),
+        "encode_query": percentiles([each / 1000 for each in figures["encode_query_ms"]]),
         "documents_per_second": figures["documents_per_second"],
         # None: other tokens than the reference's
         "cosine_mean": None if cosines is None else float(cosines.mean()),
@@ -140,7 +140,7 @@ def searcher_row(figures: dict[str, Any], oracle: Sequence[Sequence[int]]) -> di
     found = [len(set(ids) & set(best)) / len(best) for ids, best in zip(figures["ids"], oracle, strict=True)]
     return {
         "versions": figures["versions"],
-        "search": percentiles(np.array(figures["search_ms"]) / 1000),
+        "search": percentiles([each / 1000 for each in figures["search_ms"]]),
         "build_seconds": figures["build_seconds"],
         "index_bytes": figures["index_bytes"],
         f"recall@{K}": float(np.mean(found)),
@@ -194,8 +194,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        arrays = {name: np.concatenate(each) for name, each in vectors.items()}
-        lengths = {f"{name}_lengths": np.array([len(v) for v in each]) for name, each in vectors.items()}
+        arrays: dict[str, Any] = {name: np.concatenate(each) for name, each in vectors.items()}
+        lengths: dict[str, Any] = {
+            f"{name}_lengths": np.array([len(v) for v in each]) for name, each in vectors.items()
+        }
         np.savez(scratch / "vectors.npz", **arrays, **lengths)
         wanted = [peer for peer in PEERS if not options.only or peer.name in options.only]
         traced = (

@@ -21,7 +21,7 @@ _QUALITY = {row: name for row, name in tables.QUALITY_ROWS.items() if row != "in
 # Height of a line of text and width of a character, as fractions of the axes.
 _LINE = 0.055
 _CHARACTER = 0.0145
-STYLE = {
+STYLE: Any = {
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,

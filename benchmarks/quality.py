@@ -143,7 +143,7 @@ class Evaluation:
                 found[name]["difference"] = asdict(intervals.difference(gains[name], gains[REFERENCE]))
         return found
 
-    def encode_query_ms(self, precision: Precision) -> float:
+    def encode_query_ms(self, precision: Precision) -> float | None:
         """Median milliseconds of text -> token vectors for one query."""
         model = models.ColBERT(self._bundle, precision=precision, threads=1)
         texts = list(self.data.queries.values())[: self._timed]

@@ -15,6 +15,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -174,11 +175,11 @@ def wanted_plots(found: Sequence[Machine]) -> Iterator[Plot]:
         base = PLOTS / machine.name
         title = f"{machine.name}, {machine.last.date[:10]}"
         if encode := newest.get("encode"):
-            names = (encode.file_name,)
+            names: tuple[str, ...] = (encode.file_name,)
             yield Plot(
                 base.with_name(f"{machine.name}-latency"),
                 names,
-                lambda target, f=encode.figures, t=title, n=names: _plots().latency(f, t, n, target),
+                partial(_draw, "latency", encode.figures, title, names),
             )
         timed = {
             name: each
@@ -191,15 +192,20 @@ def wanted_plots(found: Sequence[Machine]) -> Iterator[Plot]:
             yield Plot(
                 base.with_name(f"{machine.name}-quality"),
                 names,
-                lambda target, s=name, e=timed[name], t=title, n=names: _plots().quality(s, e, t, n, target),
+                partial(_draw, "quality", name, timed[name], title, names),
             )
         if footprint := newest.get("footprint"):
             names = (footprint.file_name,)
             yield Plot(
                 base.with_name(f"{machine.name}-memory"),
                 names,
-                lambda target, f=footprint.figures, t=title, n=names: _plots().memory(f, t, n, target),
+                partial(_draw, "memory", footprint.figures, title, names),
             )
+
+
+def _draw(plot: str, *arguments: Any) -> None:
+    """Call a function of the module `plots`."""
+    getattr(_plots(), plot)(*arguments)
 
 
 def _plots() -> Any:

@@ -85,11 +85,12 @@ def stream(
     """Single-stream latency of a collection: total, stages, and total by query length."""
     with Collection(folder, model) as opened:
         watch = Stopwatch()
-        rank = latelite.search.rank
+        searching: Any = latelite.search
+        rank = searching.rank
         tokenize = model._tokenization.query
         watch.watch(model._tokenization, "query", "tokenize")
         watch.watch(model._session, "run", "encode")
-        watch.watch(latelite.search, "rank", "rerank")
+        watch.watch(searching, "rank", "rerank")
         watch.watch(opened._kind, "candidates", "retrieve")
         for query in queries[:_WARM_UP]:
             opened.search(query, k=K)
@@ -111,7 +112,7 @@ def stream(
         seconds = time.perf_counter() - begin
     counted = {query: len(tokenize(query).ids) for query in set(asked)}
     lengths = [counted[query] for query in asked]
-    latelite.search.rank = rank
+    searching.rank = rank
     del model._tokenization.query, model._session.run  # the watches; the methods of the class come back
     return {
         "seconds": seconds,

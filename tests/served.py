@@ -16,7 +16,7 @@ from latelite import Collection
 TOKEN = "a-token-for-tests"
 HERE = "http://127.0.0.1:8765"
 
-DOCUMENTS = [
+DOCUMENTS: list[tuple[int | str, str, str, int, str]] = [
     (
         "files.md#1",
         "Delete a whole directory tree: rmtree removes a folder and all that is in it.",

@@ -70,14 +70,16 @@ def convert(options: argparse.Namespace) -> None:
         only = {json.loads(row)["_id"] for row in rows} if options.only else None
         found = squad.read(path, only)
     elif options.kind == "scifact":
-        found = scifact.read(*_files(options, 2))
+        corpus, claims = _files(options, 2)
+        found = scifact.read(corpus, claims)
     elif options.kind == "beir":
-        found = beir_zip.read(*_files(options, 1), options.split)
+        (path,) = _files(options, 1)
+        found = beir_zip.read(path, options.split)
     else:
         if len(options.files) < 3:
             raise SetError("miracl needs its topics, its qrels and at least one file of passages")
-        topics, qrels, *corpus = options.files
-        found = miracl.read(topics, qrels, corpus, options.limit)
+        topics, qrels, *passages = options.files
+        found = miracl.read(topics, qrels, passages, options.limit)
         if options.limit is not None:
             meta["note"] = f"judged passages and others up to {options.limit}: not comparable with MIRACL's figures"
     _write(found, options.out, meta, options.files)

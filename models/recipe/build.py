@@ -21,6 +21,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import get_args
 
+from recipe.wheels import sha256
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this file is run by its path: find the package beside it
 
 import safetensors
@@ -156,7 +158,7 @@ class Recipe:
     def student(self) -> Path:
         if self.start:
             start = self.start
-            identity: dict[str, object] = {"start": leaks.sha256(start / "model.safetensors")}
+            identity: dict[str, object] = {"start": sha256(start / "model.safetensors")}
             return self.run("student", (student,), identity, lambda out: student.read_checkpoint(start, out))
         source, cut, chosen = self.fetch, self.encoder, self.examples
         return self.run(

@@ -52,7 +52,8 @@ def build_encoder(source: Path, vocabulary: Path, folder: Path) -> None:
 def prompt_row(tokenizer: Tokenizer, embeddings: NDArray[np.float32], prompt: str) -> NDArray[np.float32]:
     """Embedding ``(hidden,)`` of a prefix token: the mean over the pieces of its prompt."""
     ids = tokenizer.encode(prompt.strip(), add_special_tokens=False).ids
-    return embeddings[ids].mean(axis=0)
+    row: NDArray[np.float32] = embeddings[ids].mean(axis=0)
+    return row
 
 
 def add_tokens(tokenizer: dict[str, Any], tokens: list[str]) -> None:

@@ -65,7 +65,8 @@ def piece_shares(tokenizer: Tokenizer, weighted: Iterable[tuple[str, float]]) ->
         encoded = tokenizer.encode_batch([text for text, _ in chunk], add_special_tokens=False)
         for encoding, (_, weight) in zip(encoded, chunk, strict=True):
             np.add.at(counts, encoding.ids, weight)
-    return counts / max(counts.sum(), 1e-300)
+    shares: Counts = counts / max(counts.sum(), 1e-300)
+    return shares
 
 
 def word_forms(words: Iterable[tuple[str, float]], language: str) -> Iterable[tuple[str, float]]:

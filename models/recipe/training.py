@@ -161,7 +161,7 @@ def train(phase: Phase, start: Path, source: Path, examples: Path, translations:
         if phase.measure and step % phase.measure == 0:
             _measure(average, tasks, step, log, phase.name)
         found, tokens = terms(student, teacher, projection, sampler.batch(step))
-        torch.stack([getattr(phase.weights, name) * value for name, value in found.items()]).sum().backward()  # type: ignore[no-untyped-call]
+        torch.stack([getattr(phase.weights, name) * value for name, value in found.items()]).sum().backward()
         torch.nn.utils.clip_grad_norm_(student.parameters(), CLIP)
         for group in optimiser.param_groups:
             group["lr"] = phase.rate_at(step)

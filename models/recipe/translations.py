@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +76,8 @@ def parallel_texts(examples: Path) -> dict[str, list[tuple[list[str], list[str]]
 def cells(pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> tuple[Cells, list[str], list[str]]:
     """The cells of all pairs of texts, and the words of each side by number."""
     known: tuple[dict[str, int], dict[str, int]] = ({}, {})
-    codes, places = [], ([], [])
+    codes: list[Any] = []
+    places: tuple[list[Any], list[Any]] = ([], [])
     start = [0, 0]
     for texts in pairs:
         one, other = (

@@ -202,7 +202,7 @@ def _guest(
     python: Sequence[str], action: str, exchange: Path, bundle: Path, precision: str, log: Log, site: Path | None = None
 ) -> None:
     environment = dict(os.environ) | ({"PYTHONPATH": str(site)} if site else {})
-    command = [
+    command: list[str | Path] = [
         *python,
         GUEST,
         action,

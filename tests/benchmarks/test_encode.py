@@ -12,6 +12,7 @@ from pathlib import Path
 
 import encode
 import encoders
+import engines
 import graph_choices
 import graph_variants
 import onnx
@@ -73,8 +74,8 @@ def test_lengths_of_a_corpus_are_taken_from_its_words(tmp_path: Path) -> None:
 def test_every_engine_gives_the_same_vectors(kind: encoders.Kind, tmp_path: Path) -> None:
     files = encoders.write_plain(kind, tmp_path) | encoders.write_fused(kind, tmp_path)
     ids = encoders.random_text(40)
-    compared = [encode.engines.torch_engine(kind, attention, 1) for attention in ("sdpa", "eager")]
-    compared += [encode.engines.onnx_engine(name, path, 1) for name, path in files.items()]
+    compared = [engines.torch_engine(kind, attention, 1) for attention in ("sdpa", "eager")]
+    compared += [engines.onnx_engine(name, path, 1) for name, path in files.items()]
     for threads in (1, 2):
         compared += encode._ours({name: path for name, path in files.items() if "fused" in name}, threads)
     exact = compared[0].call(ids)
@@ -145,7 +146,7 @@ def test_variants_undo_one_choice_and_compute_the_same(exported: onnx.ModelProto
         assert {k: n for k, n in found.items() if n} == dict(CHANGES[name]), name
         files[name] = tmp_path / f"{number}.onnx"
         onnx.save(model, files[name])
-    engine = partial(encode.engines.onnx_engine, options=session_options())  # as the device runs it: nothing overflows
+    engine = partial(engines.onnx_engine, options=session_options())  # as the device runs it: nothing overflows
     calls = {name: engine(name, path, 1).call for name, path in files.items()}
     for length in (5, 96, 97):
         ids = encoders.random_text(length)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
 
+import beir
 import index
 import index_growth
 import index_process
@@ -48,7 +49,7 @@ def test_what_was_interrupted_is_encoded_again(retrieval_set: Path, model: model
 
 
 def test_queries_come_evenly_from_the_sets_that_a_size_reaches_into(retrieval_set: Path, model: models.ColBERT) -> None:
-    data = index.token_vectors.beir.load(retrieval_set)
+    data = beir.load(retrieval_set)
     sets = [
         token_vectors.EncodedSet(data, [np.zeros((1, 2))] * 10, [np.full((1, 2), number)] * 30) for number in range(3)
     ]

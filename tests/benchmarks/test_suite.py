@@ -75,7 +75,12 @@ def test_a_failing_benchmark_does_not_stop_the_others(
 
 def test_arguments_after_two_dashes_reach_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run: list[suite.Step] = []
-    monkeypatch.setattr(suite, "run", lambda step, *_: run.append(step) or tmp_path)
+
+    def remember(step: suite.Step, *_: object) -> Path:
+        run.append(step)
+        return tmp_path
+
+    monkeypatch.setattr(suite, "run", remember)
     assert suite.main(["--results", str(tmp_path), "--only", "maxsim", "--", "--dim", "96"]) == 0
     assert run == [suite.Step("maxsim", ("--dim", "96"))]
     with pytest.raises(SystemExit):

@@ -12,7 +12,8 @@ import pytest
 from latelite.manifest import Manifest, Precision
 from latelite.models import ColBERT
 from latelite_export import export, texts
-from latelite_export.verify import GOLDEN_FILE, LIMITS
+from latelite_export.comparison import LIMITS
+from latelite_export.verify import GOLDEN_FILE
 
 MODELS = Path(__file__).parents[2] / "models"
 KEPT = MODELS / "default-onnx"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def test_vectors_equal_those_of_the_reference(name: str, fp32_bundle: Callable[[
     model = ColBERT(fp32_bundle(name), precision="fp32", threads=1)
     texts = [TEXTS[key] for key in expected.names]
     if checkpoints.case(name).layout == "sentence-transformers-6":
-        encode = (model.encode_query, model.encode_document)
+        encode: tuple[Callable[..., Any], ...] = (model.encode_query, model.encode_document)
     else:
         encode = (partial(model.encode, is_query=True), partial(model.encode, is_query=False))
     for role, side in zip(encode, (expected.queries, expected.documents), strict=True):

@@ -14,7 +14,8 @@ import pytest
 from latelite.manifest import TOKENIZER_NAME, Manifest
 from latelite.models import ColBERT
 from latelite_export import export
-from latelite_export.verify import GOLDEN_FILE, LIMITS, check
+from latelite_export.comparison import LIMITS
+from latelite_export.verify import GOLDEN_FILE, check
 
 DATA = Path(__file__).parents[1] / "data"
 _spec = importlib.util.spec_from_file_location("make_bundles", DATA / "make_bundles.py")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -36,7 +37,7 @@ def network(*, loud: float = 1.0, hopeless: bool = False) -> onnx.ModelProto:
     else:
         gains[:, 3] = loud
         first[3] /= loud
-    tensors = {
+    tensors: dict[str, NDArray[Any]] = {
         "table": generator.normal(size=(ROWS, HIDDEN)).astype(np.float32),
         "gains": gains,
         "first": first,
@@ -68,7 +69,7 @@ def samples() -> list[Sample]:
     ]
 
 
-def stored_in(model: onnx.ModelProto) -> dict[str, NDArray[np.generic]]:
+def stored_in(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 

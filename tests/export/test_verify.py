@@ -18,9 +18,9 @@ from latelite.errors import BundleCorruptError
 from latelite.manifest import MANIFEST_NAME, Manifest
 from latelite_export import bundle as bundles
 from latelite_export import export, pipeline, texts, verify
+from latelite_export.comparison import Limits
 from latelite_export.errors import GateError
 from latelite_export.ranking import overlap
-from latelite_export.verify import Limits
 
 Folder = Callable[[str], Path]
 

@@ -37,7 +37,17 @@ def wheels(bundle: Callable[[str], Path], tmp_path_factory: pytest.TempPathFacto
 
 
 def _install(site: Path, *wheels: Path) -> None:
-    command = [sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps", "--target", site]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-index",
+        "--no-deps",
+        "--target",
+        site,
+    ]
     subprocess.run([*command, *wheels], check=True, timeout=120)
 
 

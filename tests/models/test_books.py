@@ -1,5 +1,6 @@
 """Passages out of handbooks, and which of them are translations of each other."""
 
+import pytest
 from recipe import books
 from recipe.books import passages, read_sections
 
@@ -24,7 +25,7 @@ def test_entities_of_a_schema_become_their_names() -> None:
     assert books.plain("<para>Press &Ctrl;, then &lt;x&gt;</para>") == "Press Ctrl, then <x>"
 
 
-def test_translations_are_cut_at_the_same_paragraphs(monkeypatch) -> None:
+def test_translations_are_cut_at_the_same_paragraphs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(books, "LONGEST_PASSAGE", 50)
     found = list(passages("mars", {"en": page("Mars", ENGLISH), "de": page("Der Mars", PARAGRAPHS)}))
     assert [(p.language, p.key, p.text) for p in found] == [

@@ -62,7 +62,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     documents = demo.documents()
     with Collection(folder / "stdlib.lt", folder / "bundle") as collection:
         collection.add(list(documents), [text for _, text in documents.values()])
-        return {question: {hit.id for hit in collection.search(question, k=3)} for _, question in demo.QUESTIONS}
+        return {question: {str(hit.id) for hit in collection.search(question, k=3)} for _, question in demo.QUESTIONS}
 
 
 @pytest.mark.parametrize("question", [question for _, question in demo.QUESTIONS])

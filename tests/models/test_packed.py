@@ -52,7 +52,7 @@ def test_low_nibbles_come_first_and_eight_is_zero() -> None:
 
 def test_blocks_keep_their_own_scale() -> None:
     stored = np.frombuffer(block(1.0, [1] * BLOCK) + block(-0.25, [4] * BLOCK), np.uint8)
-    np.testing.assert_array_equal(unpack_blocks(stored), np.repeat(np.float32([1, -1]), BLOCK))
+    np.testing.assert_array_equal(unpack_blocks(stored), np.repeat(np.array([1, -1], np.float32), BLOCK))
 
 
 @pytest.mark.parametrize(

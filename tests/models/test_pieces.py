@@ -29,7 +29,8 @@ def original() -> dict[str, Any]:
         single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
     tokenizer.enable_truncation(8)
-    return json.loads(tokenizer.to_str())
+    content: dict[str, Any] = json.loads(tokenizer.to_str())
+    return content
 
 
 def pieces(document: dict[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,7 +79,7 @@ OPERATIONS = ["create", "add", "many", "remove", "compact", "search", "backup"]
 pytestmark = pytest.mark.skipif(recording.why_not() is not None, reason=str(recording.why_not()))
 
 
-def run_with(fault: str | None, arguments: list[str], trace: Path) -> tuple[list, str]:
+def run_with(fault: str | None, arguments: list[str], trace: Path) -> tuple[list[Any], str]:
     """Run the program; returns its answer and the calls that were made to fail."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-c", PROGRAM, *arguments]
@@ -99,7 +100,7 @@ def run_with(fault: str | None, arguments: list[str], trace: Path) -> tuple[list
     return json.loads(said.splitlines()[-1]), injected
 
 
-def contents(folder: Path) -> dict:
+def contents(folder: Path) -> dict[str, Any]:
     with Collection(folder) as collection:
         collection.verify()
         found = {str(each.id): each.text for each in collection}
@@ -117,10 +118,10 @@ def test_every_fault_is_told_and_harmless(tmp_path: Path, bundle: Callable[[str]
         # Before the first twenty calls or so are those that open; a creation writes more.
         fault = f"{call}:error={code}:when={rng.randint(1, 24)}"
         folder = tmp_path / str(case) / "notes.lt"
-        before: dict = {}
+        before: dict[str, Any] = {}
         if operation != "create":
             with Collection(folder, bundle("bert-pylate"), threads=1) as collection:
-                collection.add(map(str, range(8)), [f"text {number}" for number in range(8)])
+                collection.add([*map(str, range(8))], [f"text {number}" for number in range(8)])
             before = contents(folder)
         trace = tmp_path / f"trace-{case}"
         backup = tmp_path / str(case) / "backup.lt"

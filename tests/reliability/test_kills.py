@@ -105,8 +105,9 @@ def test_an_index_reopens_to_the_old_or_the_new_state(kind: str, tmp_path: Path,
         interrupted.update(operation for word, operation, _ in said[-1:] if word == "begin")
         with getattr(indexes, kind)(folder, "index", **OPTIONS.get(kind, {})) as index:
             index.verify()
-            before = next((each for each in possible(said, before) if holds(index, each)), None)  # type: ignore[assignment]
-            assert before is not None, f"neither the old nor the new state: {kind}, seed {seed}, {folder}"
+            found = next((each for each in possible(said, before) if holds(index, each)), None)
+            assert found is not None, f"neither the old nor the new state: {kind}, seed {seed}, {folder}"
+            before = found
             # The next writer works on top of whatever the killed one left, and cleans up after it.
             index.add_documents(["1000000"], [vectors("1000000", 0)])
             index.remove_documents(["1000000"])

@@ -36,7 +36,7 @@ State = dict[str, Any]
 """Id -> version of an index's document; id -> text and metadata of a collection's."""
 
 
-def vectors(id_: str, version: int) -> np.ndarray:
+def vectors(id_: str, version: int) -> Any:
     """(tokens, 16) of one version of a document; the first token tells which it is, whatever int8 makes of it."""
     rng = np.random.default_rng([int(id_) + 1, version])
     made = rng.standard_normal((3 + int(id_) % 9, 16))

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from latelite import Collection
-from latelite.collection import Document
+from latelite import Collection, Document
 from latelite.errors import (
     BundleError,
     DuplicateIdError,
@@ -28,7 +27,11 @@ TEXTS = {
     "b": "the train to the north leaves at seven",
     "c": "how to repair a bicycle tyre",
 }
-METADATA = [{"lang": "en", "year": 1999}, {"lang": "en", "year": 2001}, {"lang": "de", "tags": ["x", "y"]}]
+METADATA: list[dict[str, Any]] = [
+    {"lang": "en", "year": 1999},
+    {"lang": "en", "year": 2001},
+    {"lang": "de", "tags": ["x", "y"]},
+]
 
 
 @pytest.fixture

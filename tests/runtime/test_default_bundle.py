@@ -50,7 +50,7 @@ print(re.search(r"VmRSS:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_its_folder_builds_as_a_wheel_without_network(precision: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-index", "--no-deps", "-w", tmp_path]
+    command: list[str | Path] = [sys.executable, "-m", "pip", "wheel", "-q", "--no-index", "--no-deps", "-w", tmp_path]
     subprocess.run([*command, "-C", f"precision={precision}", FOLDER], check=True, timeout=120)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:

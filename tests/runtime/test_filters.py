@@ -144,7 +144,7 @@ def test_depth_and_width_have_no_surprises() -> None:
 
 
 def test_numpy_scalars_are_what_they_hold() -> None:
-    documents = [{"a": 1}, {"a": True}, {"a": "x"}]
+    documents: list[dict[str, Any]] = [{"a": 1}, {"a": True}, {"a": "x"}]
     assert filtered(documents, {"a": np.int64(1)}) == [0]
     assert filtered(documents, {"a": np.bool_(True)}) == [1]
     assert filtered(documents, {"a": {"$in": np.array([1, 2])}}) == [0]

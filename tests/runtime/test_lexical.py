@@ -128,7 +128,7 @@ def test_nothing_at_all() -> None:
 @given(st.lists(st.lists(st.integers(0, 4), max_size=8), max_size=4), st.integers(1, 8), st.data())
 @settings(max_examples=200)
 def test_the_best_are_those_of_a_full_sort(values: list[list[int]], n: int, data: st.DataObject) -> None:
-    scores = [np.array(part, np.float32) / 4 for part in values]
+    scores = [np.array(part, np.float32) / np.float32(4) for part in values]
     allowed: list[NDArray[np.bool_] | None] = [
         data.draw(
             st.none()

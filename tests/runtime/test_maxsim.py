@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -176,7 +178,7 @@ def test_negative_maxima_count_and_nothing_is_padded_with_zero() -> None:
     np.testing.assert_allclose(maxsim(query, tokens, np.array([0, 1, 2])), [-0.75, -2.0])
 
 
-def test_reads_a_mapped_file(tmp_path) -> None:
+def test_reads_a_mapped_file(tmp_path: Path) -> None:
     tokens, offsets = flat(documents(500))
     np.save(tmp_path / "tokens.npy", tokens)
     mapped = np.load(tmp_path / "tokens.npy", mmap_mode="r")
@@ -213,12 +215,12 @@ def test_refuses_empty_documents_and_wrong_shapes() -> None:
 def test_single_rows_score_as_a_store_of_these_rows(quantised: bool, rough: bool, lengths: list[int]) -> None:
     rng = np.random.default_rng(0)
     tokens: np.ndarray = rng.integers(-127, 128, (700, 32)).astype(np.int8)
-    quantisation = np.stack([rng.standard_normal(32), rng.uniform(0.001, 0.01, 32)]).astype(np.float32)
+    grid = np.stack([rng.standard_normal(32), rng.uniform(0.001, 0.01, 32)]).astype(np.float32)
     if not quantised:
-        tokens, quantisation = quantisation[0] + quantisation[1] * tokens, None
+        tokens = grid[0] + grid[1] * tokens
     query = rng.standard_normal((24, 32)).astype(np.float32)
     rows = rng.integers(0, 700, sum(lengths))
-    options = {"quantisation": quantisation, "rough": rough}
+    options: dict[str, Any] = {"quantisation": grid if quantised else None, "rough": rough}
     found = maxsim_rows(query, tokens, rows, np.array(lengths), **options)
     offsets = np.cumsum([0, *lengths])
     assert found.dtype == np.float32

@@ -6,12 +6,14 @@ import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from latelite import session
 from latelite.errors import BundleCorruptError, BundleError, BundleNotFoundError, BundleVersionError
+from latelite.manifest import Precision
 from latelite.models import ColBERT
 
 TEXTS = [
@@ -32,7 +34,7 @@ def same_bytes(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
 @pytest.mark.parametrize("precision", ["int8", "fp32"])
 @pytest.mark.parametrize("is_query", [True, False])
 def test_a_text_gives_the_same_bytes_whatever_it_is_batched_with(
-    bundle: Callable[[str], Path], precision: str, is_query: bool
+    bundle: Callable[[str], Path], precision: Precision, is_query: bool
 ) -> None:
     one = ColBERT(bundle("bert-pylate"), precision=precision, threads=1)
     two = ColBERT(bundle("bert-pylate"), precision=precision, threads=2)
@@ -77,13 +79,13 @@ def test_surrogates_are_joined_or_replaced(model: ColBERT) -> None:
 
 
 @pytest.mark.parametrize("text", [None, 7, b"bytes", ["a", None]])
-def test_what_is_not_text_is_refused(model: ColBERT, text: object) -> None:
+def test_what_is_not_text_is_refused(model: ColBERT, text: Any) -> None:
     with pytest.raises(TypeError, match="must be str"):
         model.encode(text if isinstance(text, list) else [text])
 
 
 @pytest.mark.parametrize("options", [{"batch_size": 0}, {"pool_factor": 0}, {"protected_tokens": -1}])
-def test_senseless_options_are_refused(model: ColBERT, options: dict[str, int]) -> None:
+def test_senseless_options_are_refused(model: ColBERT, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="at least"):
         model.encode(["a"], is_query=False, **options)
 
@@ -247,4 +249,4 @@ def test_parameters_without_meaning_change_nothing(model: ColBERT) -> None:
         np.testing.assert_array_equal(one, other)
     for wrong in ({"normalize_embeddings": False}, {"precision": "int8"}):
         with pytest.raises(ValueError, match="normalised float32"):
-            model.encode("a word", **wrong)  # type: ignore[call-overload]
+            model.encode("a word", **wrong)

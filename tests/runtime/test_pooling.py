@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ def reference(vectors: np.ndarray, factor: int, protected: int) -> np.ndarray:
     return np.concatenate([kept, means])
 
 
-def unit_vectors(rng: np.random.Generator, tokens: int, dim: int, anisotropy: float) -> np.ndarray:
+def unit_vectors(rng: np.random.Generator, tokens: int, dim: int, anisotropy: float) -> Any:
     vectors = rng.standard_normal((tokens, dim)) + anisotropy * rng.standard_normal(dim)
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 

@@ -159,6 +159,6 @@ def test_a_model_that_is_not_told_runs_what_suits_the_cpu(
             model = models.ColBERT(folder)
         assert model.precision == expected
         assert f"in {expected}: the CPU has" in caplog.text
-        told = models.ColBERT(folder, precision=expected)  # type: ignore[arg-type]
+        told = models.ColBERT(folder, precision=expected)
         assert model.encode("a text").tobytes() == told.encode("a text").tobytes()
     assert models.ColBERT(folder, precision="int8").precision == "int8"

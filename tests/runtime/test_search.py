@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from latelite import Collection
-from latelite.errors import UnknownIdError
-from latelite.filters import FilterError
+from latelite.errors import FilterError, UnknownIdError
 from latelite.models import ColBERT
 
 DEFAULT_BUNDLE = Path(__file__).parent.parent.parent / "models" / "default-onnx"
@@ -48,6 +47,8 @@ def test_the_score_is_meaning_and_a_share_of_words(notes: Collection) -> None:
     assert set(hybrid) == set(semantic) == set(TEXTS)
     assert {"bread", "oven"} <= set(lexical)
     for id_, hit in hybrid.items():
+        assert hit.semantic is not None
+        assert hit.lexical is not None
         assert hit.semantic == pytest.approx(semantic[id_].score, abs=1e-6)
         assert hit.lexical == pytest.approx(lexical[id_].score if id_ in lexical else 0.0, abs=1e-6)
         assert hit.score == pytest.approx(hit.semantic + weight * hit.lexical, abs=1e-6)

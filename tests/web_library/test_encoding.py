@@ -65,8 +65,8 @@ def test_tokens_and_vectors_are_the_same(
         expected = model._tokenization.document(text)
         assert document["ids"] == expected.ids.tolist(), text
         assert document["keep"] == expected.keep.tolist(), text
-    for found, expected in _pairs(answers[:2], model, some):
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+    for found, vectors in _pairs(answers[:2], model, some):
+        np.testing.assert_allclose(found, vectors, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", INT8)

@@ -20,14 +20,14 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 TESTS = ("tests/runtime", "tests/docs")
 SMOKE = ("tests/runtime/test_models.py", "tests/runtime/test_default_bundle.py", "tests/runtime/test_default_model.py")
-OLDEST = {
+OLDEST: dict[str, tuple[str, ...]] = {
     "3.11": ("numpy==1.26.0", "onnxruntime==1.20.0", "tokenizers==0.20.0"),
     "3.12": ("numpy==1.26.0", "onnxruntime==1.20.0", "tokenizers==0.20.0"),
     "3.13": ("numpy==2.1.0", "onnxruntime==1.20.0", "tokenizers==0.20.2"),
     "3.14": ("numpy==2.3.2", "onnxruntime==1.24.2", "tokenizers==0.21.0"),
 }
 """The oldest that pyproject.toml allows and that have wheels for the Python."""
-NEWEST = ("numpy", "onnxruntime", "tokenizers")
+NEWEST: tuple[str, ...] = ("numpy", "onnxruntime", "tokenizers")
 FIRST_USE = """
 import latelite, sys
 from latelite import Collection
@@ -49,14 +49,16 @@ def main() -> int:
     options = parser.parse_args()
     folder = options.folder.resolve()
     wheels = _build(folder / "dist")
+    tests: tuple[str, ...] = SMOKE if options.smoke else TESTS
     if options.smoke:
-        pythons, sets, tests = {_version(sys.executable): sys.executable}, {"newest": NEWEST}, SMOKE
+        pythons, sets = {_version(sys.executable): sys.executable}, ["newest"]
     else:
-        pythons, sets, tests = _pythons(options.python), {"oldest": (), "newest": NEWEST}, TESTS
+        pythons, sets = _pythons(options.python), ["oldest", "newest"]
     failed = []
     for version, python in pythons.items():
-        for name, requirements in sets.items():
-            if not _passes(folder / f"{version}-{name}", python, requirements or OLDEST[version], wheels, tests):
+        for name in sets:
+            requirements = NEWEST if name == "newest" else OLDEST[version]
+            if not _passes(folder / f"{version}-{name}", python, requirements, wheels, tests):
                 failed.append(f"{version} {name}")
         if not _smallest(folder / f"{version}-smallest", python, wheels):
             failed.append(f"{version} smallest")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -98,10 +98,11 @@ def test_a_graph_that_was_not_written_whole_is_noticed(tmp_path: Path, monkeypat
             os.truncate(path, 1000)
 
     index = indexes.HNSW(tmp_path, graph_threshold=1)
-    monkeypatch.setattr(index._kind._hnswlib, "Index", Cut)
+    hnswlib = cast(Any, index._kind)._hnswlib
+    monkeypatch.setattr(hnswlib, "Index", Cut)
     with pytest.raises(IndexWriteError, match="No space left"):
         index.add_documents(range(30), topical(30))
-    monkeypatch.setattr(index._kind._hnswlib, "Index", real)
+    monkeypatch.setattr(hnswlib, "Index", real)
     assert len(index) == 0
     index.add_documents(range(30), topical(30)).verify()
 
@@ -149,13 +150,14 @@ def test_only_so_many_candidates_are_scored_but_never_fewer_than_asked_for(tmp_p
     assert len(index(corpus[3], k=60)[0]) == 60
     assert ids_of(index(corpus[3], k=1)[0]) == [3]
     (chosen,) = index._kind.candidates(index._storage.view(), corpus[3], 2, [None])
+    assert chosen is not None
     assert 16 <= len(chosen) <= 24
 
 
 @pytest.mark.parametrize(
     "option", [{"M": 1}, {"ef_construction": 0}, {"ef_search": 1}, {"k_token": 0}, {"n_candidates": 0}]
 )
-def test_hnsw_refuses_senseless_settings(tmp_path: Path, option: dict[str, int]) -> None:
+def test_hnsw_refuses_senseless_settings(tmp_path: Path, option: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(option))):
         indexes.HNSW(tmp_path, **option)
 
@@ -199,6 +201,8 @@ def test_a_segment_may_have_nothing_to_contribute(tmp_path: Path) -> None:
     index.add_documents(range(400), corpus).add_documents(range(400, 600), elsewhere)
     assert all(segment.sidecar for segment in index._storage.view().segments)
     near, far = index._kind.candidates(index._storage.view(), query, 1, [None, None])
+    assert near is not None
+    assert far is not None
     assert len(near) > 0
     assert len(far) == 0
     exact = indexes.Exact(tmp_path, "exact").add_documents(range(400), corpus)
@@ -270,7 +274,7 @@ def test_a_codebook_rounds_products_to_seven_bits() -> None:
 @pytest.mark.parametrize("option", ["n_probe", "n_candidates", "n_centroids"])
 def test_ivf_refuses_senseless_settings(tmp_path: Path, option: str) -> None:
     with pytest.raises(ValueError, match=option):
-        indexes.IVF(tmp_path, **{option: 0})
+        cast(Any, indexes.IVF)(tmp_path, **{option: 0})
 
 
 # ------------------------------------------------------------------------------------------------------------- settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from latelite import indexes
 from latelite.storage.quantisation import FIT_TOKENS, Grid, best_grid
 
 
-def tokens(count: int, *, seed: int = 0, dim: int = 32) -> np.ndarray:
+def tokens(count: int, *, seed: int = 0, dim: int = 32) -> Any:
     """Anisotropic normalised vectors whose dimensions differ in spread."""
     shape = np.random.default_rng(42)
     spread, mean = np.exp(shape.normal(0, 0.5, dim)), shape.standard_normal(dim)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_ids_keep_their_type_and_any_text(make: Make) -> None:
         np.str_("n"),
     ]
     with make() as index:
-        index.add_documents(ids, documents(len(ids)))
+        index.add_documents(cast(Any, ids), documents(len(ids)))
         assert index.ids == ids
         assert [type(i) for i in index.ids] == [str if isinstance(i, str) else int for i in ids]
         assert all(i in index for i in ids)
@@ -96,7 +96,7 @@ def test_accepts_other_float_types_and_three_dimensional_arrays(make: Make) -> N
     with make() as index:
         index.add_documents(["h1", "h2"], list(block[:2].astype(np.float16)))
         index.add_documents(["d1", "d2"], list(block[2:4].astype(np.float64)))
-        index.add_documents(["s1", "s2"], block[4:])
+        index.add_documents(["s1", "s2"], cast(Any, block[4:]))
         assert len(index) == 6
         assert ids_of(index(block[3], k=1)[0]) == ["d2"]
 

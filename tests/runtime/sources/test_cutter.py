@@ -140,7 +140,9 @@ def test_time_is_linear_and_memory_is_that_of_a_passage() -> None:
     "text", ["the same line\n" * 5000, "a" * 50_000, "\n" * 50_000, "\x07\n" * 9000, "天" * 20_000]
 )
 def test_texts_without_a_best_boundary_are_cut_all_the_same(text: str) -> None:
-    count = lambda texts: [max(each, len(text) // 5) for each, text in zip(words(texts), texts, strict=True)]  # noqa: E731
+    def count(texts: Sequence[str]) -> list[int]:
+        return [max(each, len(text) // 5) for each, text in zip(words(texts), texts, strict=True)]
+
     found = [each.text for each in cut(plain.read(io.StringIO(text)), count, limit=LIMIT)]
     assert "".join("".join(found).split()) == "".join(text.split())
     assert all(count([each])[0] <= LIMIT for each in found)

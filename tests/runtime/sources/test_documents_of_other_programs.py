@@ -67,7 +67,16 @@ def converted(file: Path, suffix: str) -> Path:
     if shutil.which("soffice") is None:
         pytest.skip("LibreOffice is not installed")
     profile = f"-env:UserInstallation=file://{file.parent}/profile"
-    command = ["soffice", profile, "--headless", "--convert-to", suffix, "--outdir", file.parent / "out", file]
+    command: list[str | Path] = [
+        "soffice",
+        profile,
+        "--headless",
+        "--convert-to",
+        suffix,
+        "--outdir",
+        file.parent / "out",
+        file,
+    ]
     subprocess.run(command, check=True, timeout=180, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return file.parent / "out" / f"{file.stem}.{suffix}"
 

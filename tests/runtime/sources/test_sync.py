@@ -492,7 +492,7 @@ def test_two_runs_at_once_wait_for_each_other(tmp_path: Path, bundle: Callable[[
         for number in range(40):
             (tmp_path / name / f"{number}.md").write_text(f"{name}: {paragraph(number)}")
     Collection(tmp_path / "n.lt", model).close()
-    command = [sys.executable, "-c", INDEX, tmp_path / "n.lt"]
+    command: list[str | Path] = [sys.executable, "-c", INDEX, tmp_path / "n.lt"]
     runs = [
         subprocess.Popen([*command, tmp_path / name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for name in ("one", "two", "one")
