@@ -58,8 +58,8 @@ def test_sixty_four_clients_beside_a_writer_all_get_answers(own_notes: Path) -> 
 
         def ask(number: int) -> list[int]:
             with httpx.Client(base_url=address, timeout=60) as client:
-                questions = [{"q": f"lighthouse {number} {turn}", "k": 3} for turn in range(each)]
-                return [client.get("/api/search", params=question).status_code for question in questions]
+                questions = [f"lighthouse {number} {turn}" for turn in range(each)]
+                return [client.get("/api/search", params={"q": one, "k": 3}).status_code for one in questions]
 
         with ThreadPoolExecutor(clients) as threads:
             statuses = Counter(status for found in threads.map(ask, range(clients)) for status in found)
