@@ -26,18 +26,33 @@ mark { color: inherit; background: color-mix(in srgb, Mark 45%, transparent); bo
 `;
 
 class LateliteSearch extends HTMLElement {
+  /** @type {HTMLInputElement} */
+  _input;
+  /** @type {HTMLElement} */
+  _status;
+  /** @type {HTMLElement} */
+  _list;
+  /** @type {Promise<import("./lib/collection.js").WebCollection> | undefined} */
+  _opening;
+  /** @type {AbortController | undefined} */
+  _asking;
+  _isWaiting = false;
+  _pause = 0;
+
   connectedCallback() {
     if (this.shadowRoot) return;
     const root = this.attachShadow({ mode: "open" });
     root.innerHTML = `<style>${STYLE}</style><input part="input" type="search" autocomplete="off" enterkeyhint="search"><p part="status" role="status"></p><ol part="results"></ol>`;
-    [this._input, this._status, this._list] = ["input", "[role=status]", "ol"].map((name) => root.querySelector(name));
+    this._input = root.querySelector("input");
+    this._status = root.querySelector("[role=status]");
+    this._list = root.querySelector("ol");
     this._input.placeholder = this.getAttribute("placeholder") ?? "Search";
     this._input.setAttribute("aria-label", this._input.placeholder);
     // Whoever looks at the box is likely to type: 20 MB are not fetched for those who do not.
     this._input.addEventListener("focus", () => this.preload(), { once: true });
     this._input.addEventListener("input", () => {
       clearTimeout(this._pause);
-      this._pause = setTimeout(() => this.search(this._input.value), PAUSE);
+      this._pause = window.setTimeout(() => this.search(this._input.value), PAUSE);
     });
   }
 
@@ -46,8 +61,7 @@ class LateliteSearch extends HTMLElement {
     this._opening ??= open(this.getAttribute("src") ?? undefined, {
       partial: true,
       onProgress: ({ loaded, total }) => {
-        this._progress = loaded < total ? `${Math.floor((100 * loaded) / total)} %` : "";
-        if (this._waiting) this._status.textContent = this._progress;
+        if (this._isWaiting) this._status.textContent = loaded < total ? `${Math.floor((100 * loaded) / total)} %` : "";
       },
     });
     this._opening.catch(() => (this._opening = undefined));
@@ -63,10 +77,10 @@ class LateliteSearch extends HTMLElement {
     this._asking = new AbortController();
     const { signal } = this._asking;
     try {
-      this._waiting = true;
+      this._isWaiting = true;
       const collection = await this.preload();
       if (signal.aborted) return;
-      this._waiting = false;
+      this._isWaiting = false;
       const hits = question.trim() ? await collection.search(question, { ...this._options, explain: true, signal }) : [];
       this._status.textContent = "";
       this._list.replaceChildren(...hits.map(item));
@@ -79,7 +93,7 @@ class LateliteSearch extends HTMLElement {
   get _options() {
     return {
       k: Number(this.getAttribute("k")) || 5,
-      mode: this.getAttribute("mode") ?? "hybrid",
+      mode: /** @type {any} */ (this.getAttribute("mode")) ?? "hybrid",
       where: this.hasAttribute("where") ? JSON.parse(this.getAttribute("where")) : undefined,
     };
   }
@@ -89,10 +103,9 @@ function item(hit) {
   const row = document.createElement("li");
   row.part = "result";
   const url = safeUrl(hit.metadata.url);
-  const title = document.createElement(url ? "a" : "span");
+  const title = url ? Object.assign(document.createElement("a"), { href: url }) : document.createElement("span");
   title.part = "title";
   title.className = "title";
-  if (url) title.href = url;
   const field = TITLES.find((name) => typeof hit.metadata[name] === "string" && hit.metadata[name].trim());
   title.textContent = field ? hit.metadata[field] : String(hit.id);
   const text = document.createElement("p");

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latelite.commands.console import EPILOG, OK, Commands, common, print_report, table
+from latelite.commands.console import EPILOG, OK, Commands, common, open_existing, print_report, table
 from latelite.manifest import PRECISIONS
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ class Target:
     help: str
     write: Callable[[Collection, Path, argparse.Namespace], dict[str, Any]]
     """Writes an open collection to a path; returns what is reported."""
+    advice: str = ""
+    """What to do with it, for people; takes the report's values."""
 
 
 def _web(collection: Collection, out: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -38,7 +40,12 @@ def _web(collection: Collection, out: Path, options: argparse.Namespace) -> dict
 
 
 TARGETS = {
-    "web": Target("a static site that searches in the browser, offline after the first visit", _web),
+    "web": Target(
+        "a static site that searches in the browser, offline after the first visit",
+        _web,
+        "Any file server shows it: python -m http.server --directory {site}\nBrowsers keep it for use without a "
+        "network on https:// and http://localhost only.",
+    ),
 }
 """Name -> target, in the order of the help text."""
 
@@ -60,7 +67,7 @@ def register(commands: Commands) -> None:
     web = command.add_argument_group("web")
     web.add_argument("--title", help="of the page and the installed app (default: the collection's name)")
     web.add_argument(
-        "--precision", choices=PRECISIONS, help="graph to run in the browser (default: the one that runs here)"
+        "--precision", choices=PRECISIONS, help="graph to run in the browser (default: int8 where the model has it)"
     )
     web.add_argument(
         "--assets",
@@ -72,9 +79,9 @@ def register(commands: Commands) -> None:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from latelite.collection import Collection
-
-    with Collection(options.collection, read_only=True) as collection:
-        report = TARGETS[options.to].write(collection, options.out, options)
-    print_report(options, report, table(report))
+    target = TARGETS[options.to]
+    with open_existing(options.collection, read_only=True) as collection:
+        report = target.write(collection, options.out, options)
+    advice = f"\n\n{target.advice.format_map(report)}" if target.advice else ""
+    print_report(options, report, table(report) + advice)
     return OK

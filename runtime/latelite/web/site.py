@@ -19,7 +19,9 @@ INDEX = "collection.json"
 FORMAT = "latelite-web"
 FORMAT_VERSION = 1
 _WORKER = "service-worker.js"
-_THEME = "#1f4e79"
+_THEME = "#1f5f8b"
+_ICONS = {"icon-192.png": "192x192", "icon-512.png": "512x512", "icon-maskable.png": "512x512"}
+"""The page's icon for systems that take no SVG, and their sizes; the last fills its square, to be cut to any shape."""
 
 
 def library_folder() -> Path:
@@ -58,6 +60,8 @@ def shell(assets: Path, title: str) -> dict[str, bytes]:
         elif path.suffix in (".js", ".css", ".svg"):
             files[f"page/{path.name}"] = path.read_bytes()
     files["page/backend.js"] = (library / "site" / "backend.js").read_bytes()
+    for icon in _ICONS:
+        files[f"page/{icon}"] = (library / "site" / icon).read_bytes()
     # Named .js: not every file server knows what .mjs is, and browsers run no script of an unknown kind.
     for package, folder in ((ONNXRUNTIME, "onnxruntime-web"), (TOKENIZERS, "tokenizers")):
         for name in package.files:
@@ -98,7 +102,7 @@ def _index(html: str, title: str) -> str:
     head = (
         '<link rel="manifest" href="manifest.webmanifest">\n'
         f'<meta name="theme-color" content="{_THEME}">\n'
-        '<link rel="apple-touch-icon" href="page/icon.svg">\n</head>'
+        '<link rel="apple-touch-icon" href="page/icon-maskable.png">\n</head>'
     )
     html, changed = re.subn("</head>", head, html, count=1)
     html = re.sub(r"<title>.*?</title>", lambda _: f"<title>{_escaped(title)}</title>", html, count=1)
@@ -120,7 +124,18 @@ def _manifest(title: str) -> str:
         "display": "standalone",
         "background_color": "#ffffff",
         "theme_color": _THEME,
-        "icons": [{"src": "page/icon.svg", "sizes": "any", "type": "image/svg+xml", "purpose": "any"}],
+        "icons": [
+            {"src": "page/icon.svg", "sizes": "any", "type": "image/svg+xml", "purpose": "any"},
+            *(
+                {
+                    "src": f"page/{name}",
+                    "sizes": size,
+                    "type": "image/png",
+                    "purpose": "maskable" if "maskable" in name else "any",
+                }
+                for name, size in _ICONS.items()
+            ),
+        ],
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latelite import __version__
+from latelite import __version__, lexical
 from latelite.errors import WebExportError
 from latelite.files import atomic_write
 from latelite.manifest import Precision
@@ -24,6 +24,9 @@ from latelite.web.texts import add_records, add_texts
 if TYPE_CHECKING:
     from latelite.collection import Collection
     from latelite.storage.snapshot import Snapshot
+
+TERMS = "pieces"
+"""How texts become terms (`latelite.terms`); the library refuses a rule that it does not know."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ def write_site(
     Args:
         folder: is created; may hold an earlier export.
         title: of the page and the installed app; default: the name of the collection's folder.
-        precision: graph that encodes queries in the browser; default: the one that the collection runs.
+        precision: graph that encodes queries in the browser, whatever this machine runs; default: int8 where the
+            collection's model has it.
         assets: folder with the JavaScript packages, see `latelite.web.assets.folder_of_assets`.
 
     Raises:
@@ -63,7 +67,7 @@ def write_site(
     """
     target = Path(folder).expanduser()
     site.check_target(target)
-    precision = precision or collection.model.precision
+    precision = precision or ("int8" if "int8" in collection.model.manifest.graphs else collection.model.precision)
     graph = collection.model.bundle.graph_path(precision)
     found = folder_of_assets(None if assets is None else Path(assets).expanduser())
     title = title or collection.folder.resolve().name.removesuffix(".lt")
@@ -132,6 +136,11 @@ def _add_documents(collection: Collection, stored: Stored, view: Snapshot) -> di
         "documents": len(rows),
         "tokens": sum(part["tokens"] for part in described),
         "parameters": dict(view.settings.parameters) if view.settings else {},
-        "fusion": {"lexical_weight": collection.model.manifest.lexical_weight},
+        "lexical": {
+            "terms": TERMS,
+            "k1": lexical.K1,
+            "b": lexical.B,
+            "weight": collection.model.manifest.lexical_weight,
+        },
         "parts": described,
     }

@@ -2,7 +2,7 @@
 
 import { Analyzer } from "./analyzer.js";
 import { Encoder } from "./encoder.js";
-import { QueryError } from "./errors.js";
+import { FormatError, QueryError } from "./errors.js";
 import { Explainer } from "./explain.js";
 import { Files } from "./files.js";
 import { parse } from "./filters.js";
@@ -16,6 +16,8 @@ import { load as loadThirdParty } from "./third_party.js";
 import { Tokenization } from "./tokenization.js";
 import { openTokenizer } from "./tokenizer.js";
 
+/** The rule by which texts become terms; `analyzer.js` follows it. */
+const TERMS = "pieces";
 const MODES = ["hybrid", "semantic", "lexical"];
 
 /**
@@ -52,6 +54,11 @@ export class WebCollection {
     let total = 0;
     const files = new Files(location, { onBytes: (bytes) => onProgress({ loaded: (loaded += bytes), total }) });
     const index = await files.open();
+    if (index.lexical.terms !== TERMS) {
+      throw new FormatError(
+        `this collection has terms by the rule "${index.lexical.terms}", which this library does not know; take the latelite.js that lies beside it.`,
+      );
+    }
     const apart = new Set(["texts", "places"]); // read when they are shown
     total = Object.entries(index.files)
       .filter(([name]) => !apart.has(name))
@@ -83,23 +90,27 @@ export class WebCollection {
       dim: manifest.dim,
       tokenization: new Tokenization(tokenizer, manifest),
       analyzer: new Analyzer(tokenizer, description, manifest.token_ids),
-      ranking: new Ranking(maxsim, new Candidates(ort, products, maxsim, index.parameters), new BM25(postings), index.fusion),
-      maxsim,
+      ranking: new Ranking(maxsim, new Candidates(ort, products, maxsim, index.parameters), new BM25(postings, index.lexical), index.lexical.weight),
     });
     await collection._load(partial);
     return collection;
   }
 
-  constructor(files, parts) {
+  constructor(files, { records, encoder, description, dim, tokenization, analyzer, ranking }) {
     this._files = files;
-    Object.assign(this, Object.fromEntries(Object.entries(parts).map(([name, part]) => [`_${name}`, part])));
-    this._explainer = new Explainer(parts);
+    this._records = records;
+    this._encoder = encoder;
+    this._tokenization = tokenization;
+    this._analyzer = analyzer;
+    this._ranking = ranking;
+    this._explainer = new Explainer({ description, tokenization, analyzer, ranking, dim });
     const { title, model, documents, tokens } = files.index;
     /** What was exported. */
     this.description = { title, documents, tokens, model: model.name, precision: model.precision };
     /** @type {import("./lists.js").Part[]} */
     this._parts = [];
     this._loaded = [];
+    /** @type {Promise<any>} */
     this._turn = Promise.resolve();
     /**
      * Fulfilled when everything is loaded, with whether the collection can now be opened without a network.
@@ -319,7 +330,12 @@ export class WebCollection {
     return number;
   }
 
-  /** One after another: a session of ONNX Runtime Web runs once at a time. */
+  /**
+   * One after another: a session of ONNX Runtime Web runs once at a time.
+   * @template T
+   * @param {() => Promise<T>} task
+   * @returns {Promise<T>}
+   */
   _inTurn(task) {
     const result = this._turn.then(task);
     this._turn = result.catch(() => {});

@@ -90,12 +90,13 @@ export class Files {
   /**
    * The content of one part.
    * @param {Part} part
+   * @param {{isAwaited?: boolean}} [options] isAwaited: whether `onBytes` is told
    * @returns {Promise<Uint8Array>}
    */
-  part(part) {
+  part(part, { isAwaited = true } = {}) {
     return this._queue.run(async () => {
       const stored = await this._stored(part);
-      this._onBytes(part.stored);
+      if (isAwaited) this._onBytes(part.stored);
       return inflated(stored, part.bytes, this._source.name(part.file));
     });
   }
@@ -175,7 +176,7 @@ async function inflated(stored, bytes, name) {
 
 /** @param {string} location */
 function isUrl(location) {
-  return typeof document !== "undefined" || typeof WorkerGlobalScope !== "undefined" || /^https?:/.test(location);
+  return "document" in globalThis || "WorkerGlobalScope" in globalThis || /^https?:/.test(location);
 }
 
 /** Files behind a URL. */
@@ -212,6 +213,11 @@ class WebSource {
     }
   }
 
+  /**
+   * @param {string} file
+   * @param {boolean} again whether to go around the browser's cache
+   * @param {RequestCache} [cache]
+   */
   async read(file, again, cache = again ? "reload" : "default") {
     const url = this.name(file);
     let response;
@@ -291,6 +297,14 @@ class FolderSource {
 
   async kept() {
     return null;
+  }
+
+  async has() {
+    return true;
+  }
+
+  async settle() {
+    return true;
   }
 
   async keep(_file, bytes) {

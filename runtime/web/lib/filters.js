@@ -24,7 +24,7 @@ const ORDERS = {
  * @returns {Condition}
  */
 export function parse(where) {
-  return typeof where === "function" ? where : parsed(where, 0);
+  return typeof where === "function" ? /** @type {Condition} */ (where) : parsed(where, 0);
 }
 
 function parsed(where, depth) {

@@ -1,7 +1,5 @@
 /** Lexical search: BM25 as a share of its upper bound, with the numbers of `latelite.lexical` in Python. */
 
-const K1 = 1.2;
-const B = 0.75;
 const COMMON = 0.25;
 const SOME = 32;
 const f32 = Math.fround;
@@ -17,12 +15,15 @@ const f32 = Math.fround;
 
 /** Scores all documents of a collection. */
 export class BM25 {
-  /** @param {Postings} postings */
-  constructor(postings) {
+  /**
+   * @param {Postings} postings
+   * @param {{k1: number, b: number}} parameters as exported
+   */
+  constructor(postings, { k1, b }) {
     this._postings = postings;
     const total = postings.lengths.reduce((sum, length) => sum + length, 0);
     const mean = total ? total / postings.lengths.length : 1;
-    this._norms = Float32Array.from(postings.lengths, (length) => K1 * (1 - B + (B / mean) * length));
+    this._norms = Float32Array.from(postings.lengths, (length) => k1 * (1 - b + (b / mean) * length));
   }
 
   /**

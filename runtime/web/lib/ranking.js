@@ -29,13 +29,13 @@ export class Ranking {
    * @param {import("./maxsim.js").MaxSim} maxsim
    * @param {import("./lists.js").Candidates} candidates
    * @param {import("./lexical.js").BM25} bm25
-   * @param {{lexical_weight: number}} fusion
+   * @param {number} weight of the lexical score beside a semantic one
    */
-  constructor(maxsim, candidates, bm25, { lexical_weight }) {
+  constructor(maxsim, candidates, bm25, weight) {
     this._maxsim = maxsim;
     this._candidates = candidates;
     this._bm25 = bm25;
-    this._weight = lexical_weight;
+    this._weight = weight;
   }
 
   /** @param {number[]} terms */

@@ -150,7 +150,7 @@ export class Records {
     const place = parts.findIndex((part) => number < (first += part.documents));
     const part = parts[place];
     const key = `${name} ${place}`;
-    const known = this._parts.get(key) ?? this._files.part(part).then((bytes) => read(bytes, part.documents));
+    const known = this._parts.get(key) ?? this._files.part(part, { isAwaited: false }).then((bytes) => read(bytes, part.documents));
     this._parts.delete(key); // to put it last
     this._parts.set(key, known);
     if (this._parts.size > TEXTS_IN_MEMORY) this._parts.delete(this._parts.keys().next().value);

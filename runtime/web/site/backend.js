@@ -15,6 +15,8 @@ export class BackendError extends Error {
 class LocalBackend {
   #opening = null;
   #collection = null;
+  #isComplete = false;
+  #answeredEarly = false;
 
   setToken() {}
 
@@ -30,6 +32,7 @@ class LocalBackend {
     const collection = await this.#open();
     const start = performance.now();
     const hits = await asked(collection.search(question, { k, mode, where, explain: true, signal }));
+    this.#answeredEarly ||= !this.#isComplete;
     return { hits: hits.map(inCodePoints), seconds: (performance.now() - start) / 1000 };
   }
 
@@ -51,16 +54,29 @@ class LocalBackend {
   #open() {
     this.#opening ??= open(undefined, { partial: true, onProgress: showProgress }).then(
       (collection) => {
-        collection.complete.then(showProgress.bind(null, { loaded: 1, total: 1 }), (error) => showFailure(error));
+        collection.complete.then(() => this.#complete(), showFailure);
         return (this.#collection = collection);
       },
       (error) => {
         this.#opening = null;
+        renew();
         throw new BackendError(error.message);
       },
     );
     return this.#opening;
   }
+
+  /** All documents are there: what was answered with some of them is asked again. */
+  #complete() {
+    this.#isComplete = true;
+    showProgress({ loaded: 1, total: 1 });
+    if (this.#answeredEarly) document.querySelector("#search").requestSubmit();
+  }
+}
+
+/** A page that an earlier export put here may not read a new one: with the new page, once that is there, it is read. */
+function renew() {
+  navigator.serviceWorker?.addEventListener("controllerchange", () => location.reload(), { once: true });
 }
 
 async function asked(answer) {
@@ -101,3 +117,6 @@ export const backend = new LocalBackend();
 if (navigator.serviceWorker) {
   navigator.serviceWorker.register(new URL("../service-worker.js", import.meta.url)).catch(() => {});
 }
+// What an app keeps is not to be dropped when the device runs short of room. Some browsers ask before they promise it,
+// so that only an app asks for it.
+if (matchMedia("(display-mode: standalone)").matches) navigator.storage?.persist?.();
