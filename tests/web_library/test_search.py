@@ -92,7 +92,7 @@ def test_hits_are_the_same(model: ColBERT, assets: Path, ask: Ask, tmp_path: Pat
         _fill(collection)
         collection.remove(["de-0-1", "en-0-0"])  # removed documents leave no trace
         collection.add(["fr-0-2"], ["Une autre histoire de la mer."], show_progress_bar=False)
-        write_site(collection, tmp_path / "site", assets=assets)
+        write_site(collection, tmp_path / "site", precision="fp32", assets=assets)
         _assert_same(collection, tmp_path / "site", ask)
 
 
@@ -102,7 +102,7 @@ def test_hits_of_a_large_collection_are_the_same(model: ColBERT, assets: Path, a
         collection.compact()
         assert collection.tokens > 40_000  # large enough for inverted lists
         collection.remove([f"en-3-{number}" for number in range(5)])
-        write_site(collection, tmp_path / "site", assets=assets)
+        write_site(collection, tmp_path / "site", precision="fp32", assets=assets)
         _assert_same(collection, tmp_path / "site", ask, explain=False)
 
 
@@ -110,7 +110,7 @@ def test_documents_are_read_counted_and_listed(model: ColBERT, assets: Path, ask
     where = {"lang": "de"}
     with Collection(tmp_path / "notes.lt", model) as collection:
         _fill(collection)
-        write_site(collection, tmp_path / "site", assets=assets)
+        write_site(collection, tmp_path / "site", precision="fp32", assets=assets)
         document, listed, count, facets, none = ask(
             tmp_path / "site",
             ("get", "it-0-1"),
@@ -138,6 +138,6 @@ def test_wrong_arguments_are_refused(
 ) -> None:
     with Collection(tmp_path / "notes.lt", model) as collection:
         collection.add([1], ["A text."], show_progress_bar=False)
-        write_site(collection, tmp_path / "site", assets=assets)
+        write_site(collection, tmp_path / "site", precision="fp32", assets=assets)
     (answer,) = ask(tmp_path / "site", ("search", query, options), errors=True)
     assert error in answer["error"]["message"]

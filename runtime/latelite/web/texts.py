@@ -20,7 +20,7 @@ def add_records(stored: Stored, rows: Sequence[Any]) -> None:
     """Ids and metadata, which a browser holds in memory.
 
     Args:
-        rows: with ``id``, ``metadata`` as a JSON object, and ``truncated``.
+        rows: with ``id``, ``metadata`` and ``truncated``.
 
     Raises:
         WebExportError: an id is a number that JavaScript cannot tell from its neighbours.
@@ -30,8 +30,9 @@ def add_records(stored: Stored, rows: Sequence[Any]) -> None:
             raise WebExportError(
                 f"the id {row.id} is too large a number for JavaScript, which is exact below 2**53; use a string."
             )
-    # Metadata is JSON already: decoding would only cost time.
-    records = (f"[{json.dumps(row.id)},{row.metadata}{',1' if row.truncated else ''}]" for row in rows)
+    records = (
+        json.dumps([row.id, row.metadata, *([1] if row.truncated else [])], separators=(",", ":")) for row in rows
+    )
     stored.add_parts("records", _lists(records, _RECORD_BYTES))
 
 

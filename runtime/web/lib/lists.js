@@ -15,6 +15,8 @@ const ROWS_AT_ONCE = 4096;
 const SAME = 0.9;
 const INTERACTING = 1.5;
 const PER_RESULT = 12;
+// Tokens of small parts that are scored without centroids, which would take as long.
+const SCORED_WHOLE = 32_768;
 const RANKED = 28;
 const RANKED_PER_RESULT = 2;
 const f32 = Math.fround;
@@ -78,24 +80,26 @@ export class Candidates {
     const wanted = Math.max(this._wanted, PER_RESULT * k);
     const few = merged(query, parts[0].store.dim);
     const closeness = new Map();
-    /** @type {Reached[]} */
-    const probed = [];
+    /** @type {(Reached & {all: Int32Array})[]} */
+    let probed = [];
+    let budget = SCORED_WHOLE;
     for (const [place, part] of parts.entries()) {
       if (part.lists === null) continue;
       const documents = part.store.offsets.length - 1;
       const all = numbersOf(allowed[place], documents);
-      if (all.length <= wanted) {
+      const tokens = tokensOf(part.store, allowed[place] === null ? null : all);
+      if (all.length <= wanted && tokens <= budget) {
+        budget -= tokens;
         found[place] = all;
         continue;
       }
       found[place] = new Int32Array(0);
       const { codebook } = part.lists;
       if (!closeness.has(codebook)) closeness.set(codebook, await this._closeness(few, part));
-      const reached = probe(closeness.get(codebook), part.lists, documents, allowed[place]);
-      // A narrow filter, or a query that is far from everything.
-      if (reached.numbers.length < wanted) probed.push({ part, numbers: all, scores: new Float32Array(all.length).fill(Infinity) });
-      else probed.push({ part, ...reached });
+      probed.push({ part, all, ...probe(closeness.get(codebook), part.lists, documents, allowed[place]) });
     }
+    // A narrow filter, or a query that is far from everything.
+    if (probed.reduce((sum, { numbers }) => sum + numbers.length, 0) < wanted) probed = probed.map(among);
     const near = bestOf(probed, Math.ceil(INTERACTING * wanted)).map(({ part, numbers }) => ({
       part,
       numbers,
@@ -179,6 +183,27 @@ export function numbersOf(allowed, documents) {
   let count = 0;
   for (let number = 0; number < documents; number++) if (allowed === null || allowed[number]) numbers[count++] = number;
   return numbers.subarray(0, count);
+}
+
+/**
+ * @param {import("./maxsim.js").Store} store
+ * @param {Int32Array | null} documents null for all
+ * @returns {number} how many tokens they have
+ */
+function tokensOf({ offsets }, documents) {
+  if (documents === null) return offsets.at(-1);
+  return documents.reduce((sum, number) => sum + offsets[number + 1] - offsets[number], 0);
+}
+
+/**
+ * All that may be returned of a part; what was not reached comes last.
+ * @template {Reached & {all: Int32Array}} T
+ * @param {T} part
+ * @returns {T}
+ */
+function among(part) {
+  const known = new Map([...part.numbers].map((number, place) => [number, part.scores[place]]));
+  return { ...part, numbers: part.all, scores: Float32Array.from(part.all, (number) => known.get(number) ?? -Infinity) };
 }
 
 /** Nearly equal query tokens added up: the steps here only propose. */

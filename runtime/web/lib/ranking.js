@@ -13,7 +13,7 @@ import { roughError } from "./maxsim.js";
 const NEAR = 2e-6;
 const ROUGHLY_FROM = 4;
 const BY_WORDS = 64;
-const BY_MEANING = 32;
+const BY_MEANING = 20;
 
 /**
  * @typedef {object} Ranked
@@ -60,7 +60,7 @@ export class Ranking {
     const tokens = Math.max(vectors.length / parts[0].store.dim, 1);
     const factor = Math.fround(tokens * this._weight);
     const words = lexical?.map((score) => factor * score) ?? null;
-    const chosen = await this._candidates.find(vectors, lexical === null ? k : Math.max(k, BY_MEANING, 3 * k), parts, allowed);
+    const chosen = await this._candidates.find(vectors, lexical === null ? k : Math.max(BY_MEANING, 2 * k), parts, allowed);
     const proposed = lexical === null ? null : lexicalBest(lexical, mask, Math.max(BY_WORDS, 4 * k));
     const found = new Found(this._maxsim, vectors, words, k);
     let first = 0;
