@@ -49,12 +49,16 @@ class Machine:
         return max(self.newest.values(), key=lambda result: result.date)
 
 
+_SHOWN = ("encode", "footprint", "graph_choices", "index", "maxsim", "peers", "quality", "search")
+"""Benchmarks whose figures are in a table; a machine on which only others ran is not shown."""
+
+
 def machines(folder: Path) -> list[Machine]:
     """By the date of their newest result, the newest first."""
     found: dict[str, Machine] = {}
     for result in results.read_all(folder):
-        if result.benchmark == "serve":
-            continue  # no table shows these figures
+        if result.benchmark not in _SHOWN:
+            continue
         machine = found.setdefault(result.machine, Machine(result.machine, {}, []))
         machine.newest[result.benchmark] = result
         if result.benchmark == "quality":
