@@ -9,13 +9,18 @@ CHECKPOINT ?=
 OUT ?= models/build/default-onnx
 # make export TORCH_INDEX=<PyTorch's index of CPU builds>: on x86-64 Linux, PyPI's PyTorch brings CUDA
 TORCH_INDEX ?=
-# make bench-full DATA=<folder of folders in BEIR layout>
+# make bench-full DATA=<folder of folders in BEIR layout>; make finetune DATA=<documents, pairs or a set> OUT=<folder>
 DATA ?=
+# make finetune BASE=<checkpoint or hub id> FINETUNE_OPTIONS="--minutes 30 --evaluate <set>"
+BASE ?=
+FINETUNE_OPTIONS ?=
 BENCH_OPTIONS ?=
 # make test TESTS="tests/runtime/test_models.py -x"
 TESTS ?=
 INTEGRATIONS ?= langchain haystack llamaindex handover ray
 PEERS ?= pylate sentence-transformers openvino maxsim-cpu fast-plaid voyager
+FINETUNE := .venv-finetune
+PYLATE := pylate==1.6.0
 DEFAULT_CHECKPOINT := models/latelite-colbert-16m
 DEFAULT_BUNDLE := models/default-onnx
 DEMO_COLLECTION := models/build/stdlib.lt
@@ -28,7 +33,7 @@ TORCH = $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 COMPILER = command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-integrations test-wheels test-arm export wheels maxsim-graphs bench bench-full peers browser lint clean
+.PHONY: help install demo test test-all test-integrations test-wheels test-arm test-finetune export finetune finetune-usage wheels maxsim-graphs bench bench-full peers browser lint clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -65,6 +70,12 @@ export: $(VENV)/.toolchain  ## checkpoint -> bundle: CHECKPOINT=<hub id or folde
 	$(BIN)/latelite-export $(or $(CHECKPOINT),$(DEFAULT_CHECKPOINT)) -o $(OUT) \
 		$(if $(or $(OVERRIDE),$(filter models/build/default-onnx,$(OUT))),--override)
 
+finetune: finetune-usage $(FINETUNE)/.done  ## adapt a checkpoint: DATA=<documents, pairs or a set> OUT=<folder> [BASE=<checkpoint or hub id>]
+	$(FINETUNE)/bin/python models/finetune --data "$(DATA)" --out "$(OUT)" $(if $(BASE),--base "$(BASE)") $(FINETUNE_OPTIONS)
+
+test-finetune: finetune-usage $(FINETUNE)/.done  ## the tests of `make finetune`, in its environment; minutes
+	$(FINETUNE)/bin/python -m pytest tests/finetune
+
 wheels: $(VENV)/.runtime  ## latelite and the default model as wheels, into dist
 	$(BIN)/python -m pip wheel -q --no-deps -w dist .
 	$(BIN)/latelite-export $(DEFAULT_BUNDLE) --wheel -o dist
@@ -96,6 +107,13 @@ browser:  ## npm packages for the tests in Node and, with Chromium (Debian: apt-
 
 clean:  ## remove the environments and all build output
 	rm -rf $(VENV) .venv-* models/build dist
+
+$(FINETUNE)/.done: pyproject.toml
+	$(PYTHON) -m venv $(FINETUNE)
+	$(FINETUNE)/bin/python -m pip install -q --upgrade "pip>=25.1"
+	$(FINETUNE)/bin/python -m pip install -q -e ".[files]" --group finetune --group test $(TORCH)
+	$(FINETUNE)/bin/python -m pip install -q --no-deps "$(PYLATE)"
+	@touch $@
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -30,10 +30,7 @@ def load(folder: Path, corpus: Path | None = None) -> RetrievalSet:
         FileNotFoundError: a file of the set is missing.
         ValueError: no query has a relevant document.
     """
-    documents = {}
-    for fields in _lines((corpus or folder) / "corpus.jsonl"):
-        title = fields.get("title", "")
-        documents[fields["_id"]] = f"{title}\n{fields['text']}".strip() if title else fields["text"]
+    documents = load_corpus((corpus or folder) / "corpus.jsonl")
     qrels: Qrels = {}
     rows = (folder / "qrels.tsv").read_text(encoding="utf-8").splitlines()
     for row in rows[1:]:
@@ -58,6 +55,15 @@ def only(found: RetrievalSet, queries: Iterable[str]) -> RetrievalSet:
         raise ValueError(f"{found.name}: no question is in this half.")
     texts, judged = {name: found.queries[name] for name in kept}, {name: found.qrels[name] for name in kept}
     return RetrievalSet(found.name, found.documents, texts, judged)
+
+
+def load_corpus(path: Path) -> dict[str, str]:
+    """The documents of a file, by id."""
+    documents = {}
+    for fields in _lines(path):
+        title = fields.get("title", "")
+        documents[fields["_id"]] = f"{title}\n{fields['text']}".strip() if title else fields["text"]
+    return documents
 
 
 def _lines(path: Path) -> list[dict[str, str]]:

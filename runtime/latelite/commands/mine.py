@@ -32,7 +32,7 @@ def register(commands: Commands) -> None:
     command.add_argument("paths", nargs="+", help="files, folders, or one collection")
     command.add_argument("--model", help=f"{MODEL_HELP}; its search finds the negatives")
     command.add_argument("--negatives", type=_count, default=4, help="of each pair at most; 0 for none (default: 4)")
-    command.add_argument("--per-passage", type=positive, default=3, help="pairs of each passage at most (default: 3)")
+    command.add_argument("--per-passage", type=positive, default=2, help="pairs of each passage at most (default: 2)")
     command.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
     command.add_argument("--exclude", action="append", default=[], metavar="PATTERN", help="as of `latelite index`")
     command.add_argument("--suffix", action="append", help="as of `latelite index`")
