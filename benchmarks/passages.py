@@ -83,7 +83,9 @@ def main() -> None:
     before = device.state()
     model = models.ColBERT(options.bundle, precision="int8")
     rows = [row for path in options.data for row in measure(model, beir.load(path), options.questions, options.others)]
-    command = f"python benchmarks/passages.py --data {' '.join(path.name for path in options.data)}"
+    names = " ".join(path.name for path in options.data)
+    counts = f"--questions {options.questions} --others {options.others}"
+    command = f"python benchmarks/passages.py --data {names} {counts}"
     result = results.result_of("passages", {"rows": rows}, command=command, before=before, after=device.state())
     print(results.save(result, options.output) if options.output else results.save(result))
 

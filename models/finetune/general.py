@@ -47,7 +47,7 @@ def scored(pairs: Sequence[Pair], base: Any, count: int, seed: int) -> list[dict
     queries = list(dict.fromkeys(pair.query for pair in pairs))
     vectors = dict(zip(texts_, base.encode(texts_, is_query=False, convert_to_tensor=True), strict=True))
     asked = dict(zip(queries, base.encode(queries, is_query=True, convert_to_tensor=True), strict=True))
-    rows = []
+    rows: list[dict[str, Any]] = []
     order: list[Pair] = []
     while len(rows) < count:
         if not order:

@@ -14,8 +14,9 @@ import numpy as np
 from finetune.data import Questions
 from latelite import Collection
 from latelite.models import ColBERT
+from latelite.search import Mode
 
-MODES = ("semantic", "hybrid")
+MODES: tuple[Mode, ...] = ("semantic", "hybrid")
 _SAMPLES = 2000
 _STEP = 256
 

@@ -72,7 +72,7 @@ def train(
     model.query_length = min(settings.query_length, own[1])
     data, functions = _datasets(model, pairs, others, settings)
     steps = _planned(work, model, data, functions, settings)
-    measured = Dataset.from_list([_row(pair) for pair in held_out])
+    measured = Dataset.from_list(measured_rows(held_out))
     every = max(min(steps, _APART), steps // _MEASURED)
     trainer = SentenceTransformerTrainer(
         model=model,
@@ -102,6 +102,14 @@ def train(
 def _row(pair: Pair) -> dict[str, Any]:
     row = {"query": pair.query, "positive": pair.positive}
     return row if not pair.negatives else {**row, "negative": pair.negatives[0]}
+
+
+def measured_rows(held_out: Sequence[Pair]) -> list[dict[str, Any]]:
+    """Rows of the held-out pairs, all of the same columns: those with negatives where they are the most."""
+    hard = [pair for pair in held_out if pair.negatives]
+    if 2 * len(hard) >= len(held_out):
+        return [_row(pair) for pair in hard]
+    return [{"query": pair.query, "positive": pair.positive} for pair in held_out]
 
 
 def _datasets(

@@ -19,13 +19,13 @@ pytest.importorskip("pylate", reason="PyLate is not installed (make test-finetun
 from latelite import Collection
 from latelite.mining import Pair, read_pairs, write_pairs
 from latelite.models import ColBERT
-from latelite_export import texts
+from latelite_export.texts import LANGUAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "models" / "finetune"
 sys.path[:0] = [str(ROOT / "models"), str(ROOT / "benchmarks")]
 
-from finetune import data, quality, report  # noqa: E402
+from finetune import data, quality, report, train  # noqa: E402
 
 DISHES = ["bread", "soup", "cake", "stew", "salad", "porridge", "noodles", "dumplings", "omelette", "pie"]
 
@@ -57,7 +57,7 @@ def test_ten_steps_end_to_end(notes: Path, checkpoint: Callable[[str], Path], tm
     assert written["training"]["steps"] == 10
     assert (done.returncode == 0) == written["helped"]
     assert written["verdict"] in done.stdout
-    assert set(written["quality"]) == {"held out", *(f"general {language}" for language in texts.LANGUAGES)}
+    assert set(written["quality"]) == {"held out", *(f"general {language}" for language in LANGUAGES)}
     low, high = written["quality"]["held out"]["semantic"]["all"]["interval"]
     assert low <= written["quality"]["held out"]["semantic"]["all"]["difference"] <= high
     assert "adapted to notes" in (out / "README.md").read_text()
@@ -111,7 +111,8 @@ def test_what_data_may_be(notes: Path, tmp_path: Path, model: ColBERT) -> None:
 
     folder = tmp_path / "set"
     folder.mkdir()
-    rows = [{"_id": f"d{n}", "text": f"The {DISHES[n % 10]} number {n} of {n} is a dish of that valley. It takes time."} for n in range(80)]
+    texts = [f"The {DISHES[n % 10]} number {n} of {n} is a dish of that valley. It takes time." for n in range(80)]
+    rows = [{"_id": f"d{n}", "text": text} for n, text in enumerate(texts)]
     (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     for name, start in (("queries", 0), ("extra_queries", 100)):
         asked = [{"_id": f"q{start + n}", "text": f"Which one is {n}?"} for n in range(80)]
@@ -132,6 +133,18 @@ def test_what_data_may_be(notes: Path, tmp_path: Path, model: ColBERT) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(data.DataError, match="No document holds text"):
         data.read(tmp_path / "empty", model, negatives=0, seed=0, say=said.append)
+
+
+def test_held_out_rows_have_the_same_columns() -> None:
+    bare, hard = Pair("q", "p"), Pair("r", "s", ("n",))
+    row = {"query": "r", "positive": "s", "negative": "n"}
+    assert train.measured_rows([bare, hard]) == [row]
+    assert train.measured_rows([hard, hard]) == [row, row]
+    assert train.measured_rows([bare, bare, hard]) == [
+        {"query": "q", "positive": "p"},
+        {"query": "q", "positive": "p"},
+        {"query": "r", "positive": "s"},
+    ]
 
 
 def test_a_run_that_does_not_help_says_so() -> None:

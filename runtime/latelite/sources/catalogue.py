@@ -104,6 +104,9 @@ class SourceCatalogue:
         """
         for statement in SCHEMA:
             self._connection.execute(statement)
+        self._check_version()
+
+    def _check_version(self) -> None:
         columns = {name for _, name, *_ in self._connection.execute("PRAGMA table_info(passages)")}
         if "checksum" not in columns:
             raise IndexVersionError(
@@ -129,9 +132,16 @@ class SourceCatalogue:
             raise IndexCorruptError(_DAMAGED.format("the source of a file is unknown"))
 
     def exists(self) -> bool:
-        """Whether anything was ever indexed."""
+        """Whether anything was ever indexed.
+
+        Raises:
+            IndexVersionError: by an earlier version.
+        """
         query = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN (?, ?, ?)"
-        return bool(self._connection.execute(query, _TABLES).fetchone()[0] == len(_TABLES))
+        if self._connection.execute(query, _TABLES).fetchone()[0] != len(_TABLES):
+            return False
+        self._check_version()
+        return True
 
     # --------------------------------------------------------------------------------------------------------- sources
 

@@ -20,7 +20,7 @@ import pytest
 
 from conftest import ordinary_user
 from latelite import Collection, cli
-from latelite.errors import IndexCorruptError, IndexWriteError
+from latelite.errors import IndexCorruptError, IndexVersionError, IndexWriteError
 from latelite.models import ColBERT
 from latelite.sources.report import Report
 
@@ -588,3 +588,13 @@ def test_damage_is_found_by_the_next_run_too(notes: Path, collection: Collection
     with pytest.raises(IndexCorruptError, match=r"'a\.md' does not have its checksum"):
         collection.add_files(notes)
     assert collection.search("rye bread")
+
+
+def test_a_record_of_files_of_an_earlier_version_is_said(notes: Path, collection: Collection) -> None:
+    collection.add_files(notes)
+    with contextlib.closing(sqlite3.connect(next(collection.folder.rglob("documents.sqlite")))) as connection:
+        connection.execute("ALTER TABLE passages DROP COLUMN checksum")
+        connection.commit()
+    for action in (lambda: collection.add_files(notes), collection.verify):
+        with pytest.raises(IndexVersionError, match="earlier version; index the files into a new collection"):
+            action()
