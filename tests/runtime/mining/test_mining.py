@@ -123,7 +123,7 @@ def test_the_language_of_a_text(language: str | None, text: str) -> None:
 def test_negatives_are_found_by_the_model_and_are_no_answers(notes: Path, model: ColBERT) -> None:
     passages = list(sources.passages(notes, model))
     pairs = list(add_negatives(mine(passages), passages, model, count=3))
-    assert max(len(pair.negatives) for pair in pairs) == 3
+    assert 1 <= max(len(pair.negatives) for pair in pairs) <= 3
     texts = {passage.text: passage.metadata["path"] for passage in passages}
     for pair in pairs:
         assert all(texts[negative] != pair.document for negative in pair.negatives)
