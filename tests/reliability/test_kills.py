@@ -64,9 +64,7 @@ class Writers:
         return [tuple(json.loads(line)) for line in lines if line.endswith("\n")]
 
     def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(timeout=60)
+        self._process.communicate(timeout=60)  # closes both pipes; without jobs it ends
 
 
 @pytest.fixture(scope="module")
