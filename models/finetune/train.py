@@ -85,7 +85,7 @@ def train(
     )
     last = get_last_checkpoint(str(work / "trainer")) if (work / "trainer").exists() else None
     if last:
-        print(f"going on from {Path(last).name}")
+        print(f"going on from {Path(last).name}", flush=True)
     trainer.train(resume_from_checkpoint=last)
     model.document_length, model.query_length = own
     model.save_pretrained(str(work / "checkpoint"), create_model_card=False)
@@ -187,7 +187,7 @@ def _planned(
         seconds = _seconds(model, data, functions, settings)
         # A tenth of the time goes to measuring and saving.
         steps = max(_MEASURED, min(steps, int(0.9 * 60 * settings.minutes / seconds)))
-        print(f"{seconds:.1f} s a step: {steps:,} steps of {whole:,}")
+        print(f"{seconds:.1f} s a step: {steps:,} steps of {whole:,}", flush=True)
     path.write_text(json.dumps({"steps": steps, "settings": asdict(settings)}, indent=1) + "\n")
     return steps
 

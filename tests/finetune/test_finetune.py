@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("pylate", reason="PyLate is not installed (make test-finetune)")
@@ -162,3 +163,16 @@ def test_a_run_that_does_not_help_says_so() -> None:
     helped, said = report.judge(gain, {"general de": lost})
     assert not helped
     assert "loses 0.249 on general text" in said
+
+
+@pytest.mark.parametrize("is_query", [True, False])
+def test_the_default_checkpoint_gives_the_runtimes_vectors_in_pylate(is_query: bool) -> None:
+    from pylate import models
+
+    texts = ["Wie lösche ich ein Verzeichnis?", "Rye bread needs time, and a hot oven.", "Où est la gare ?"]
+    reference = models.ColBERT(str(ROOT / "models" / "latelite-colbert-16m"), device="cpu")
+    runtime = ColBERT(ROOT / "models" / "default-onnx", precision="fp32")
+    found = runtime.encode(texts, is_query=is_query)
+    for vectors, expected in zip(found, reference.encode(texts, is_query=is_query), strict=True):
+        assert vectors.shape == expected.shape
+        np.testing.assert_allclose(vectors, expected, atol=1e-4)
