@@ -22,8 +22,9 @@ async function serve(name = "site", port = 0) {
   const server = spawn(PYTHON, ["-u", "-m", "http.server", String(port), "--bind", "127.0.0.1", "--directory", folder]);
   const requests = [];
   server.stderr.on("data", (data) => requests.push(...[...String(data).matchAll(/"GET \/(\S*) HTTP/g)].map(([, file]) => file)));
+  let said = "";
   const found = await new Promise((resolve, reject) => {
-    server.stdout.on("data", (data) => resolve(/port (\d+)/.exec(String(data))?.[1]));
+    server.stdout.on("data", (data) => /port (\d+) /.test((said += data)) && resolve(/port (\d+) /.exec(said)[1]));
     server.on("exit", () => reject(new Error("the file server did not start")));
   });
   const ended = new Promise((resolve) => server.on("close", resolve));

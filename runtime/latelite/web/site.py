@@ -154,8 +154,10 @@ def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
-def copy_license(folder: Path) -> None:
-    """The licence of latelite itself, where the installation has it."""
+def copy_licenses(folder: Path, bundle: Path) -> None:
+    """The licences of the model, where its bundle has one, and of latelite itself, where the installation has it."""
+    if (bundle / "LICENSE").is_file():
+        shutil.copyfile(bundle / "LICENSE", folder / "MODEL-LICENSE")
     for source in (library_folder().parent.parent / "LICENSE", library_folder() / "LICENSE"):
         if source.is_file():
             shutil.copyfile(source, folder / "LICENSE")

@@ -89,7 +89,7 @@ def write_site(
         "files": stored.files,
     }
     site.write_shell(target, site.shell(found, title))
-    site.copy_license(target)
+    site.copy_licenses(target, collection.model.bundle.folder)
     # Last: whoever reads the index finds all that it names.
     with atomic_write(target / site.INDEX) as file:
         file.write(json.dumps(index, ensure_ascii=True, separators=(",", ":")).encode())

@@ -1,0 +1,219 @@
+"""How does an exported collection do in a browser, and does it answer as Python does?
+
+    python benchmarks/web.py --data ../data/* --work models/build/web --prepare     # encodes 25,000 passages: minutes
+    python benchmarks/web.py --data ../data/* --work models/build/web --save
+
+Passages are the documents of all sets, evenly chosen and cut after ``--characters`` characters; questions come from all
+sets in turn. Collections: ``passages`` (5,000), ``pooled`` (20,000 of half the length, at pool factor 2), and the
+demo's.
+
+``agreement``  the same questions, asked of Python and of the JavaScript library in Node: largest difference of a score
+               of the same document, and the share of questions with the same ten hits in the same order.
+``browser``    Chromium on a site that a plain file server serves, at full speed and with its threads slowed down: bytes
+               of the first visit, times until the first answer and until everything is on the device, of warm
+               questions, memory, and what kept the page's main thread from answering. `web.mjs` is the browser's side.
+``offline``    the demo's questions in a new page, after the server was stopped.
+
+Times are in milliseconds, from the question's arrival to its hits, explained, as the page asks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import beir
+import numpy as np
+import results
+
+from latelite import Collection, demo, device, models
+from latelite.manifest import Precision
+from latelite.search import Mode
+from latelite.web.writer import write_site
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+ASSETS = ROOT / "runtime" / "web" / "node_modules"
+PLAYWRIGHT = ROOT / "tests" / "web" / "node_modules" / "playwright-core" / "index.mjs"
+MODES: tuple[Mode, ...] = ("hybrid", "semantic")
+COLLECTIONS = ("demo", "passages", "pooled")
+AGREEMENT: tuple[tuple[str, Precision], ...] = (("passages", "int8"), ("pooled", "int8"), ("passages", "fp32"))
+K = 10
+_AT_ONCE = 256
+
+
+def passages(sets: Sequence[beir.RetrievalSet], count: int, characters: int) -> dict[str, str]:
+    """``count`` documents, evenly chosen from all sets, id -> text."""
+    every = {f"{each.name}/{id}": text[:characters] for each in sets for id, text in each.documents.items()}
+    items = [(id, text) for id, text in every.items() if text.strip()]
+    return dict(items[number * len(items) // count] for number in range(min(count, len(items))))
+
+
+def questions(sets: Sequence[beir.RetrievalSet], count: int) -> list[str]:
+    """Of each set in turn, the first ones of which no two are the same."""
+    turns = itertools.zip_longest(*(list(each.queries.values()) for each in sets))
+    return list(dict.fromkeys(text for turn in turns for text in turn if text))[:count]
+
+
+def fill(folder: Path, bundle: Path, texts: dict[str, str], pool_factor: int) -> None:
+    """Add what is not there yet: may be interrupted."""
+    with Collection(folder, bundle, pool_factor=pool_factor) as collection:
+        missing = [id for id in texts if id not in collection]
+        for start in range(0, len(missing), _AT_ONCE):
+            some = missing[start : start + _AT_ONCE]
+            collection.add(some, [texts[id] for id in some], show_progress_bar=False)
+            print(f"{folder.name}: {len(collection)} of {len(texts)}", flush=True)
+        collection.compact()
+
+
+def prepare(work: Path, bundle: Path, sets: Sequence[beir.RetrievalSet], options: argparse.Namespace) -> None:
+    """Make the collections."""
+    work.mkdir(parents=True, exist_ok=True)
+    with Collection(work / "demo.lt", bundle) as collection:
+        demo.answer(collection, write=lambda _: None)
+    fill(work / "passages.lt", bundle, passages(sets, options.passages, options.characters), 1)
+    fill(work / "pooled.lt", bundle, passages(sets, options.pooled, options.characters // 2), 2)
+
+
+def task(name: str, **options: Any) -> Any:
+    """What `web.mjs` answers."""
+    done = subprocess.run(
+        ["node", str(HERE / "web.mjs"), name],
+        input=json.dumps(options),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+def agreement(folder: Path, bundle: Path, site: Path, precision: Precision, asked: Sequence[str]) -> dict[str, Any]:
+    """How far JavaScript's answers are from Python's, of one precision, per mode."""
+    with Collection(folder, models.ColBERT(bundle, precision=precision), read_only=True) as collection:
+        write_site(collection, site, precision=precision, assets=ASSETS)
+        answers = task("agreement", site=str(site), questions=asked, k=K, modes=MODES)
+        figures: dict[str, Any] = {"collection": folder.stem, "precision": precision, "questions": len(asked)}
+        for mode in MODES:
+            same_hits, same_order, differences = [], [], []
+            for question, answer in zip(asked, answers, strict=True):
+                expected = [(hit.id, hit.score) for hit in collection.search(question, k=K, mode=mode)]
+                ids, other = [id for id, _ in expected], [id for id, _ in answer[mode]]
+                same_hits.append(set(ids) == set(other))
+                same_order.append(ids == other)
+                scores = dict(expected)
+                differences += [abs(scores[id] - score) for id, score in answer[mode] if id in scores]
+            figures[mode] = {
+                "same_hits": round(float(np.mean(same_hits)), 4),
+                "same_order": round(float(np.mean(same_order)), 4),
+                "largest_score_difference": float(f"{max(differences):.3g}"),
+                "mean_score_difference": float(f"{np.mean(differences):.3g}"),
+            }
+    return figures
+
+
+def export_all(work: Path) -> None:
+    """Sites of all collections."""
+    for name in COLLECTIONS:
+        with Collection(work / f"{name}.lt", read_only=True) as collection:
+            write_site(collection, work / f"{name}-int8", precision="int8", assets=ASSETS)
+
+
+def visited(site: Path, asked: Sequence[str], slowdown: float) -> dict[str, Any]:
+    """What a browser does with a site."""
+    index = json.loads((site / "collection.json").read_text(encoding="utf-8"))
+    figures = {"documents": index["documents"], "tokens": index["tokens"]}
+    with tempfile.TemporaryDirectory() as profile:
+        options = {"questions": asked, "slowdown": slowdown, "profile": profile, **_browser()}
+        return {**figures, **task("visit", site=str(site), **options)}
+
+
+def answered_offline(work: Path, screenshots: Path | None) -> list[dict[str, Any]]:
+    """The demo's questions and the first titles that a page without a network shows for them."""
+    asked = [question for _, question in demo.QUESTIONS]
+    with Collection(work / "demo.lt", read_only=True) as collection:
+        expected = [[hit.id for hit in collection.search(question, k=3)] for question in asked]
+    folder = None if screenshots is None else str(screenshots.resolve())
+    with tempfile.TemporaryDirectory() as profile:
+        site = str(work / "demo-int8")
+        found = task("offline", site=site, questions=asked, profile=profile, screenshots=folder, **_browser())
+    return [
+        {"question": question, "shown": shown, "as_in_python": shown == ids}
+        for question, shown, ids in zip(asked, found, expected, strict=True)
+    ]
+
+
+def _browser() -> dict[str, str]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None or not PLAYWRIGHT.exists():
+        raise SystemExit("this needs Chromium, and Playwright: make browser")
+    return {"chromium": chromium, "playwright": PLAYWRIGHT.as_uri(), "python": sys.executable}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the figures and, with ``--json``, write them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path, default=Path("models/default-onnx"))
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders in BEIR layout")
+    parser.add_argument(
+        "--work", type=Path, default=Path("models/build/web"), help="collections and sites are kept here"
+    )
+    parser.add_argument("--passages", type=int, default=5000)
+    parser.add_argument("--pooled", type=int, default=20_000)
+    parser.add_argument("--characters", type=int, default=700)
+    parser.add_argument("--questions", type=int, default=500, help="of agreement")
+    parser.add_argument("--asked", type=int, default=40, help="questions in the browser")
+    parser.add_argument("--slowdown", type=float, default=4.0)
+    parser.add_argument("--prepare", action="store_true", help="make the collections and their sites, measure nothing")
+    parser.add_argument("--only", choices=("agreement", "offline", *COLLECTIONS), help="measure only this")
+    parser.add_argument("--screenshots", type=Path, help="keep pictures of the page without a network here")
+    parser.add_argument("--save", action="store_true", help="write a result file, see results.py")
+    options = parser.parse_args(arguments)
+
+    sets = [beir.load(folder) for folder in sorted(options.data) if (folder / "corpus.jsonl").exists()]
+    work = options.work.resolve()
+    if options.prepare:
+        prepare(work, options.bundle, sets, options)
+        export_all(work)
+        return 0
+    before = device.state()
+    asked = questions(sets, options.questions)
+    manifest = models.ColBERT(options.bundle).manifest
+    figures: dict[str, Any] = {
+        "bundle": {"id": manifest.checkpoint["id"], "fingerprint": manifest.fingerprint},
+        "sets": [each.name for each in sets],
+        "k": K,
+    }
+    parts = (options.only,) if options.only else ("agreement", *COLLECTIONS, "offline")
+    for part in parts:
+        if part == "agreement":
+            figures[part] = [
+                agreement(work / f"{name}.lt", options.bundle, work / f"{name}-agreement", precision, asked)
+                for name, precision in AGREEMENT
+            ]
+        elif part == "offline":
+            figures[part] = answered_offline(work, options.screenshots)
+        else:
+            figures[part] = visited(work / f"{part}-int8", asked[: options.asked], options.slowdown)
+    print(json.dumps(figures, indent=1, ensure_ascii=False))
+    if options.save:
+        command = shlex.join(
+            ["python", "benchmarks/web.py", "--data", "DATA/*", *(("--only", options.only) if options.only else ())]
+        )
+        result = results.result_of(
+            "web", figures, part=options.only, command=command, before=before, after=device.state()
+        )
+        print(results.save(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
