@@ -46,7 +46,11 @@ ASSETS = ROOT / "runtime" / "web" / "node_modules"
 PLAYWRIGHT = ROOT / "tests" / "web" / "node_modules" / "playwright-core" / "index.mjs"
 MODES: tuple[Mode, ...] = ("hybrid", "semantic")
 COLLECTIONS = ("demo", "passages", "pooled")
-AGREEMENT: tuple[tuple[str, Precision], ...] = (("passages", "int8"), ("pooled", "int8"), ("passages", "fp32"))
+AGREEMENT: dict[str, tuple[str, Precision]] = {
+    "agreement-int8": ("passages", "int8"),
+    "agreement-pooled": ("pooled", "int8"),
+    "agreement-fp32": ("passages", "fp32"),
+}
 K = 10
 _AT_ONCE = 256
 
@@ -173,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--asked", type=int, default=40, help="questions in the browser")
     parser.add_argument("--slowdown", type=float, default=4.0)
     parser.add_argument("--prepare", action="store_true", help="make the collections and their sites, measure nothing")
-    parser.add_argument("--only", choices=("agreement", "offline", *COLLECTIONS), help="measure only this")
+    parser.add_argument("--only", choices=(*AGREEMENT, "offline", *COLLECTIONS), help="measure only this")
     parser.add_argument("--screenshots", type=Path, help="keep pictures of the page without a network here")
     parser.add_argument("--save", action="store_true", help="write a result file, see results.py")
     options = parser.parse_args(arguments)
@@ -192,13 +196,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "sets": [each.name for each in sets],
         "k": K,
     }
-    parts = (options.only,) if options.only else ("agreement", *COLLECTIONS, "offline")
+    parts = (options.only,) if options.only else (*AGREEMENT, *COLLECTIONS, "offline")
     for part in parts:
-        if part == "agreement":
-            figures[part] = [
-                agreement(work / f"{name}.lt", options.bundle, work / f"{name}-agreement", precision, asked)
-                for name, precision in AGREEMENT
-            ]
+        if part in AGREEMENT:
+            name, precision = AGREEMENT[part]
+            figures[part] = agreement(
+                work / f"{name}.lt", options.bundle, work / f"{name}-{precision}", precision, asked
+            )
         elif part == "offline":
             figures[part] = answered_offline(work, options.screenshots)
         else:
