@@ -229,15 +229,15 @@ async function largest(context) {
     .reduce((one, other) => (other.bytes > one.bytes ? other : one));
 }
 
+/** The index is kept last, so everything is on the device; and the page is the service worker's. */
 const settled = (page) =>
-  page.waitForFunction(
-    async () => {
+  page.evaluate(async () => {
+    const there = async () => {
       const kept = await (await caches.open("latelite-collections")).match("collection.json");
-      return kept && (await navigator.serviceWorker.ready).active?.state === "activated";
-    },
-    null,
-    { timeout: 300_000 },
-  );
+      return kept && (await navigator.serviceWorker.ready).active.state === "activated";
+    };
+    while (!(await there())) await new Promise((resolve) => setTimeout(resolve, 20));
+  });
 
 async function launch({ playwright, chromium: executablePath, profile }) {
   const { chromium } = await import(playwright);

@@ -80,9 +80,12 @@ async function ask(page, question) {
 
 /** Everything is on the device, and the page is the service worker's. */
 const settled = (page) =>
-  page.waitForFunction(async () => {
-    const kept = await (await caches.open("latelite-collections")).match("collection.json");
-    return kept && (await navigator.serviceWorker.ready).active?.state === "activated";
+  page.evaluate(async () => {
+    const there = async () => {
+      const kept = await (await caches.open("latelite-collections")).match("collection.json");
+      return kept && (await navigator.serviceWorker.ready).active.state === "activated";
+    };
+    while (!(await there())) await new Promise((resolve) => setTimeout(resolve, 50));
   });
 const shoot = (page, name) => page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), animations: "disabled" });
 
@@ -146,7 +149,10 @@ inBrowser("a new export takes the place of the old one, and only what changed is
   await settled(renewed);
   const kept = () => renewed.evaluate(async () => (await (await caches.open("latelite-collections")).keys()).map(({ url }) => new URL(url).pathname.slice(1)));
   const named = ["collection.json", ...Object.values(index.files).flatMap(({ parts }) => parts.map(({ file }) => file))];
-  await renewed.waitForFunction(async (count) => (await (await caches.open("latelite-collections")).keys()).length === count, new Set(named).size);
+  await renewed.evaluate(async (count) => {
+    const kept = async () => (await (await caches.open("latelite-collections")).keys()).length;
+    while ((await kept()) !== count) await new Promise((resolve) => setTimeout(resolve, 50));
+  }, new Set(named).size);
   assert.deepEqual((await kept()).sort(), [...new Set(named)].sort()); // what the old one had is gone
 });
 
