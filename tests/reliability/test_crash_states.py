@@ -26,7 +26,7 @@ from reliability.recording import Call, Disk, Tree
 from reliability.test_kills import WRITER, check_vectors, contents, holds
 from reliability.writer_process import OPTIONS, State
 
-STATES = int(os.environ.get("LATELITE_CRASH_STATES", "600"))
+STATES = int(os.environ.get("LATELITE_CRASH_STATES", "300"))
 KINDS = ["Collection", "IVF", "HNSW"]
 STEPS = 14 if STATES < 10_000 else 60
 

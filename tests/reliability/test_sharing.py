@@ -28,8 +28,9 @@ def test_eight_processes_create_and_add_and_nothing_is_lost(tmp_path: Path, mode
     command = [sys.executable, "-c", CREATE_AND_ADD, str(folder), str(model.bundle.folder)]
     writers = [subprocess.Popen([*command, str(name)], stderr=subprocess.PIPE, text=True) for name in range(8)]
     for writer in writers:
-        _, errors = writer.communicate(timeout=120)
-        assert writer.returncode == 0, errors
+        with writer:
+            _, errors = writer.communicate(timeout=240)
+            assert writer.returncode == 0, errors
     with Collection(folder) as collection:
         assert set(collection.ids) == {f"{name}-{number}" for name in range(8) for number in range(5)}
         collection.verify()
