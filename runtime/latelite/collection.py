@@ -35,9 +35,11 @@ from latelite.storage import backup, folders
 from latelite.storage.catalogue import CATALOGUE
 from latelite.storage.identifiers import checked_id, checked_ids
 from latelite.storage.metadata import index_field
+from latelite.storage.rows import Moved, Row
 from latelite.storage.snapshot import Snapshot, runs
-from latelite.storage.storage import Moved, Row, Storage
-from latelite.storage.writing import Writer
+from latelite.storage.storage import Storage
+from latelite.storage.verification import verify
+from latelite.storage.writer import Writer
 from latelite.texts import GROUP_DOCUMENTS, GROUP_TOKENS, EncodedTexts, Text, append, batches, encode, metadata_json
 
 if TYPE_CHECKING:
@@ -355,7 +357,7 @@ class Collection:
 
         Header.verify(self.folder)
         Bundle(self.folder / MODEL).verify()
-        self._storage.verify()
+        verify(self._storage)
         with self._storage.reading() as connection:
             if connection is not None:
                 SourceCatalogue(connection).verify()

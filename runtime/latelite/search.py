@@ -22,8 +22,9 @@ from latelite.results import Hit
 from latelite.storage.metadata import indexed_fields
 from latelite.storage.pooling import clusters_of
 from latelite.storage.postings import open_postings
+from latelite.storage.rows import Row
 from latelite.storage.snapshot import Snapshot
-from latelite.storage.storage import Row, Storage
+from latelite.storage.storage import Storage
 
 logger = logging.getLogger(__name__)
 

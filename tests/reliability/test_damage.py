@@ -25,7 +25,7 @@ from latelite import Collection, indexes
 from latelite.errors import IndexCorruptError, LateliteError, UnknownIdError
 from latelite.models import ColBERT
 from latelite.storage import writing
-from latelite.storage.catalogue import checksum
+from latelite.storage.schema import checksum
 
 DAMAGES = int(os.environ.get("LATELITE_DAMAGES", "400"))
 CORPUS = topical(90)

@@ -17,10 +17,12 @@ from latelite.indexes.kind import IndexKind
 from latelite.indexes.queries import checked_queries
 from latelite.indexes.ranking import Query, rank
 from latelite.storage.identifiers import DocumentId, checked_id, checked_ids
+from latelite.storage.rows import Moved
 from latelite.storage.segments import BLOCK_TOKENS
 from latelite.storage.snapshot import Snapshot
-from latelite.storage.storage import Moved, Storage
-from latelite.storage.writing import Writer
+from latelite.storage.storage import Storage
+from latelite.storage.verification import verify
+from latelite.storage.writer import Writer
 
 
 class TokenIndex:
@@ -184,7 +186,7 @@ class TokenIndex:
         Raises:
             IndexCorruptError, IndexNotFoundError: naming the file, and the documents where it is theirs.
         """
-        self._storage.verify()
+        verify(self._storage)
 
     def __len__(self) -> int:
         return len(self._storage.view())

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from latelite.errors import IndexCorruptError, IndexVersionError
-from latelite.storage.catalogue import checksum
+from latelite.storage.schema import checksum
 
 SCHEMA = (
     """CREATE TABLE IF NOT EXISTS sources (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, location BLOB NOT NULL

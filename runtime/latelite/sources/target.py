@@ -17,11 +17,13 @@ from latelite.sources.batch import Batch, Change
 from latelite.sources.catalogue import SourceCatalogue, Stored, digest
 from latelite.storage.identifiers import decoded_id
 from latelite.storage.storage import Storage
-from latelite.storage.writing import Transaction, Writer
+from latelite.storage.writer import Writer
+from latelite.storage.writing import Transaction
 from latelite.texts import EncodedTexts, Text, batches, encode
 
 if TYPE_CHECKING:
-    from latelite.models import ColBERT
+    from latelite.errors import IndexNotFoundError
+from latelite.models import ColBERT
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,8 @@ class CollectionTarget:
     def reading(self) -> Iterator[SourceCatalogue]:
         """The tables in their committed state."""
         with self._storage.reading() as connection:
+            if connection is None:
+                raise IndexNotFoundError(f"{self._storage.catalogue.path} is missing from the collection.")
             yield SourceCatalogue(connection)
 
     @contextlib.contextmanager

@@ -24,7 +24,7 @@ from latelite.arrays import Ints
 from latelite.errors import IndexCorruptError
 from latelite.storage.postings import add_merged
 from latelite.storage.quantisation import Grid, best_grid
-from latelite.storage.segments import BLOCK_TOKENS, Segment, SegmentEntry, SegmentWriter, largest_grid
+from latelite.storage.segments import BLOCK_TOKENS, SEGMENTS, Segment, SegmentEntry, SegmentWriter, largest_grid
 from latelite.storage.snapshot import OpenSegment, Snapshot
 from latelite.storage.storage import Storage
 
@@ -81,10 +81,15 @@ def merge_segments(storage: Storage, parents: Sequence[OpenSegment], base: Snaps
             add_merged(writer, parents)
         sidecar = storage.kind.build(writer, parents, base)
     entry = writer.entry()
-    files = Segment(writer.folder, entry, dim=kept[0][0].dim)
+    open_segment(storage, entry, sidecar, kept[0][0].dim)
+    return entry
+
+
+def open_segment(storage: Storage, entry: SegmentEntry, sidecar: Any, dim: int) -> None:
+    """Open a segment that was just written, for the next snapshot: what cannot be opened is not committed."""
+    files = Segment(storage.folder / SEGMENTS / entry.name, entry, dim=dim)
     loaded = sidecar if sidecar is not None else storage.kind.load(files)
     storage.opened[entry.name] = OpenSegment(entry, files, None, loaded)
-    return entry
 
 
 def check_documents(storage: Storage, files: Segment, places: Ints) -> None:

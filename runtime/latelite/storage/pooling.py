@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from latelite.arrays import Ints
-from latelite.storage.catalogue import checksum
+from latelite.storage.schema import checksum
 from latelite.storage.storage import Storage
 
 _TABLE = "pooling"

@@ -29,9 +29,9 @@ from latelite.arrays import Floats, Ints
 from latelite.errors import IndexCorruptError
 from latelite.files import fsync_folder
 from latelite.storage.arrayfile import ArrayFile, ArrayWriter, Layout
-from latelite.storage.catalogue import check_row, checksum
 from latelite.storage.folders import SEGMENT_NAME, make_folder, refuse_link, refuse_special
 from latelite.storage.quantisation import Grid
+from latelite.storage.schema import check_row, checksum
 
 SEGMENTS = "segments"
 ARRAYS = "segment.safetensors"

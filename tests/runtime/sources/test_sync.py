@@ -463,7 +463,7 @@ def test_same_size_and_a_moment_later_is_seen(notes: Path, collection: Collectio
 def test_many_changed_files_are_few_transactions(
     notes: Path, collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from latelite.storage.writing import Writer
+    from latelite.storage.writer import Writer
 
     for number in range(100):
         (notes / f"{number}.md").write_text(f"{paragraph(number, 12)}\n\n{paragraph(number + 1, 12)}")
