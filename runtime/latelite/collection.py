@@ -63,7 +63,11 @@ class Collection:
 
     One object may be used from several threads, and one folder by several processes: readers never wait for a writer
     (but for the moment of a commit, when texts are read), writers wait for each other for up to ``timeout`` seconds. A
-    search sees the last state that was committed when it began.
+    search sees the last state that was committed when it began. That holds for the processes of one machine. Between
+    machines that share a network drive it depends on the drive's locks, and a reader of one is hit by an error of the
+    system when a writer of another deletes a file that it has open: there, read a backup or a copy of your own.
+
+    A forked process may go on with the object; each process opens the database for itself.
 
     Args:
         folder: opened when it holds a collection, created when it does not exist; ``~`` is the home folder.
@@ -593,6 +597,7 @@ class Collection:
 
     def close(self) -> None:
         """Let go of the mapped files. The collection is durable without it."""
+        self._searcher.close()
         self._storage.close()
 
     def __enter__(self) -> Collection:

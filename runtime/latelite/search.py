@@ -116,6 +116,10 @@ class Searcher:
             known = self._lexical = view, BM25(parts)
         return known[1]
 
+    def close(self) -> None:
+        """Let go of the state that was searched last."""
+        self._lexical = None
+
     def _questions(self, queries: list[str], mode: Mode, explained: bool) -> list[Question]:
         vectors = [np.empty((0, self._model.dim), np.float32)] * len(queries)
         if mode != "lexical" or explained:

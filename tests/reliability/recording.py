@@ -73,7 +73,8 @@ def _split(arguments: str) -> list[str]:
     return [*parts, arguments[start:].strip()]
 
 
-def _bytes(text: str) -> bytes:
+def decoded(text: str) -> bytes:
+    """A string of -xx."""
     if text.endswith("..."):
         raise AssertionError("strace cut a string off")
     return bytes.fromhex("".join(re.findall(r"\\x([0-9a-f]{2})", text)))
@@ -83,10 +84,10 @@ def _number(text: str) -> int:
     return int(re.match(r"-?\d+", text)[0])  # type: ignore[index]
 
 
-def _of_descriptor(text: str) -> str | None:
-    """The path in ``3<path>``."""
+def path_of(text: str) -> str | None:
+    """The path in ``3<path>``, a descriptor of -y."""
     found = re.search(r"<(.*)>", text)
-    return None if found is None else _bytes(found[1]).decode("utf-8", "surrogateescape")
+    return None if found is None else decoded(found[1]).decode("utf-8", "surrogateescape")
 
 
 @dataclass(eq=False)
@@ -151,15 +152,15 @@ class Disk:
         """Follow one call; returns whether it made something durable."""
         name, given = call.name, call.arguments
         if name in ("fsync", "fdatasync"):
-            return self._sync(_of_descriptor(given[0]))
+            return self._sync(path_of(given[0]))
         if name in ("openat", "open", "creat"):
-            self._open(_of_descriptor(call.returned), " ".join(given), _number(call.returned))
+            self._open(path_of(call.returned), " ".join(given), _number(call.returned))
         elif name in ("write", "writev", "pwrite64"):
             self._write(name, given, _number(call.returned))
         elif name == "lseek":
             self._positions[self._key(given[0])] = _number(call.returned)
         elif name == "ftruncate":
-            self._truncate(_of_descriptor(given[0]), _number(given[1]))
+            self._truncate(path_of(given[0]), _number(given[1]))
         elif name in ("mkdir", "mkdirat"):
             if parts := self._parts(self._full(given, name == "mkdirat")):
                 self._link(parts, Folder())
@@ -172,17 +173,17 @@ class Disk:
             self._rename(given, name != "rename")
         elif name in ("close", "dup", "dup2", "fallocate", "msync"):
             pass
-        elif any(str(self._path) in (_of_descriptor(each) or "") for each in given):
+        elif any(str(self._path) in (path_of(each) or "") for each in given):
             raise AssertionError(f"{name} is not simulated")
         return False
 
     def _full(self, given: list[str], has_folder: bool, first: int = 0) -> str:
-        path = _bytes(given[first + has_folder]).decode("utf-8", "surrogateescape")
-        base = _of_descriptor(given[first]) if has_folder else None
+        path = decoded(given[first + has_folder]).decode("utf-8", "surrogateescape")
+        base = path_of(given[first]) if has_folder else None
         return path if path.startswith("/") or base is None else f"{base}/{path}"
 
     def _key(self, descriptor: str) -> tuple[str, int]:
-        return _of_descriptor(descriptor) or "", _number(descriptor)
+        return path_of(descriptor) or "", _number(descriptor)
 
     def _open(self, path: str | None, given: str, descriptor: int) -> None:
         parts = self._parts(path or "")
@@ -202,11 +203,11 @@ class Disk:
         return found
 
     def _write(self, name: str, given: list[str], count: int) -> None:
-        path, key = _of_descriptor(given[0]), self._key(given[0])
+        path, key = path_of(given[0]), self._key(given[0])
         file = self._file(path)
         if file is None:
             return
-        data = _bytes(given[1])[:count]
+        data = decoded(given[1])[:count]
         assert len(data) == count, "strace cut a string off"
         place = _number(given[3]) if name == "pwrite64" else self._positions[key]
         if name != "pwrite64":

@@ -188,6 +188,10 @@ class HNSW(TokenIndex):
     """Graph over token vectors, one per segment, held in memory: about 660 bytes a token with M = 16.
 
     Segments of fewer than ``graph_threshold`` tokens are scanned, which is faster than a graph and exact.
+
+    hnswlib trusts the graphs that it loads. Checksums find damage, but whoever makes a folder makes its checksums, too:
+    do not open an HNSW index that comes from someone you do not trust. The other kinds, whose files are arrays with
+    checked bounds, may be opened.
     """
 
     kind = "hnsw"

@@ -228,7 +228,7 @@ class ArrayFile:
         Whoever reads a whole file calls it now and then. Otherwise the resident size would grow to that of the file,
         and a small computer's monitor, or its memory limit, would not know that these pages are free to be dropped.
         """
-        if isinstance(self._data, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        if not isinstance(self._data, bytes) and hasattr(mmap, "MADV_DONTNEED"):
             self._data.madvise(mmap.MADV_DONTNEED)
 
 
