@@ -35,7 +35,8 @@ class Tokens:
 
 def load_tokenizer(tokenizer_json: Path) -> Tokenizer:
     """The tokenizer of a file, without truncation and padding."""
-    tokenizer = Tokenizer.from_file(str(tokenizer_json))
+    # Not `from_file`, which says nothing of what the system refused but "Exception".
+    tokenizer = Tokenizer.from_str(tokenizer_json.read_text(encoding="utf-8"))
     # Files saved by PyLate carry the truncation and padding of whatever was encoded last.
     tokenizer.no_truncation()
     tokenizer.no_padding()

@@ -186,7 +186,8 @@ HOSTILE_VALUES: list[Any] = [
 
 def harm(folder: Path, rng: random.Random) -> str:
     """Do what no accident does; returns what."""
-    paths = sorted(path for path in folder.rglob("*"))
+    top = folder / "notes.lt" if (folder / "notes.lt").exists() else folder / "index"
+    paths = sorted(path for path in top.rglob("*"))
     what = rng.choice(["link", "pipe", "folder", "row", "row", "row", "row", "row", "schema", "swap", "folder link"])
     path = rng.choice(paths)
     catalogue = next(folder.rglob("documents.sqlite"))

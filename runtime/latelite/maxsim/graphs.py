@@ -57,7 +57,7 @@ def _loaded(file: Path) -> onnxruntime.InferenceSession:
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(file), sess_options=options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(file.read_bytes(), sess_options=options, providers=["CPUExecutionProvider"])
 
 
 def parts(kind: Kind, query: Iterable[Any]) -> dict[str, Any]:
