@@ -15,7 +15,7 @@ from index_samples import ids_of, topical
 from latelite import Collection, indexes
 from latelite.errors import IndexLockedError, IndexMismatchError, IndexNotFoundError
 from latelite.models import ColBERT
-from latelite.storage import writer, writing
+from latelite.storage import merging, writer, writing
 
 
 def test_a_reader_that_stays_open_through_a_rebuild_finds_what_a_fresh_one_finds(
@@ -154,7 +154,7 @@ def test_an_add_merges_in_proportion_only_and_compact_does_the_rest(
     monkeypatch.setattr(writer, "MERGED_PER_CALL", 0)
     with indexes.Exact(tmp_path) as index:
         merged = []
-        merge = writer.merge_segments
+        merge = merging.merge_segments
 
         def counted(storage: Any, parents: Any, base: Any) -> Any:
             merged.append(sum(parent.entry.tokens for parent in parents))
@@ -204,6 +204,6 @@ def test_settings_of_a_newer_version_are_left_alone(tmp_path: Path) -> None:
     with Newer(tmp_path) as index:
         index._kind.settings["beam_width"] = 3
         index.add_documents([0], topical(1))
-    with indexes.IVF(tmp_path) as index:
-        assert len(index) == 1
-        assert "beam_width" not in index._kind.settings
+    with indexes.IVF(tmp_path) as older:
+        assert len(older) == 1
+        assert "beam_width" not in older._kind.settings
