@@ -62,6 +62,8 @@ def read(folder: Path) -> Tensors:
                 f"{folder} holds {name} as {str(tensor.dtype).removeprefix('torch.')}: its weights are quantised; "
                 "export the original checkpoint, the exporter quantises by itself."
             )
+        if exact and not torch.isfinite(tensor).all():
+            raise IncompleteCheckpointError(f"{folder} holds values in {name} that are not numbers, or infinite.")
     return found
 
 

@@ -210,12 +210,12 @@ def _compare_fp32(
                     )
                 difference = float(np.abs(actual - expected).max(initial=0.0))
                 largest = max(largest, difference)
-                if difference >= worst:
+                if not (difference < worst or np.isnan(worst)):  # NaN is the worst
                     worst, where = difference, place
         per_language[collection.language] = two_digits(largest)
     lengths = _compare_lengths(bundle, collections, reference)
     longest = max(lengths, key=lambda key: lengths[key])
-    if lengths[longest] > worst:
+    if not lengths[longest] <= worst:
         worst, where = lengths[longest], f"{longest} tokens"
     return {
         "max_abs_error": two_digits(worst),
