@@ -29,7 +29,7 @@ def make(number: int, source: Callable[[str], Path], folder: Path, marker: Path)
     stream = random.Random(number)
     base = stream.choice(BASES)
     shutil.copytree(source(base), folder)
-    name = _NAMES[number % len(_NAMES)]
+    name = NAMES[number % len(NAMES)]
     _MAKERS[name](folder, stream, marker)
     return f"{base}: {name}"
 
@@ -219,7 +219,8 @@ def modules_that_lead_outside(folder: Path, stream: random.Random, _: Path) -> N
 
 
 def odd_modules(folder: Path, stream: random.Random, _: Path) -> None:
-    content = stream.choice(([], [1], [{}], [{"idx": "x", "path": "", "type": ""}], {"idx": 0}, [None], [{"idx": 0, "path": 3, "type": 4}]))  # fmt: skip
+    unnamed, unnumbered = {"idx": 0, "path": 3, "type": 4}, {"idx": "x", "path": "", "type": ""}
+    content = stream.choice(([], [1], [{}], [None], [unnumbered], [unnamed], {"idx": 0}))
     (folder / "modules.json").write_text(json.dumps(content))
 
 
@@ -289,6 +290,6 @@ _MAKERS: dict[str, Maker] = {
         an_adapter,
         quantisation_in_the_configuration,
         half_a_tokenizer,
-    )  # fmt: skip
+    )
 }
-_NAMES = tuple(_MAKERS)
+NAMES = tuple(_MAKERS)

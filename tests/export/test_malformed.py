@@ -16,7 +16,7 @@ import pytest
 from export import malformed
 from latelite_export.cli import main
 
-COUNT = int(os.environ.get("LATELITE_MALFORMED", str(len(malformed._NAMES))))
+COUNT = int(os.environ.get("LATELITE_MALFORMED", str(len(malformed.NAMES))))
 
 
 @pytest.fixture
