@@ -22,6 +22,14 @@ _ACTS = ("trust_remote_code", "auto_map", "custom_pipelines", "attn_implementati
 """Keys on which transformers would load code or fetch something; so would those that begin with an underscore
 (``_attn_implementation_internal``, ``_name_or_path``). CVE-2026-5241, CVE-2026-4372."""
 
+_LARGEST = {
+    **dict.fromkeys(("num_hidden_layers", "n_layers", "num_attention_heads", "n_heads"), 1 << 10),
+    **dict.fromkeys(("hidden_size", "dim", "embedding_size"), 1 << 16),
+    **dict.fromkeys(("intermediate_size", "hidden_dim"), 1 << 18),
+    **dict.fromkeys(("vocab_size", "max_position_embeddings"), 1 << 24),
+}
+"""Sizes that no encoder reaches; transformers would build a model of any, until memory ends."""
+
 _IRRELEVANT = frozenset(
     (
         "architectures",
@@ -175,11 +183,14 @@ def _own_code(content: Mapping[str, Any]) -> str | None:
 
 
 def _check_shape(content: Mapping[str, Any], kind: str, architecture: Architecture, where: Path) -> None:
-    """Refuse what ``model_type`` alone does not tell: cross-attention, heads taken out."""
+    """Refuse what ``model_type`` alone does not tell: cross-attention, heads taken out, sizes beyond any machine."""
     if content.get("is_encoder_decoder") or content.get("add_cross_attention"):
         raise UnsupportedCheckpointError(f"{where} describes a {kind} with a decoder; only encoders can be exported.")
     if content.get("is_decoder") and not architecture.decoder:
         raise UnsupportedCheckpointError(f"{where} describes a {kind} used as a decoder; it cannot be exported.")
+    for name, largest in _LARGEST.items():
+        if isinstance(value := content.get(name), int) and value > largest:
+            raise UnsupportedCheckpointError(f"{where} says that {name} is {value}; more than {largest} is impossible.")
     if content.get("pruned_heads"):
         raise UnsupportedCheckpointError(f"{where} describes a {kind} with pruned heads; it cannot be exported.")
 

@@ -148,6 +148,20 @@ def an_odd_shape_in_the_configuration(folder: Path, stream: random.Random, _: Pa
     _edit(folder / "config.json", **{name: stream.choice(_ODD)})
 
 
+def impossible_sizes(folder: Path, stream: random.Random, _: Path) -> None:
+    """More than any machine could hold, or wait for."""
+    content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    names = ("num_hidden_layers", "n_layers", "hidden_size", "dim", "intermediate_size", "hidden_dim", "vocab_size")
+    name = stream.choice([name for name in names if name in content])
+    _edit(folder / "config.json", **{name: stream.choice((10**6, 10**9, 10**12))})
+
+
+def an_odd_projection(folder: Path, stream: random.Random, _: Path) -> None:
+    path = (_dense(folder) or folder) / "config.json"
+    names = ("in_features", "out_features") if _dense(folder) else ("hidden_size", "num_attention_heads")
+    _edit(path, **{stream.choice(names): stream.choice((None, -1, 0, 7, "many", [], {}, 10**9, True))})
+
+
 def an_unknown_architecture(folder: Path, stream: random.Random, _: Path) -> None:
     kinds = ("mine", "t5", "clip", "gpt2", "llama", "whisper", "", None, 7, ["bert"], {"bert": 1}, "Bert", "bert\n")
     _edit(folder / "config.json", model_type=stream.choice(kinds))
@@ -279,6 +293,8 @@ _MAKERS: dict[str, Maker] = {
         no_json_settings,
         not_utf8,
         an_odd_shape_in_the_configuration,
+        impossible_sizes,
+        an_odd_projection,
         an_unknown_architecture,
         code_of_its_own,
         nested_code,

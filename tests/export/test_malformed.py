@@ -21,17 +21,22 @@ COUNT = int(os.environ.get("LATELITE_MALFORMED", str(len(malformed.NAMES))))
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Addresses that something tried to connect to or look up."""
+    """What something tried to open a socket for, or to look up."""
     asked: list[Any] = []
 
     def refuse(*arguments: Any, **_: Any) -> NoReturn:
         asked.append(arguments)
         raise OSError("no network in this test")
 
-    for name in ("connect", "connect_ex", "sendto"):
+    for name in ("__init__", "connect", "connect_ex", "sendto"):
         monkeypatch.setattr(socket.socket, name, refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     return asked
+
+
+def listing(folder: Path) -> set[Path]:
+    """Everything below a folder; links are not followed."""
+    return {Path(root) / name for root, folders, files in os.walk(folder) for name in (*folders, *files)}
 
 
 @pytest.mark.parametrize("number", range(COUNT))
@@ -44,6 +49,7 @@ def test_a_malformed_checkpoint_is_one_sentence(
 ) -> None:
     marker, out = tmp_path / "this-code-ran", tmp_path / "bundles" / "out"
     damage = malformed.make(number, checkpoint, tmp_path / "checkpoint", marker)
+    before = listing(tmp_path)
     code = main([str(tmp_path / "checkpoint"), "-o", str(out), "--scheme", "fp32"])
     captured = capsys.readouterr()
     sentences = [line for line in captured.err.splitlines() if line.startswith("latelite-export: ")]
@@ -52,5 +58,6 @@ def test_a_malformed_checkpoint_is_one_sentence(
     assert len(sentences) == 1, (damage, captured.err)
     assert "Traceback" not in captured.err, damage
     assert not marker.exists(), f"{damage}: code of the checkpoint's ran"
+    assert listing(tmp_path) - {out.parent} == before, f"{damage}: something was written"
     assert not out.parent.exists() or list(out.parent.iterdir()) == [], damage
     assert no_network == [], damage
