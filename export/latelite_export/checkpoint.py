@@ -133,6 +133,10 @@ class Resolution:
             attend, self.sources["attend_to_expansion_tokens"] = False, "off, as query expansion is"
         skiplist = setting("skiplist_words", list, list(string.punctuation))
         prompts = setting("prompts", dict, {})
+        for name, values in (("prompts", prompts.values()), ("skiplist_words", skiplist)):
+            odd = next((value for value in values if not isinstance(value, str)), None)
+            if odd is not None:
+                raise SettingError(f"{name} holds {odd!r} in {self.sources[name]}, which is no text.")
         default_prompt = self.take(
             "default_prompt_name", (config.get("default_prompt_name"), source), (None, "default")
         )
@@ -151,8 +155,8 @@ class Resolution:
             attend_to_expansion_tokens=attend,
             strip=strip,
             do_lower_case=bool(lower),
-            skiplist_words=tuple(str(word) for word in skiplist),
-            prompts={str(name): str(text) for name, text in prompts.items()},
+            skiplist_words=tuple(skiplist),
+            prompts=dict(prompts),
             default_prompt_name=default_prompt,
         )
 
