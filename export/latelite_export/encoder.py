@@ -76,6 +76,8 @@ class Encoder(nn.Module):
         self.dim = dim
         self.empty_windows = empty_windows
         self.max_positions = weights.max_positions(source.module)
+        architecture = source.configuration.architecture
+        self.causal = architecture is not None and architecture.decoder
 
     @property
     def architecture(self) -> str:
@@ -105,9 +107,24 @@ class Encoder(nn.Module):
         arguments = dict(zip(self.inputs, tensors, strict=True))
         if self.empty_windows is not None:
             self.empty_windows.measure(arguments["attention_mask"])
+        if self.causal:
+            # transformers makes this mask through torch's vmap, which the tracer does not survive; one that is ready is
+            # taken as it is.
+            arguments["attention_mask"] = causal_mask(arguments["attention_mask"])
         hidden = self.backbone(**arguments, return_dict=False)[0]
         vectors = self.head(hidden)[..., : self.dim]
         return nn.functional.normalize(vectors, p=2.0, dim=-1, eps=EPSILON)
+
+
+def causal_mask(attention_mask: torch.Tensor) -> torch.Tensor:
+    """What is added to the attention scores of a decoder, (texts, 1, tokens, tokens) float32.
+
+    0 where a token may be attended to: attended tokens up to itself. No row is empty, since the first token of a text
+    is always attended to.
+    """
+    position = torch.arange(attention_mask.shape[1])
+    seen = (position[None, :] <= position[:, None])[None] & (attention_mask[:, None, :] != 0)
+    return torch.zeros_like(seen, dtype=torch.float32).masked_fill(~seen, torch.finfo(torch.float32).min)[:, None]
 
 
 def build(checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, configuration: Configuration) -> Encoder:

@@ -21,7 +21,7 @@ BASES = ("bert-pylate", "stanford", "st6-fixed", "modernbert", "mpnet", "distilb
 Maker = Callable[[Path, random.Random, Path], None]
 
 _NOT_OBJECTS = ("", "{", "[]", "null", '"text"', "12", "NaN", "{'a': 1}", "[" * 5000, '{"a": }', "\ufeff{}", "\x00")
-_ODD = (None, -1, 0, 1.5, "many", [], {}, [[1]], {"a": {"b": 1}}, 10**30)
+_ODD: tuple[Any, ...] = (None, -1, 0, 1.5, "many", [], {}, [[1]], {"a": {"b": 1}}, 10**30)
 
 
 def make(number: int, source: Callable[[str], Path], folder: Path, marker: Path) -> str:
@@ -234,7 +234,7 @@ def modules_that_lead_outside(folder: Path, stream: random.Random, _: Path) -> N
 
 def odd_modules(folder: Path, stream: random.Random, _: Path) -> None:
     unnamed, unnumbered = {"idx": 0, "path": 3, "type": 4}, {"idx": "x", "path": "", "type": ""}
-    content = stream.choice(([], [1], [{}], [None], [unnumbered], [unnamed], {"idx": 0}))
+    content: Any = stream.choice(([], [1], [{}], [None], [unnumbered], [unnamed], {"idx": 0}))
     (folder / "modules.json").write_text(json.dumps(content))
 
 

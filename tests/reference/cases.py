@@ -1,94 +1,41 @@
-"""The matrix: one case per way in which checkpoints differ, and what is encoded with each."""
+"""The matrix: one case per way in which checkpoints differ."""
 
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
 
-from . import vocabularies
-from .texts import TEXTS
+from . import architectures
+from .case import (
+    EXPANSION,
+    GELU,
+    LENGTHS,
+    NO_EXPANSION,
+    PUNCTUATION,
+    PYLATE,
+    TANH,
+    WORDY,
+    Case,
+    Dense,
+)
 
-Backbone = Literal["bert", "distilbert", "mpnet", "modernbert", "roberta", "xlm-roberta"]
-Layout = Literal["pylate", "stanford", "sentence-transformers-6"]
-
-WORDY = ("empty", "english", "german", "mixed case", "numbers", "markers", "long word", "special tokens", "700 words")
-"""A shorter list of texts, for cases with long sequences."""
-
-
-@dataclass(frozen=True)
-class Dense:
-    """One projection after the backbone: `activation(linear(x)) (+ residual)`."""
-
-    out_features: int
-    bias: bool = False
-    activation: str = "torch.nn.modules.linear.Identity"
-    residual: bool | None = None
-    """None: a module of Sentence Transformers, which does not know the key. Otherwise PyLate's own."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """One checkpoint and what is encoded with it."""
-
-    name: str
-    about: str
-    """What this case is there to catch."""
-    backbone: Backbone = "bert"
-    tokenizer: vocabularies.Kind = "wordpiece-uncased"
-    layers: int = 3
-    heads: int = 12
-    hidden: int = 48
-    intermediate: int = 64
-    positions: int = 512
-    head: tuple[Dense, ...] = (Dense(16, residual=False),)
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """Keys of `config_sentence_transformers.json`, or of Stanford's `artifact.metadata`; others are absent there."""
-    encoder_settings: Mapping[str, Any] = field(default_factory=dict)
-    """Sentence Transformers 6: keys of `sentence_bert_config.json`."""
-    mask_settings: Mapping[str, Any] = field(default_factory=dict)
-    """Sentence Transformers 6: keys of the MultiVectorMask's `config.json`."""
-    added_tokens: tuple[str, ...] = ("[Q] ", "[D] ")
-    """Prefix tokens that the tokenizer has got beyond its vocabulary."""
-    spare_rows: int = 0
-    """Rows of the embedding table behind the vocabulary, as tables padded to a multiple of 64 have them."""
-    do_lower_case: bool = False
-    weights: Literal["F32", "F16", "BF16"] = "F32"
-    layout: Layout = "pylate"
-    saved_by_transformers_5: bool = False
-    pooler: bool = True
-    """Whether the unused pooler's weights are in the file; without them transformers warns, and that is all."""
-    seed: int = 0
-    texts: tuple[str, ...] = tuple(TEXTS)
-    """Keys of `TEXTS`."""
-
-
-_LENGTHS = {"query_length": 32, "document_length": 180}
-_PREFIXES = {"query_prefix": "[Q] ", "document_prefix": "[D] "}
-_PYLATE = {**_PREFIXES, **_LENGTHS, "attend_to_expansion_tokens": False}
-_NO_EXPANSION = {"do_query_expansion": False}
-_EXPANSION = {"do_query_expansion": True}
-_PUNCTUATION = {"skiplist_words": list(string.punctuation)}
-_GELU = "torch.nn.modules.activation.GELU"
-_TANH = "torch.nn.modules.activation.Tanh"
+__all__ = ["CASES", "case"]
 
 CASES: tuple[Case, ...] = (
     Case(
         name="bert-pylate",
         about="the target's likeness: BERT with 12 heads, one Dense without bias, no query expansion",
-        settings={**_PYLATE, **_NO_EXPANSION, **_PUNCTUATION},
+        settings={**PYLATE, **NO_EXPANSION, **PUNCTUATION},
     ),
     Case(
         name="bert-expansion",
         about="the same weights; the config has no do_query_expansion, which means: on",
-        settings={**_PYLATE, **_PUNCTUATION},
+        settings={**PYLATE, **PUNCTUATION},
     ),
     Case(
         name="bert-attend",
         about="expansion tokens take part in attention; a Dense with bias; no pooler weights; longer queries",
         head=(Dense(16, bias=True, residual=False),),
-        settings={**_PYLATE, **_EXPANSION, **_PUNCTUATION, "query_length": 48, "attend_to_expansion_tokens": True},
+        settings={**PYLATE, **EXPANSION, **PUNCTUATION, "query_length": 48, "attend_to_expansion_tokens": True},
         pooler=False,
         seed=1,
         texts=WORDY,
@@ -96,7 +43,7 @@ CASES: tuple[Case, ...] = (
     Case(
         name="bert-attend-without-expansion",
         about="attend_to_expansion_tokens is ignored where there is no expansion; the defaults for all other settings",
-        settings={**_NO_EXPANSION, "attend_to_expansion_tokens": True},
+        settings={**NO_EXPANSION, "attend_to_expansion_tokens": True},
         seed=1,
         texts=WORDY,
     ),
@@ -104,7 +51,7 @@ CASES: tuple[Case, ...] = (
         name="bert-no-prefix",
         about="empty prefixes: nothing is inserted and the whole length is the text's; an empty skiplist",
         added_tokens=(),
-        settings={**_EXPANSION, **_LENGTHS, "query_prefix": "", "document_prefix": "", "skiplist_words": []},
+        settings={**EXPANSION, **LENGTHS, "query_prefix": "", "document_prefix": "", "skiplist_words": []},
         seed=2,
         texts=WORDY,
     ),
@@ -115,8 +62,8 @@ CASES: tuple[Case, ...] = (
         tokenizer="wordpiece-cased",
         added_tokens=("[unused0]", "[unused1]"),
         settings={
-            **_LENGTHS,
-            **_NO_EXPANSION,
+            **LENGTHS,
+            **NO_EXPANSION,
             "query_prefix": "[unused0]",
             "document_prefix": "[unused1]",
             "skiplist_words": ["the", "der", ",", "a word with spaces", "##n", "The"],
@@ -129,12 +76,12 @@ CASES: tuple[Case, ...] = (
         about="a Dense of Sentence Transformers (Tanh, bias), one of PyLate's with GELU and a projected residual, one "
         "with an identity residual; null settings",
         head=(
-            Dense(40, bias=True, activation=_TANH),
-            Dense(16, bias=True, activation=_GELU, residual=True),
-            Dense(16, activation=_TANH, residual=True),
+            Dense(40, bias=True, activation=TANH),
+            Dense(16, bias=True, activation=GELU, residual=True),
+            Dense(16, activation=TANH, residual=True),
         ),
         settings={
-            **_NO_EXPANSION,
+            **NO_EXPANSION,
             "query_prefix": None,
             "document_prefix": None,
             "query_length": None,
@@ -147,8 +94,8 @@ CASES: tuple[Case, ...] = (
         name="bert-prompts",
         about="a default prompt, in front of documents too, and inside the truncated length",
         settings={
-            **_PYLATE,
-            **_NO_EXPANSION,
+            **PYLATE,
+            **NO_EXPANSION,
             "document_length": 40,
             "prompts": {"query": "query: ", "document": "the letters: ", "other": "the boat: "},
             "default_prompt_name": "other",
@@ -161,7 +108,7 @@ CASES: tuple[Case, ...] = (
         about="weights in half precision, computed in single; more embedding rows than tokens",
         spare_rows=13,
         weights="F16",
-        settings={**_PYLATE, **_EXPANSION, **_PUNCTUATION},
+        settings={**PYLATE, **EXPANSION, **PUNCTUATION},
         seed=6,
         texts=WORDY,
     ),
@@ -169,7 +116,7 @@ CASES: tuple[Case, ...] = (
         name="bert-long",
         about="documents as long as the position table",
         layers=2,
-        settings={**_PYLATE, **_NO_EXPANSION, **_PUNCTUATION, "query_length": 256, "document_length": 512},
+        settings={**PYLATE, **NO_EXPANSION, **PUNCTUATION, "query_length": 256, "document_length": 512},
         seed=7,
         texts=("empty", "english", "at the limit", "700 words"),
     ),
@@ -181,7 +128,7 @@ CASES: tuple[Case, ...] = (
         tokenizer="modernbert",
         layers=5,
         heads=4,
-        settings={**_PYLATE, **_NO_EXPANSION, **_PUNCTUATION, "document_length": 300},
+        settings={**PYLATE, **NO_EXPANSION, **PUNCTUATION, "document_length": 300},
         seed=8,
     ),
     Case(
@@ -192,7 +139,7 @@ CASES: tuple[Case, ...] = (
         tokenizer="modernbert",
         layers=4,
         heads=4,
-        settings={**_PYLATE, **_EXPANSION, **_PUNCTUATION},
+        settings={**PYLATE, **EXPANSION, **PUNCTUATION},
         weights="BF16",
         seed=8,
         texts=WORDY,
@@ -204,7 +151,7 @@ CASES: tuple[Case, ...] = (
         tokenizer="modernbert",
         layers=4,
         heads=4,
-        settings={**_PYLATE, **_NO_EXPANSION, **_PUNCTUATION},
+        settings={**PYLATE, **NO_EXPANSION, **PUNCTUATION},
         saved_by_transformers_5=True,
         seed=9,
         texts=WORDY,
@@ -217,7 +164,7 @@ CASES: tuple[Case, ...] = (
         tokenizer="unigram",
         layers=2,
         weights="BF16",
-        settings={**_PYLATE, **_EXPANSION, **_PUNCTUATION},
+        settings={**PYLATE, **EXPANSION, **PUNCTUATION},
         seed=10,
     ),
     Case(
@@ -228,7 +175,7 @@ CASES: tuple[Case, ...] = (
         layers=2,
         heads=4,
         head=(Dense(16, bias=True, residual=False),),
-        settings={**_PYLATE, **_EXPANSION, **_PUNCTUATION, "attend_to_expansion_tokens": True},
+        settings={**PYLATE, **EXPANSION, **PUNCTUATION, "attend_to_expansion_tokens": True},
         seed=11,
     ),
     Case(
@@ -238,7 +185,7 @@ CASES: tuple[Case, ...] = (
         tokenizer="roberta-no-mask",
         layers=2,
         heads=4,
-        settings={**_PYLATE, **_EXPANSION, **_PUNCTUATION},
+        settings={**PYLATE, **EXPANSION, **PUNCTUATION},
         seed=12,
         texts=WORDY,
     ),
@@ -250,7 +197,7 @@ CASES: tuple[Case, ...] = (
         layers=2,
         heads=4,
         hidden=32,
-        settings={**_PYLATE, **_EXPANSION, **_PUNCTUATION, "query_length": 256},
+        settings={**PYLATE, **EXPANSION, **PUNCTUATION, "query_length": 256},
         seed=13,
         texts=("empty", "english", "mixed case", "special tokens", "700 words"),
     ),
@@ -261,7 +208,7 @@ CASES: tuple[Case, ...] = (
         tokenizer="mpnet",
         layers=2,
         heads=4,
-        settings={**_PYLATE, **_EXPANSION, **_PUNCTUATION},
+        settings={**PYLATE, **EXPANSION, **PUNCTUATION},
         seed=14,
     ),
     Case(
@@ -311,7 +258,7 @@ CASES: tuple[Case, ...] = (
         added_tokens=(),
         layout="sentence-transformers-6",
         saved_by_transformers_5=True,
-        head=(Dense(24, bias=True, activation=_TANH), Dense(16, bias=True, residual=True)),
+        head=(Dense(24, bias=True, activation=TANH), Dense(16, bias=True, residual=True)),
         settings={"prompts": {"query": "the query: ", "document": ""}, "default_prompt_name": "query"},
         encoder_settings={
             "query_length": 40,
@@ -342,6 +289,7 @@ CASES: tuple[Case, ...] = (
         seed=18,
         texts=("whitespace", "newlines and tabs", *WORDY),
     ),
+    *architectures.CASES,
 )
 
 

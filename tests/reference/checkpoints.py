@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import vocabularies, weights
-from .cases import CASES, Case, Dense, Layout, case
+from . import configurations, shapes, vocabularies, weights
+from .case import Case, Dense, Layout
+from .cases import CASES, case
 from .texts import TEXTS
+from .unigram import sentencepiece_model
 
 __all__ = ["CASES", "Case", "Layout", "case", "fingerprint", "texts_fingerprint", "write"]
 
@@ -31,9 +33,9 @@ def write(case: Case, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = vocabularies.build(case.tokenizer, case.added_tokens, special=case.layout == "sentence-transformers-6")
     _write_tokenizer(case, tokenizer, folder)
-    _write_json(folder / "config.json", _config(case, tokenizer))
-    shapes = weights.backbone_shapes(case, tokenizer.size + case.spare_rows)
-    tensors = {name: weights.values(case, name, shape) for name, shape in shapes}
+    _write_json(folder / "config.json", configurations.config(case, tokenizer))
+    named = shapes.backbone_shapes(case, tokenizer.size + case.spare_rows)
+    tensors = {name: weights.values(case, name, shape) for name, shape in named}
     if case.layout == "stanford":
         tensors = {f"bert.{name}": value for name, value in tensors.items()}
         tensors["linear.weight"] = weights.values(case, "linear.weight", (case.head[0].out_features, case.hidden))
@@ -61,79 +63,6 @@ def texts_fingerprint(case: Case) -> str:
 def _write_json(path: Path, content: Mapping[str, Any] | list[dict[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _config(case: Case, tokenizer: vocabularies.Tokenizer) -> dict[str, Any]:
-    """`config.json`, with the keys that the versions of transformers before 5 write (or those of 5)."""
-    dtype = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}[case.weights]
-    pad = tokenizer.ids[tokenizer.special["pad_token"]]
-    common: dict[str, Any] = {
-        "model_type": case.backbone,
-        "vocab_size": tokenizer.size + case.spare_rows,
-        "pad_token_id": pad,
-        **({"dtype": dtype} if case.saved_by_transformers_5 else {"torch_dtype": dtype}),
-        "transformers_version": "5.3.0" if case.saved_by_transformers_5 else "4.57.6",
-    }
-    if case.backbone == "distilbert":
-        return {
-            "architectures": ["DistilBertModel"],
-            **common,
-            "dim": case.hidden,
-            "hidden_dim": case.intermediate,
-            "n_heads": case.heads,
-            "n_layers": case.layers,
-            "max_position_embeddings": case.positions,
-            "activation": "gelu",
-            "sinusoidal_pos_embds": False,
-        }
-    sizes = {
-        "hidden_size": case.hidden,
-        "intermediate_size": case.intermediate,
-        "num_attention_heads": case.heads,
-        "num_hidden_layers": case.layers,
-    }
-    if case.backbone == "modernbert":
-        return {"architectures": ["ModernBertModel"], **common, **sizes, **_modernbert_config(case, tokenizer)}
-    names = {"bert": "BertModel", "roberta": "RobertaModel", "xlm-roberta": "XLMRobertaModel", "mpnet": "MPNetModel"}
-    return {
-        "architectures": ["HF_ColBERT" if case.layout == "stanford" else names[case.backbone]],
-        **common,
-        **sizes,
-        "max_position_embeddings": weights.position_rows(case),
-        "hidden_act": "gelu",
-        "layer_norm_eps": 1e-12 if case.backbone == "bert" else 1e-5,
-        **(
-            {"relative_attention_num_buckets": 32}
-            if case.backbone == "mpnet"
-            else {"position_embedding_type": "absolute"}
-        ),
-        **({} if case.backbone == "mpnet" else {"type_vocab_size": 2 if case.backbone == "bert" else 1}),
-        **({} if case.backbone == "bert" else {"bos_token_id": 0, "eos_token_id": 2}),
-    }
-
-
-def _modernbert_config(case: Case, tokenizer: vocabularies.Tokenizer) -> dict[str, Any]:
-    """A window of 8 (four tokens to each side) and rotary bases that are nobody's default."""
-    content = {
-        "max_position_embeddings": case.positions,
-        "hidden_activation": "gelu",
-        "norm_eps": 1e-5,
-        "norm_bias": False,
-        "attention_bias": False,
-        "mlp_bias": False,
-        "local_attention": 8,
-        "cls_token_id": tokenizer.ids["[CLS]"],
-        "sep_token_id": tokenizer.ids["[SEP]"],
-        "bos_token_id": tokenizer.ids["[CLS]"],
-        "eos_token_id": tokenizer.ids["[SEP]"],
-    }
-    if not case.saved_by_transformers_5:
-        rope = {"global_rope_theta": 20000.0, "local_rope_theta": 500.0}
-        return {**content, **rope, "global_attn_every_n_layers": 3, "reference_compile": False}
-    kinds = ["sliding_attention" if layer % 3 else "full_attention" for layer in range(case.layers)]
-    bases = {"full_attention": 20000.0, "sliding_attention": 500.0}
-    rope_parameters = {kind: {"rope_type": "default", "rope_theta": base} for kind, base in bases.items()}
-    return {**content, "layer_types": kinds, "rope_parameters": rope_parameters}
 
 
 def _write_tokenizer(case: Case, tokenizer: vocabularies.Tokenizer, folder: Path) -> None:
@@ -169,7 +98,10 @@ def _write_tokenizer(case: Case, tokenizer: vocabularies.Tokenizer, folder: Path
         added = content["added_tokens"]
         config["added_tokens_decoder"] = {str(token["id"]): {flag: token[flag] for flag in flags} for token in added}
         _write_json(folder / "special_tokens_map.json", special)
-    _write_json(folder / "tokenizer.json", content)
+    if case.sentencepiece:
+        (folder / "spm.model").write_bytes(sentencepiece_model(tokenizer))
+    else:
+        _write_json(folder / "tokenizer.json", content)
     _write_json(folder / "tokenizer_config.json", config)
 
 

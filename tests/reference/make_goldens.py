@@ -237,9 +237,11 @@ def make(case: checkpoints.Case, reference: Reference, fingerprint: str) -> dict
             distance = np.abs(alone - batched).max()
             assert distance <= TOLERANCE, f"{case.name}, {side} {name!r}: {distance:.1e} from its batch"
         arrays |= _ragged(side, vectors[side])
+    # Where a tokenizer puts nothing around a text, the reference fails on an empty one.
+    pooled_texts = [name for name in POOLED_TEXTS if name != "empty" or case.tokenizer != "qwen3"]
     for factor, protected in POOLED:
         options = {"pool_factor": factor, "protected_tokens": protected}
-        pooled = [reference.pool(TEXTS[name], **options) for name in POOLED_TEXTS]
+        pooled = [reference.pool(TEXTS[name], **options) for name in pooled_texts]
         arrays |= _ragged(f"pooled_{factor}_{protected}", pooled)
     for name, extra in reference.extras(texts).items():
         arrays |= _ragged(name, extra)
@@ -254,7 +256,7 @@ def make(case: checkpoints.Case, reference: Reference, fingerprint: str) -> dict
         "texts_sha256": checkpoints.texts_fingerprint(case),
         "checkpoint_sha256": fingerprint,
         "pooled": POOLED,
-        "pooled_texts": POOLED_TEXTS,
+        "pooled_texts": pooled_texts,
         "made_with": {name: _version(name) for name in libraries if _version(name)},
     }
     arrays["settings"] = np.array(json.dumps(settings, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""Random weights under the names that the backbones expect, and a writer of safetensors.
+"""Random weights, and a writer of safetensors.
 
 The weights are larger than those of a fresh model, so that attention, positions and biases all matter: a runtime that
 ignores one of them is far outside the tolerance.
@@ -9,16 +9,14 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .cases import Case
-
-Shapes = Iterator[tuple[str, tuple[int, ...]]]
+from .case import Case
 
 _ATTENTION = ("query.weight", "key.weight", "q_lin.weight", "k_lin.weight", ".q.weight", ".k.weight", "Wqkv.weight")
 
@@ -61,87 +59,3 @@ def write_safetensors(path: Path, tensors: Mapping[str, NDArray[np.float32]], dt
     encoded = json.dumps(header, separators=(",", ":")).encode()
     encoded += b" " * (-len(encoded) % 8)
     path.write_bytes(struct.pack("<Q", len(encoded)) + encoded + b"".join(blocks))
-
-
-def _linear(name: str, outputs: int, inputs: int) -> Shapes:
-    yield f"{name}.weight", (outputs, inputs)
-    yield f"{name}.bias", (outputs,)
-
-
-def _norm(name: str, size: int) -> Shapes:
-    yield f"{name}.weight", (size,)
-    yield f"{name}.bias", (size,)
-
-
-def backbone_shapes(case: Case, vocabulary: int) -> Shapes:
-    """Names and shapes of the backbone's parameters, as `AutoModel` expects them."""
-    if case.backbone == "modernbert":
-        yield from _modernbert_shapes(case, vocabulary)
-    elif case.backbone == "distilbert":
-        yield from _distilbert_shapes(case, vocabulary)
-    else:
-        yield from _bert_shapes(case, vocabulary)
-
-
-def _bert_shapes(case: Case, vocabulary: int) -> Shapes:
-    """BERT and its near kin: RoBERTa, XLM-R, MPNet."""
-    hidden, mpnet = case.hidden, case.backbone == "mpnet"
-    yield "embeddings.word_embeddings.weight", (vocabulary, hidden)
-    yield "embeddings.position_embeddings.weight", (position_rows(case), hidden)
-    if not mpnet:
-        yield "embeddings.token_type_embeddings.weight", (2 if case.backbone == "bert" else 1, hidden)
-    yield from _norm("embeddings.LayerNorm", hidden)
-    if mpnet:
-        yield "encoder.relative_attention_bias.weight", (32, case.heads)
-    for layer in range(case.layers):
-        at = f"encoder.layer.{layer}"
-        if mpnet:
-            for part in ("q", "k", "v", "o"):
-                yield from _linear(f"{at}.attention.attn.{part}", hidden, hidden)
-            yield from _norm(f"{at}.attention.LayerNorm", hidden)
-        else:
-            for part in ("query", "key", "value"):
-                yield from _linear(f"{at}.attention.self.{part}", hidden, hidden)
-            yield from _linear(f"{at}.attention.output.dense", hidden, hidden)
-            yield from _norm(f"{at}.attention.output.LayerNorm", hidden)
-        yield from _linear(f"{at}.intermediate.dense", case.intermediate, hidden)
-        yield from _linear(f"{at}.output.dense", hidden, case.intermediate)
-        yield from _norm(f"{at}.output.LayerNorm", hidden)
-    if case.pooler:
-        yield from _linear("pooler.dense", hidden, hidden)
-
-
-def _distilbert_shapes(case: Case, vocabulary: int) -> Shapes:
-    hidden = case.hidden
-    yield "embeddings.word_embeddings.weight", (vocabulary, hidden)
-    yield "embeddings.position_embeddings.weight", (case.positions, hidden)
-    yield from _norm("embeddings.LayerNorm", hidden)
-    for layer in range(case.layers):
-        at = f"transformer.layer.{layer}"
-        for part in ("q_lin", "k_lin", "v_lin", "out_lin"):
-            yield from _linear(f"{at}.attention.{part}", hidden, hidden)
-        yield from _norm(f"{at}.sa_layer_norm", hidden)
-        yield from _linear(f"{at}.ffn.lin1", case.intermediate, hidden)
-        yield from _linear(f"{at}.ffn.lin2", hidden, case.intermediate)
-        yield from _norm(f"{at}.output_layer_norm", hidden)
-
-
-def _modernbert_shapes(case: Case, vocabulary: int) -> Shapes:
-    hidden = case.hidden
-    yield "embeddings.tok_embeddings.weight", (vocabulary, hidden)
-    yield "embeddings.norm.weight", (hidden,)
-    for layer in range(case.layers):
-        at = f"layers.{layer}"
-        if layer:
-            yield f"{at}.attn_norm.weight", (hidden,)
-        yield f"{at}.attn.Wqkv.weight", (3 * hidden, hidden)
-        yield f"{at}.attn.Wo.weight", (hidden, hidden)
-        yield f"{at}.mlp_norm.weight", (hidden,)
-        yield f"{at}.mlp.Wi.weight", (2 * case.intermediate, hidden)
-        yield f"{at}.mlp.Wo.weight", (hidden, case.intermediate)
-    yield "final_norm.weight", (hidden,)
-
-
-def position_rows(case: Case) -> int:
-    """RoBERTa's positions begin behind the padding id, so its table has that many rows more."""
-    return case.positions + (0 if case.backbone == "bert" else 2)
