@@ -15,6 +15,7 @@ from latelite.maxsim import maxsim_documents
 from latelite.models import ColBERT
 from latelite.rank import rerank
 from latelite_export import export
+from latelite_export.architectures import ARCHITECTURES
 from latelite_export.errors import UnsupportedCheckpointError
 from reference import checkpoints, golden
 from reference.texts import TEXTS
@@ -123,6 +124,10 @@ def test_a_mask_is_an_input_only_where_tokens_may_be_unattended(name: str, fp32_
     settings = manifest.settings
     unattended = settings.do_query_expansion and not settings.attend_to_expansion_tokens
     assert manifest.inputs == (("input_ids", "attention_mask") if unattended else ("input_ids",))
+
+
+def test_every_architecture_of_the_allow_list_has_a_golden_but_one() -> None:
+    assert set(ARCHITECTURES) - {case.backbone for case in checkpoints.CASES} == {"deberta-v2"}
 
 
 def test_positions_behind_the_padding_id_are_not_counted_as_positions(fp32_bundle: Callable[[str], Path]) -> None:
