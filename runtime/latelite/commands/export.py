@@ -39,6 +39,36 @@ def _web(collection: Collection, out: Path, options: argparse.Namespace) -> dict
     }
 
 
+def _written(out: Path, documents: int, dtype: str) -> dict[str, Any]:
+    return {"out": str(out), "documents": documents, "dtype": dtype}
+
+
+def _parquet(collection: Collection, out: Path, options: argparse.Namespace) -> dict[str, Any]:
+    from latelite.integrations import parquet
+
+    return _written(out, parquet.write(collection, out, dtype=options.dtype), options.dtype)
+
+
+def _lance(collection: Collection, out: Path, options: argparse.Namespace) -> dict[str, Any]:
+    from latelite.integrations import lance
+
+    return _written(out, lance.write(collection, out, dtype=options.dtype), options.dtype)
+
+
+def _qdrant(collection: Collection, out: Path, options: argparse.Namespace) -> dict[str, Any]:
+    from latelite.integrations import qdrant
+
+    return _written(out, qdrant.write(collection, out, dtype=options.dtype), options.dtype)
+
+
+def _vespa(collection: Collection, out: Path, options: argparse.Namespace) -> dict[str, Any]:
+    from latelite.integrations import vespa
+
+    if options.dtype != "float32":
+        raise ValueError("Vespa's feed holds decimal numbers; its schema chooses the type: leave --dtype out.")
+    return _written(out, vespa.write(collection, out), options.dtype)
+
+
 TARGETS = {
     "web": Target(
         "a static site that searches in the browser, offline after the first visit",
@@ -46,6 +76,10 @@ TARGETS = {
         "Any file server shows it: python -m http.server --directory {site}\nBrowsers keep it for use without a "
         "network on https:// and http://localhost only.",
     ),
+    "parquet": Target("a file of texts, metadata and token vectors, which `latelite import` reads", _parquet),
+    "lance": Target("a LanceDB folder with the table documents", _lance),
+    "qdrant": Target("a folder of Qdrant Edge", _qdrant),
+    "vespa-json": Target("a feed of JSON lines for Vespa", _vespa),
 }
 """Name -> target, in the order of the help text."""
 
@@ -64,6 +98,13 @@ def register(commands: Commands) -> None:
     command.add_argument("collection")
     command.add_argument("--to", choices=list(TARGETS), required=True, help="what to write")
     command.add_argument("out", type=Path, help="file or folder to write")
+    command.add_argument(
+        "--dtype",
+        choices=("float32", "float16", "int8"),
+        default="float32",
+        help="of the token vectors: int8, with scales, in Parquet only; float16 in Parquet, LanceDB and Qdrant "
+        "(default: float32)",
+    )
     web = command.add_argument_group("web")
     web.add_argument("--title", help="of the page and the installed app (default: the collection's name)")
     web.add_argument(

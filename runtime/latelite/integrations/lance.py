@@ -15,7 +15,7 @@ from pathlib import Path
 from latelite.collection import Collection
 from latelite.errors import LateliteError
 from latelite.integrations import missing
-from latelite.integrations.parquet import record_batches, schema
+from latelite.integrations.parquet import Origin, record_batches, schema
 from latelite.integrations.rows import Dtype
 
 try:
@@ -38,7 +38,7 @@ def write(collection: Collection, folder: str | Path, *, dtype: Dtype = "float32
     database = lancedb.connect(str(folder))
     if TABLE in database.list_tables().tables:
         raise LateliteError(f"{folder} has a table {TABLE!r} already; choose another folder.")
-    made = schema(collection, dtype)
+    made = schema(Origin.of(collection, dtype))
     reader = pa.RecordBatchReader.from_batches(made, record_batches(collection, dtype))
     table = database.create_table(TABLE, data=reader, schema=made)
     return int(table.count_rows())

@@ -6,7 +6,10 @@ the UUID (version 5) of its JSON, and every payload holds the id as it was: ``{"
 
 from __future__ import annotations
 
+import contextlib
 import json
+import secrets
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +18,11 @@ from typing import Any
 from latelite.collection import Collection
 from latelite.errors import LateliteError
 from latelite.integrations import missing
-from latelite.integrations.rows import batches
+from latelite.integrations.rows import Dtype, batches
 
 VECTOR = "colbert"
+_TOKENS_AT_ONCE = 4096
+"""Token vectors that are Python floats at once: 17 MB at 128 dimensions."""
 _NAMESPACE = uuid.UUID("c5b1f8a2-0d0e-5b6e-9d3f-6a0a5f1b7e11")
 """A random namespace, so that the same id always gets the same UUID."""
 
@@ -29,12 +34,16 @@ def point_id(id: int | str) -> int | str:
     return str(uuid.uuid5(_NAMESPACE, json.dumps(id)))
 
 
-def write(collection: Collection, folder: str | Path) -> int:
-    """Write all documents into a new folder of Qdrant Edge; returns how many.
+def write(collection: Collection, folder: str | Path, *, dtype: Dtype = "float32") -> int:
+    """Write all documents into a new folder of Qdrant Edge, in bounded memory; returns how many.
+
+    The folder appears whole or not at all.
 
     Raises:
-        LateliteError: the folder is there already.
+        LateliteError: the folder is there already and not empty, or dtype is int8, which Qdrant does not take.
     """
+    if dtype == "int8":
+        raise LateliteError("Qdrant takes no int8 codes with scales; choose float16 or float32.")
     try:
         from qdrant_edge import (
             Distance,
@@ -51,27 +60,40 @@ def write(collection: Collection, folder: str | Path) -> int:
     except ImportError as error:
         raise missing("qdrant-edge-py", "qdrant", error) from error
     target = Path(folder)
-    if target.exists() and any(target.iterdir()):
-        raise LateliteError(f"{target} is not empty; choose another folder.")
-    target.mkdir(parents=True, exist_ok=True)
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise LateliteError(f"{target} is there already and not an empty folder; choose another one.")
     parameters = EdgeVectorParams(
         collection.model.dim,
         Distance.Dot,
         multivector_config=MultiVectorConfig(MultiVectorComparator.MaxSim),
-        datatype=VectorStorageDatatype.Float32,
+        datatype=VectorStorageDatatype.Float32 if dtype == "float32" else VectorStorageDatatype.Float16,
         hnsw_config=HnswIndexConfig(m=0, ef_construct=4, full_scan_threshold=0),  # MaxSim scans; a graph would not help
     )
-    shard = EdgeShard.create(str(target), EdgeConfig(vectors={VECTOR: parameters}))
-    try:
-        documents = 0
-        for points in _points(collection):
-            made = [Point(id_, {VECTOR: vectors.tolist()}, payload) for id_, vectors, payload in points]
-            shard.update(UpdateOperation.upsert_points(made))
-            documents += len(made)
-        shard.flush()
-    finally:
-        shard.close()
+    with _new_folder(target) as made:
+        shard = EdgeShard.create(str(made), EdgeConfig(vectors={VECTOR: parameters}))
+        try:
+            documents = 0
+            for points in _points(collection):
+                given = [Point(id_, {VECTOR: vectors.tolist()}, payload) for id_, vectors, payload in points]
+                shard.update(UpdateOperation.upsert_points(given))
+                documents += len(given)
+            shard.flush()
+        finally:
+            shard.close()
     return documents
+
+
+@contextlib.contextmanager
+def _new_folder(target: Path) -> Iterator[Path]:
+    """A folder beside ``target`` that becomes it in the end; on an error it is removed."""
+    made = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    made.mkdir(parents=True)
+    try:
+        yield made
+        made.replace(target)
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
 
 
 def upload(collection: Collection, client: Any, name: str) -> int:
@@ -103,7 +125,7 @@ def upload(collection: Collection, client: Any, name: str) -> int:
 
 
 def _points(collection: Collection) -> Iterator[list[tuple[int | str, Any, dict[str, Any]]]]:
-    for batch in batches(collection):
+    for batch in batches(collection, _TOKENS_AT_ONCE):
         yield [
             (point_id(id_), vectors, {"id": id_, "text": text, "metadata": fields})
             for id_, text, fields, vectors in zip(batch.ids, batch.texts, batch.metadata, batch.vectors, strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latelite.collection import Collection
+from latelite.errors import LateliteError
 
 Dtype = Literal["float32", "float16", "int8"]
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 
-BATCH_DOCUMENTS = 256
-"""Documents in memory at once: 40 MB of float32 vectors where each has 300 tokens of 128 dimensions."""
+BATCH_DOCUMENTS = 1024
+"""Documents in memory at once, at most."""
+BATCH_TOKENS = 16_384
+"""Their token vectors, about: 8 MB of float32 at 128 dimensions."""
 
 
 @dataclass(frozen=True)
@@ -34,19 +37,41 @@ class Batch:
         return [json.dumps(fields) for fields in self.metadata]
 
 
-def batches(collection: Collection) -> Iterator[Batch]:
-    """All documents in the order in which they were added."""
+def batches(collection: Collection, tokens: int = BATCH_TOKENS) -> Iterator[Batch]:
+    """All documents in the order in which they were added.
+
+    Args:
+        tokens: a batch ends with the document by which it has this many.
+
+    Raises:
+        LateliteError: a document holds a lone surrogate, which UTF-8, and so no other engine, can express.
+        StoreError: a writer removed or replaced documents meanwhile.
+    """
     batch = Batch([], [], [], [])
+    held = 0
     for document, vectors in collection.token_vectors():
+        _check_expressible(document.id, document.text, document.metadata)
         batch.ids.append(document.id)
         batch.texts.append(document.text)
         batch.metadata.append(dict(document.metadata))
         batch.vectors.append(vectors)
-        if len(batch.ids) == BATCH_DOCUMENTS:
+        held += len(vectors)
+        if len(batch.ids) == BATCH_DOCUMENTS or held >= tokens:
             yield batch
-            batch = Batch([], [], [], [])
+            batch, held = Batch([], [], [], []), 0
     if batch.ids:
         yield batch
+
+
+def _check_expressible(id: int | str, text: str, metadata: Mapping[str, Any]) -> None:
+    for name, value in (("id", str(id)), ("text", text), ("metadata", json.dumps(metadata, ensure_ascii=False))):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise LateliteError(
+                f"the {name} of document {id!r} holds a lone surrogate, which is no character and cannot be handed "
+                "over; replace or remove the document."
+            ) from error
 
 
 def quantise(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

@@ -3,6 +3,7 @@
 The schema it is for, where 128 is the model's dimension:
 
 ```
+field id type string { indexing: summary }
 field text type string { indexing: summary | index }
 field metadata type string { indexing: summary }
 field colbert type tensor<bfloat16>(dt{}, x[128]) { indexing: attribute }
@@ -11,6 +12,9 @@ rank-profile maxsim {
     first-phase { expression: sum(reduce(sum(query(qt) * attribute(colbert), x), max, dt), qt) }
 }
 ```
+
+The field ``id`` is the id as JSON. In the document id, strings stand as they are, percent-encoded, but for those that
+could be taken for something else: ``"1"`` (a string) is ``%221%22``, ``1`` (an integer) is ``1``.
 """
 
 from __future__ import annotations
@@ -29,7 +33,7 @@ def write(
 ) -> int:
     """Write one ``put`` operation per document, in bounded memory; returns how many.
 
-    Floats are written with six significant digits, more than bfloat16 keeps.
+    The file appears whole or not at all. Floats are written with six significant digits, more than bfloat16 keeps.
     """
     documents = 0
     with atomic_write(Path(path)) as file:
@@ -39,9 +43,15 @@ def write(
             ):
                 blocks = {str(n): [float(f"{x:.6g}") for x in row] for n, row in enumerate(vectors.tolist())}
                 operation = {
-                    "put": f"id:{namespace}:{document_type}::{quote(str(id_), safe='')}",
-                    "fields": {"text": text, "metadata": fields, "colbert": {"blocks": blocks}},
+                    "put": f"id:{namespace}:{document_type}::{_user_part(id_)}",
+                    "fields": {"id": json.dumps(id_), "text": text, "metadata": fields, "colbert": {"blocks": blocks}},
                 }
                 file.write(json.dumps(operation).encode() + b"\n")
                 documents += 1
     return documents
+
+
+def _user_part(id: int | str) -> str:
+    """The last part of Vespa's document id: another one for every id."""
+    mistakable = isinstance(id, str) and (id.startswith('"') or id.removeprefix("-").isdecimal() or not id)
+    return quote(json.dumps(id) if mistakable else str(id), safe="")
