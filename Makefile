@@ -57,7 +57,7 @@ test-integrations:  ## each integration with its project's own tests: INTEGRATIO
 		$(PYTHON) -m venv .venv-integrations/$$each && \
 		.venv-integrations/$$each/bin/python -m pip install -q --upgrade "pip>=25.1" && \
 		.venv-integrations/$$each/bin/python -m pip install -q -e . --group integration-$$each && \
-		.venv-integrations/$$each/bin/python -m pytest -o asyncio_mode=auto tests/integrations/test_$$each.py || exit 1; \
+		.venv-integrations/$$each/bin/python -m pytest -o asyncio_mode=auto tests/integrations/test_$$each*.py || exit 1; \
 	done
 
 test-wheels: $(BIN)/python  ## the wheels on every Python here, with the oldest and the newest dependencies

@@ -63,9 +63,9 @@ def test_parquet_of_another_model_or_of_something_else_is_refused(filled: Collec
     (tmp_path / "no.parquet").write_text("no")
     pq.write_table(pa.table({"id": ["a"]}), tmp_path / "foreign.parquet")
     with Collection(tmp_path / "back.lt", filled.model) as back:
-        with pytest.raises(LateliteError, match="not a Parquet file"):
+        with pytest.raises(LateliteError, match="no Parquet file"):
             parquet.read(tmp_path / "no.parquet", back)
-        with pytest.raises(LateliteError, match="vectors of None"):
+        with pytest.raises(LateliteError, match="not written by latelite"):
             parquet.read(tmp_path / "foreign.parquet", back)
 
 
