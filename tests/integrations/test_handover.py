@@ -101,7 +101,7 @@ def test_qdrant_edge_finds_the_same_with_the_same_scores(filled: Collection, tmp
         assert [id_ for id_, _ in found] == [id_ for id_, _ in wanted]
         assert max(abs(a - b) for (_, a), (_, b) in zip(found, wanted, strict=True)) < 1e-4
     shard.close()
-    with pytest.raises(LateliteError, match="not empty"):
+    with pytest.raises(LateliteError, match="not an empty folder"):
         qdrant.write(filled, tmp_path / "edge")
 
 
