@@ -91,7 +91,7 @@ def stream(
         watch.watch(model._tokenization, "query", "tokenize")
         watch.watch(model._session, "run", "encode")
         watch.watch(searching, "rank", "rerank")
-        watch.watch(opened._kind, "candidates", "retrieve")
+        watch.watch(opened._parts.kind, "candidates", "retrieve")
         for query in queries[:_WARM_UP]:
             opened.search(query, k=K)
         watch.take()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import operator
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,11 +15,10 @@ import numpy as np
 from latelite import default_model, indexes
 from latelite.arrays import Floats, Ints
 from latelite.bundle import Bundle
-from latelite.collection_folder import HEADER_NAME, MODEL, Header, create
+from latelite.collection_folder import HEADER_NAME, MODEL, Header, create, current
 from latelite.errors import (
     IndexMismatchError,
     IndexNotFoundError,
-    IndexVersionError,
     StoreError,
     UnknownIdError,
 )
@@ -28,11 +28,11 @@ from latelite.filters import parse
 from latelite.indexes.documents import Documents
 from latelite.manifest import Precision
 from latelite.models import ColBERT
+from latelite.opening import Options, Parts, open_parts
 from latelite.progress import Progress
 from latelite.results import Document, Hit
 from latelite.search import Mode, Searcher, Where
-from latelite.storage import backup, folders
-from latelite.storage.catalogue import CATALOGUE
+from latelite.storage import backup
 from latelite.storage.identifiers import checked_id, checked_ids
 from latelite.storage.metadata import index_field
 from latelite.storage.rows import Moved, Row
@@ -50,6 +50,7 @@ logger = logging.getLogger(__name__)
 PUBLISH_EVERY = GROUP_DOCUMENTS
 
 Default = TypeVar("Default")
+Answer = TypeVar("Answer")
 
 _REQUIRED: Any = object()
 
@@ -79,6 +80,8 @@ class Collection:
         index: name of the index kind for a new collection, see `latelite.indexes`. None takes ``"IVF"``, which scans
             everything while that is fast, and begins to look at likely documents only as it grows. ``"Exact"`` always
             scans everything.
+        index_settings: settings of the kind, by the names that its class has in `latelite.indexes`; they are recorded
+            with the next write. What is left out stays as it was recorded.
         pool_factor: token pooling of documents in a new collection; 2 halves its size.
         read_only: open what is there; nothing is created or written, not even to undo what a killed writer left.
         timeout: seconds to wait for another writer.
@@ -97,58 +100,82 @@ class Collection:
         precision: Precision | None = None,
         threads: int | None = None,
         index: str | None = None,
+        index_settings: Mapping[str, int] | None = None,
         pool_factor: int | None = None,
         read_only: bool = False,
         timeout: float = 30.0,
     ) -> None:
         self.folder = Path(folder).expanduser()
-        if index is not None and index not in indexes.KINDS:
-            raise ValueError(f"index must be one of {', '.join(indexes.KINDS)}, not {index!r}.")
-        if pool_factor is not None and pool_factor < 1:
-            raise ValueError(f"pool_factor must be at least 1, not {pool_factor}.")
+        if index is not None:
+            indexes.make_kind(index, index_settings or {})
+        _check_pool_factor(pool_factor)
+        self._options = Options(precision, threads, dict(index_settings or {}), read_only, timeout)
         if not (self.folder / HEADER_NAME).exists():
             if read_only:
                 raise IndexNotFoundError(f"{self.folder} holds no collection, and read_only=True creates none.")
             _create(self.folder, model, precision, index or "IVF", pool_factor or 1, timeout)
-        header = Header.read(self.folder)
-        if header.index not in indexes.KINDS:
-            raise IndexVersionError(
-                f"{self.folder / HEADER_NAME} names an index that this latelite does not know: {header.index!r}."
-            )
+        header, _ = current(self.folder)
         for name, asked in (("index", index), ("pool_factor", pool_factor)):
             if asked is not None and asked != getattr(header, name):
                 raise IndexMismatchError(
-                    f"{self.folder} was created with {name}={getattr(header, name)!r}, not {asked!r}."
+                    f"{self.folder} has {name}={getattr(header, name)!r}, not {asked!r}; reindex changes it."
                 )
-        folders.refuse_link(self.folder / MODEL)
-        header.check_manifest(self.folder)
-        if not (self.folder / CATALOGUE).exists():  # it is made before the header
-            raise IndexNotFoundError(f"{self.folder / CATALOGUE} is missing from the collection.")
-        self.pool_factor = header.pool_factor
-        self.index_kind = header.index
-        self.model = model if isinstance(model, ColBERT) else self._opened_model(model, precision, threads)
-        if self.model.manifest.fingerprint != header.fingerprint:
-            raise IndexMismatchError(
-                f"{self.folder} was made with the model {header.model!r}, not with "
-                f"{self.model.manifest.checkpoint['id']!r}; open it without naming a model, or index the texts again."
-            )
-        self._kind = indexes.KINDS[header.index]()
-        self._storage = Storage(
-            self.folder,
-            self._kind,
-            dim=self.model.dim,
-            fingerprint=header.fingerprint,
-            vocabulary_size=self.model.analyzer.vocabulary_size,
-            timeout=timeout,
-            read_only=read_only,
-        )
-        self._writer = Writer(self._storage)
-        self._searcher = Searcher(self._storage, self._kind, self.model)
-        self._storage.refresh()
+        self._parts = open_parts(self.folder, model, self._options)
+        self._following = threading.RLock()
 
-    def _opened_model(self, model: str | Path | None, precision: Precision | None, threads: int | None) -> ColBERT:
-        folder = self.folder / MODEL if model is None else default_model.resolve(model, precision=precision)
-        return ColBERT(folder, precision=precision, threads=threads)
+    @property
+    def model(self) -> ColBERT:
+        """The encoder."""
+        return self._parts.model
+
+    @property
+    def index_kind(self) -> str:
+        """Name of the kind of index, see `latelite.indexes`."""
+        return self._parts.header.index
+
+    @property
+    def index_settings(self) -> dict[str, Any]:
+        """Settings of the kind of index."""
+        return self._parts.kind.parameters()
+
+    @property
+    def pool_factor(self) -> int:
+        """Token pooling of documents; 1 for none."""
+        return self._parts.header.pool_factor
+
+    @property
+    def _storage(self) -> Storage:
+        return self._parts.storage
+
+    @property
+    def _writer(self) -> Writer:
+        return self._parts.writer
+
+    @property
+    def _searcher(self) -> Searcher:
+        return self._parts.searcher
+
+    def _now(self, question: Callable[[Parts], Answer]) -> Answer:
+        """Ask what is open; once more, when the collection was reindexed in between."""
+        parts = self._parts
+        try:
+            return question(parts)
+        except StoreError:
+            if not self._follow(parts):
+                raise
+        return question(self._parts)
+
+    def _follow(self, parts: Parts) -> bool:
+        """Open the collection again, if it was reindexed since ``parts`` were opened; returns whether it was."""
+        with self._following:
+            if parts is not self._parts:  # another thread was first
+                return True
+            parts.storage.check_open()
+            if current(self.folder)[0] == parts.header:
+                return False
+            self._parts = open_parts(self.folder, None, self._options)
+            parts.storage.close()
+            return True
 
     # --------------------------------------------------------------------------------------------------------- writing
 
@@ -228,6 +255,7 @@ class Collection:
 
     def _add(self, texts: Iterator[Text], advance: Callable[[int], object]) -> None:
         self._storage.check_open()
+        self._follow(self._parts)
         group = EncodedTexts()
         total = 0
         for batch in batches(texts, self.model.manifest.settings.document_length):
@@ -333,7 +361,7 @@ class Collection:
             return 0
         with self._writer.transaction() as transaction:
             if known is None:
-                numbers = set(self._numbers(transaction.base, where).tolist())
+                numbers = set(_numbers(self._parts, transaction.base, where).tolist())
                 known = [id_ for number, id_ in transaction.ids() if number in numbers]
             transaction.remove(known)
         self._writer.tidy(0)
@@ -345,6 +373,78 @@ class Collection:
         Other writers wait meanwhile; searches go on.
         """
         self._writer.compact()
+
+    def reindex(
+        self,
+        *,
+        index: str | None = None,
+        index_settings: Mapping[str, int] | None = None,
+        pool_factor: int | None = None,
+        model: str | Path | ColBERT | None = None,
+        show_progress_bar: bool | None = None,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> None:
+        """Index everything anew, from what the collection holds; what is left out stays as it is.
+
+        With another model or pooling, all texts are encoded again. Searches have the old answers until the new ones
+        are complete, writers wait only for the last moment. Another kind of index, or other settings of it, take the
+        stored vectors; writers wait meanwhile. Until the end both indexes take space on the disk. Whatever ends the
+        process before that leaves the collection as it was, and a later call with the same arguments goes on where an
+        encoding stopped.
+
+        Ids, texts, metadata, their indexes, and what `add_files` knows of files are kept. Passages of files stay as
+        they were cut. Everyone who has the collection open goes on with the new index.
+
+        Args:
+            index: name of the kind of index, see `latelite.indexes`.
+            index_settings: settings of the kind, see `Collection`. With another kind, those left out take its defaults.
+            pool_factor: token pooling of documents.
+            model: bundle folder, name of an installed model, or loaded `ColBERT`.
+            show_progress_bar: None shows it when standard error is a terminal.
+            on_progress: called with the number of documents encoded since its last call, instead of a bar.
+
+        Raises:
+            ValueError: no such kind of index, setting or pooling.
+            BundleError: the model cannot be used.
+            IndexLockedError: another process is writing or reindexing for more than ``timeout`` seconds.
+            IndexWriteError: disk full, no permission, or ``read_only``; the collection is as it was.
+        """
+        from latelite.reindexing import Target, reindex
+        from latelite.sources.turn import turn
+
+        parts = self._parts
+        parts.storage.check_open()
+        self._follow(parts)
+        parts = self._parts
+        _check_pool_factor(pool_factor)
+        name = index or self.index_kind
+        kept = self.index_settings if name == self.index_kind else {}
+        kept = {setting: value for setting, value in kept.items() if value is not None}
+        kind = indexes.make_kind(name, {**kept, **(index_settings or {})})
+        timeout = self._options.timeout
+        if model is None:
+            loaded = parts.model
+        elif isinstance(model, ColBERT):
+            loaded = model
+        else:
+            precision = self._options.precision
+            folder = default_model.resolve(model, precision=precision)
+            loaded = ColBERT(folder, precision=precision, threads=self._options.threads)
+        manifest = loaded.manifest
+        header = Header(manifest.checkpoint["id"], manifest.fingerprint, name, pool_factor or self.pool_factor)
+        encoding = (header.fingerprint, header.pool_factor) != (parts.header.fingerprint, parts.header.pool_factor)
+        shown = False if on_progress is not None or not encoding else show_progress_bar
+        with (
+            turn(self.folder, timeout=timeout, on_wait=lambda: None),
+            Progress("reindexing", total=len(self), enabled=shown) as bar,
+        ):
+            advance = on_progress or bar.advance
+            target = Target(loaded, kind, header)
+            reindex(parts.storage, target, encoding=encoding, timeout=timeout, advance=advance)
+        with self._following:
+            if self._parts is parts:  # else another thread has followed already
+                self._parts = open_parts(self.folder, loaded, self._options)
+                parts.storage.close()
 
     def backup(self, folder: str | Path) -> None:
         """Copy the collection, in one state, into a new folder, while it is in use.
@@ -360,7 +460,7 @@ class Collection:
         from latelite.sources.catalogue import SourceCatalogue
 
         Header.verify(self.folder)
-        Bundle(self.folder / MODEL).verify()
+        Bundle(current(self.folder)[1]).verify()
         verify(self._storage)
         with self._storage.reading() as connection:
             if connection is not None:
@@ -398,9 +498,7 @@ class Collection:
             FilterError: ``where`` is no filter.
             TypeError: the query is no string.
         """
-        (hits,) = self._searcher.search(
-            [query], k, where=where, mode=mode, explained=explain, min_score=min_score, group_by=group_by
-        )
+        (hits,) = self._search([query], k, where, mode, explain, min_score, group_by)
         return hits
 
     def search_batch(
@@ -417,8 +515,22 @@ class Collection:
         """As `search` for each of several queries, all of one state of the collection."""
         if isinstance(queries, str):
             raise TypeError("search_batch takes a list of queries; search takes one.")
-        return self._searcher.search(
-            queries, k, where=where, mode=mode, explained=explain, min_score=min_score, group_by=group_by
+        return self._search(queries, k, where, mode, explain, min_score, group_by)
+
+    def _search(
+        self,
+        queries: Sequence[str],
+        k: int,
+        where: Where | None,
+        mode: Mode,
+        explain: bool,
+        min_score: float | None,
+        group_by: str | None,
+    ) -> list[list[Hit]]:
+        return self._now(
+            lambda parts: parts.searcher.search(
+                queries, k, where=where, mode=mode, explained=explain, min_score=min_score, group_by=group_by
+            )
         )
 
     def explain(self, query: str, id: int | str) -> list[Match]:
@@ -429,7 +541,12 @@ class Collection:
         Raises:
             UnknownIdError: there is no such document.
         """
-        return self._storage.read(lambda view: self._searcher.explain(query, self._row(view, checked_id(id)), view))
+        known = checked_id(id)
+        return self._now(
+            lambda parts: parts.storage.read(
+                lambda view: parts.searcher.explain(query, _row(parts.storage, view, known), view)
+            )
+        )
 
     @overload
     def get(self, id: int | str) -> Document: ...
@@ -454,9 +571,9 @@ class Collection:
         """
         if isinstance(id, list | tuple):
             known = [checked_id(each) for each in id]
-            return self._storage.read(lambda view: [self._document(view, each, default) for each in known])
+            return self._read(lambda parts, view: [_found(parts.storage, view, each, default) for each in known])
         one = checked_id(id)
-        return self._storage.read(lambda view: self._document(view, one, default))
+        return self._read(lambda parts, view: _found(parts.storage, view, one, default))
 
     def documents(self, where: Where | None = None, limit: int | None = None, offset: int = 0) -> list[Document]:
         """Documents in the order in which they were added.
@@ -470,14 +587,11 @@ class Collection:
             if value is not None and operator.index(value) < 0:
                 raise ValueError(f"{name} must be at least 0, not {value}.")
 
-        def found(view: Snapshot) -> list[Document]:
-            if limit is None:
-                numbers = self._numbers(view, where)[offset:]
-            else:
-                numbers = self._numbers(view, where)[offset : offset + limit]
-            return [_document(row) for row in self._storage.rows(view, numbers.tolist())]
+        def found(parts: Parts, view: Snapshot) -> list[Document]:
+            numbers = _numbers(parts, view, where)[offset : None if limit is None else offset + limit]
+            return [_document(row) for row in parts.storage.rows(view, numbers.tolist())]
 
-        return self._storage.read(found)
+        return self._read(found)
 
     def token_vectors(self) -> Iterator[tuple[Document, Floats]]:
         """All documents with their stored vectors, (tokens, dim) float32, one at a time, in the order of `ids`.
@@ -485,7 +599,7 @@ class Collection:
         Raises:
             StoreError: a writer removed or replaced documents meanwhile, so that what was read is no state at all.
         """
-        view = self._storage.view()
+        view = self._now(lambda parts: parts.storage.view())
         for chunk in runs(view.numbers().tolist()):
             try:
                 rows = self._storage.rows(view, chunk)
@@ -530,7 +644,7 @@ class Collection:
 
     def count(self, where: Where | None = None) -> int:
         """How many documents there are, or match a filter."""
-        return self._storage.read(lambda view: len(self._numbers(view, where)))
+        return self._read(lambda parts, view: len(_numbers(parts, view, where)))
 
     def index_metadata(self, field: str) -> None:
         """Give a field of the metadata an index, which makes filters fast that few documents match.
@@ -542,47 +656,26 @@ class Collection:
         with self._writer.transaction() as transaction:
             index_field(transaction.connection, field)
 
-    def _numbers(self, view: Snapshot, where: Where | None) -> Ints:
-        """Numbers of the documents that match, ascending."""
-        if where is None:
-            return view.numbers()
-        accepted = self._searcher.accepted(view, where if callable(where) else parse(where))
-        parts = zip(view.parts, accepted, strict=True)
-        numbers = [part.numbers if mask is None else part.numbers[mask] for part, mask in parts]
-        return np.concatenate([np.empty(0, np.int64), *numbers])
-
-    def _row(self, view: Snapshot, id: int | str) -> Row:
-        (number,) = self._storage.find([id])
-        if number is None:
-            raise UnknownIdError(f"The id {id!r} is not in the index.")
-        if number not in view:
-            raise Moved
-        return self._storage.rows(view, [number])[0]
-
-    def _document(self, view: Snapshot, id: int | str, default: Any) -> Any:
-        try:
-            return _document(self._row(view, id))
-        except UnknownIdError:
-            if default is _REQUIRED:
-                raise
-            return default
+    def _read(self, question: Callable[[Parts, Snapshot], Answer]) -> Answer:
+        return self._now(lambda parts: parts.storage.read(lambda view: question(parts, view)))
 
     @property
     def ids(self) -> list[int | str]:
         """Ids of all documents in the order in which they were added."""
-        return self._storage.ids()
+        return self._now(lambda parts: parts.storage.ids())
 
     @property
     def tokens(self) -> int:
         """Token vectors that are stored, those of removed documents included until they are merged away."""
-        return self._storage.view().tokens
+        return self._now(lambda parts: parts.storage.view().tokens)
 
     def __iter__(self) -> Iterator[Document]:
         """All stored documents in the order of `ids`; those that are removed meanwhile are left out."""
+        self._now(lambda parts: parts.storage.view())
         return map(_document, self._storage.all_rows())
 
     def __len__(self) -> int:
-        return len(self._storage.view())
+        return self._now(lambda parts: len(parts.storage.view()))
 
     def __bool__(self) -> bool:
         """An empty collection is one, too."""
@@ -593,7 +686,7 @@ class Collection:
             known = checked_id(id)
         except TypeError:
             return False
-        return self._storage.find([known]) != [None]
+        return self._now(lambda parts: parts.storage.find([known])) != [None]
 
     def close(self) -> None:
         """Let go of the mapped files. The collection is durable without it."""
@@ -623,6 +716,39 @@ def _create(
     manifest = loaded.manifest
     header = Header(manifest.checkpoint["id"], manifest.fingerprint, index, pool_factor)
     create(folder, loaded.bundle, loaded.precision, header, timeout=timeout)
+
+
+def _check_pool_factor(pool_factor: int | None) -> None:
+    if pool_factor is not None and operator.index(pool_factor) < 1:
+        raise ValueError(f"pool_factor must be at least 1, not {pool_factor}.")
+
+
+def _numbers(parts: Parts, view: Snapshot, where: Where | None) -> Ints:
+    """Numbers of the documents that match, ascending."""
+    if where is None:
+        return view.numbers()
+    accepted = parts.searcher.accepted(view, where if callable(where) else parse(where))
+    pairs = zip(view.parts, accepted, strict=True)
+    numbers = [part.numbers if mask is None else part.numbers[mask] for part, mask in pairs]
+    return np.concatenate([np.empty(0, np.int64), *numbers])
+
+
+def _row(storage: Storage, view: Snapshot, id: int | str) -> Row:
+    (number,) = storage.find([id])
+    if number is None:
+        raise UnknownIdError(f"The id {id!r} is not in the index.")
+    if number not in view:
+        raise Moved
+    return storage.rows(view, [number])[0]
+
+
+def _found(storage: Storage, view: Snapshot, id: int | str, default: Any) -> Any:
+    try:
+        return _document(_row(storage, view, id))
+    except UnknownIdError:
+        if default is _REQUIRED:
+            raise
+        return default
 
 
 def _as_text(document: Document | Mapping[str, Any]) -> Text:

@@ -4,10 +4,12 @@ collection.json     what the collection is; written last, so a folder without it
 model/              a bundle of its own: the manifest, the tokenizer and the graph that is in use
 documents.sqlite    see `latelite.storage`
 segments/
+reindexed/          while the collection is indexed anew, see `latelite.reindexing`
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
@@ -19,13 +21,14 @@ from latelite.errors import IndexCorruptError, IndexVersionError, StoreError
 from latelite.files import atomic_write, fsync_folder, sha256
 from latelite.manifest import MANIFEST_NAME, Precision
 from latelite.storage.catalogue import CATALOGUE, JOURNAL, Catalogue
-from latelite.storage.folders import LITTER, copy_file, make_folder, refuse_link, refuse_special
+from latelite.storage.folders import LITTER, copy_file, delete_folder, make_folder, refuse_link, refuse_special
 from latelite.storage.segments import SEGMENTS
 
 FORMAT = "latelite-collection"
 FORMAT_VERSION = 2
 HEADER_NAME = "collection.json"
 MODEL = "model"
+REINDEXED = "reindexed"
 
 
 @dataclass(frozen=True)
@@ -132,10 +135,59 @@ def create(folder: Path, bundle: Bundle, precision: Precision, header: Header, *
         catalogue.close()
 
 
+def current(folder: Path) -> tuple[Header, Path]:
+    """The header of a collection, and the folder of its model.
+
+    Both lie in ``reindexed`` from the commit of a reindexing until `finish_reindexing`.
+
+    Raises:
+        as `Header.read`.
+    """
+    aside = folder / REINDEXED
+    if _is_committed(aside):
+        refuse_link(aside)
+        with contextlib.suppress(FileNotFoundError):  # finished since
+            return Header.read(aside), (aside if (aside / MODEL).exists() else folder) / MODEL
+    return Header.read(folder), folder / MODEL
+
+
+def finish_reindexing(folder: Path, *, timeout: float) -> None:
+    """Put header and model of a reindexing that was committed into their places, however far that had come.
+
+    Raises:
+        IndexLockedError: another process writes for longer than ``timeout`` seconds.
+        IndexWriteError: no permission.
+    """
+    aside = folder / REINDEXED
+    if not _is_committed(aside):
+        return
+    refuse_link(aside)
+    catalogue = Catalogue(folder, timeout=timeout, read_only=False)
+    try:
+        with catalogue.writing():
+            if not _is_committed(aside):
+                return
+            if (aside / MODEL).exists():
+                refuse_link(folder / MODEL)
+                delete_folder(folder / MODEL)
+                (aside / MODEL).rename(folder / MODEL)
+                fsync_folder(folder)
+            (aside / HEADER_NAME).replace(folder / HEADER_NAME)
+            fsync_folder(folder)
+            delete_folder(aside)
+    finally:
+        catalogue.close()
+
+
+def _is_committed(aside: Path) -> bool:
+    """Whether what was indexed anew is the collection: its catalogue has been moved to its place."""
+    return (aside / HEADER_NAME).exists() and not (aside / CATALOGUE).exists()
+
+
 def _check_free(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder} is a file; a collection needs a folder of its own.")
-    ours = {MODEL, SEGMENTS, CATALOGUE, JOURNAL, HEADER_NAME} | LITTER
+    ours = {MODEL, SEGMENTS, CATALOGUE, JOURNAL, HEADER_NAME, REINDEXED} | LITTER
     names = {path.name for path in folder.iterdir()} if folder.exists() else set()
     if HEADER_NAME not in names and (foreign := sorted(n for n in names - ours if not _is_temporary(n))):
         raise StoreError(f"{folder} is not empty and not a collection (it holds {foreign[0]}); choose another folder.")

@@ -74,6 +74,7 @@ class HNSWKind(IndexKind):
         "n_candidates": 176,
         "graph_threshold": 8192,
     }
+    least: ClassVar[Mapping[str, int]] = {"M": 2, "ef_construction": 2, "ef_search": 2}
 
     def __init__(self, threads: int | None = None, **asked: Any) -> None:
         self._hnswlib = _hnswlib()
@@ -110,7 +111,7 @@ class HNSWKind(IndexKind):
         Also returns the number of tokens that are in it already: those of the first parent, with their numbers.
         """
         tokens = segment.entry.tokens
-        if parents and parents[0].live is None and GRAPH in parents[0].files.files:
+        if parents and parents[0].live is None and parents[0].sidecar is not None:
             first = parents[0].files
             _check(first)
             graph = self._hnswlib.Index(space="ip", dim=segment.dim)

@@ -20,6 +20,8 @@ class IndexKind:
 
     name: ClassVar[str]
     defaults: ClassVar[Mapping[str, Any]] = {}
+    least: ClassVar[Mapping[str, int]] = {}
+    """Smallest values of settings, where that is not 1."""
 
     def __init__(self, store: str | None = "int8", **asked: Any) -> None:
         """``asked``: settings by the names of `defaults`; None takes the recorded one."""

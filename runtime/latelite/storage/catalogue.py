@@ -225,6 +225,9 @@ class Catalogue:
             self._files["writer"] = self._identity()
         self._writer.execute(f"PRAGMA busy_timeout = {int(1000 * self.timeout)}")
         self._writer.execute("BEGIN IMMEDIATE")
+        if self._replaced("writer"):  # while this waited for the lock: what is written here would be lost
+            self._writer.rollback()
+            return self._begin_writing()
         version = self._writer.execute("PRAGMA user_version").fetchone()[0]
         if version == 0 and not self._writer.execute("SELECT 1 FROM sqlite_schema").fetchone():
             for statement in SCHEMA:

@@ -11,23 +11,23 @@ from latelite.arrays import Ints
 from latelite.storage.schema import checksum
 from latelite.storage.storage import Storage
 
-_TABLE = "pooling"
+TABLE = "pooling"
 
 
 def put_clusters(connection: sqlite3.Connection, number: int, clusters: Ints) -> None:
     """Remember (tokens,) the vector of each token of a document."""
     connection.execute(
-        f"CREATE TABLE IF NOT EXISTS {_TABLE} "
+        f"CREATE TABLE IF NOT EXISTS {TABLE} "
         "(number INTEGER PRIMARY KEY, clusters BLOB NOT NULL, checksum INTEGER NOT NULL)"
     )
     row = (number, clusters.astype("<u2").tobytes())
-    connection.execute(f"INSERT INTO {_TABLE} VALUES (?, ?, ?)", (*row, checksum(*row)))
+    connection.execute(f"INSERT INTO {TABLE} VALUES (?, ?, ?)", (*row, checksum(*row)))
 
 
 def delete_clusters(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
     """Forget documents."""
     if _has_table(connection):
-        connection.executemany(f"DELETE FROM {_TABLE} WHERE number = ?", [(number,) for number in numbers])
+        connection.executemany(f"DELETE FROM {TABLE} WHERE number = ?", [(number,) for number in numbers])
 
 
 def clusters_of(storage: Storage, number: int) -> Ints | None:
@@ -39,7 +39,7 @@ def clusters_of(storage: Storage, number: int) -> Ints | None:
     with storage.reading() as connection:
         if connection is None or not _has_table(connection):
             return None
-        row = connection.execute(f"SELECT * FROM {_TABLE} WHERE number = ?", (number,)).fetchone()
+        row = connection.execute(f"SELECT * FROM {TABLE} WHERE number = ?", (number,)).fetchone()
     if row is None:
         return None
     storage.check_row(row, (int, bytes), f"the pooling of document number {number}")
@@ -48,4 +48,4 @@ def clusters_of(storage: Storage, number: int) -> Ints | None:
 
 def _has_table(connection: sqlite3.Connection) -> bool:
     query = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?"
-    return connection.execute(query, (_TABLE,)).fetchone() is not None
+    return connection.execute(query, (TABLE,)).fetchone() is not None

@@ -20,7 +20,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -220,11 +220,14 @@ class Storage(Rows):
 
     def all_rows(self) -> Iterator[Row]:
         """The documents of the state of now, in the order of insertion; those removed meanwhile are left out."""
-        numbers = self.view().numbers().tolist()
-        for chunk in runs(numbers):
-            with self.reading() as connection:
-                found = [] if connection is None else list(self.checked_rows(connection, chunk, None))
-            yield from sorted(found, key=lambda row: row.number)
+        for chunk in runs(self.view().numbers().tolist()):
+            yield from self.rows_of_now(chunk)
+
+    def rows_of_now(self, numbers: Iterable[int]) -> list[Row]:
+        """The documents of these numbers that are there now, by number."""
+        with self.reading() as connection:
+            found = [] if connection is None else list(self.checked_rows(connection, numbers, None))
+        return sorted(found, key=lambda row: row.number)
 
     def embeddings(self, view: Snapshot, number: int) -> Floats:
         """(tokens, dim) float32 of one document."""

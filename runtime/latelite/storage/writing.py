@@ -89,11 +89,14 @@ class Transaction:
             self._next = 1
         self.generation = base.generation + 1
 
-    def put(self, documents: NewDocuments, *, dim: int, replacing: bool) -> list[int]:
+    def put(
+        self, documents: NewDocuments, *, dim: int, replacing: bool, numbers: Sequence[int] | None = None
+    ) -> list[int]:
         """Add documents; returns their numbers.
 
         Args:
             replacing: remove documents of the same ids, which else are an error.
+            numbers: to give them, ascending, and larger than any that was given before; None counts on.
 
         Raises:
             DuplicateIdError: an id is there already.
@@ -104,9 +107,11 @@ class Transaction:
             raise DuplicateIdError(f"The id {present[0][0]!r} is in the index already; update_documents replaces it.")
         self._delete([number for _, number in present])
         self.dim = dim
-        first = self._next
-        numbers = range(first, first + len(ids))
-        self._next += len(ids)
+        if numbers is None:
+            numbers = range(self._next, self._next + len(ids))
+        elif len(numbers) and numbers[0] < self._next:
+            raise ValueError(f"numbers must be at least {self._next}, not {numbers[0]}.")
+        self._next = max([self._next, *(number + 1 for number in numbers[-1:])])
         for position, number in enumerate(numbers):
             tokens, truncated = int(documents.lengths[position]), int(documents.truncated(position))
             row = (number, encoded_id(ids[position]), tokens, truncated, self.generation, documents.metadata(position))
@@ -125,7 +130,7 @@ class Transaction:
                 data = np.ascontiguousarray(documents.vectors(position), "<f4").tobytes()
                 self._insert("recent", (number, data, None if terms is None else terms.astype("<i4").tobytes()))
         else:
-            self._write_segment(waiting, kept, documents, np.arange(first, first + len(ids)))
+            self._write_segment(waiting, kept, documents, np.array(numbers, np.int64))
         return list(numbers)
 
     def flush(self) -> None:
@@ -185,6 +190,18 @@ class Transaction:
                 "SELECT tokens, truncated FROM documents WHERE number = ?", (number,)
             ).fetchone()
             self._insert("documents", (number, encoded_id(new), *row, self.generation, content), "REPLACE")
+        self.changed = True
+
+    def relabel(self, labels: Sequence[tuple[int, str, str]]) -> None:
+        """Give documents, by number, other ids (encoded) and metadata (ASCII JSON); ids may change places."""
+        numbers = [(number,) for number, _, _ in labels]
+        known = [
+            self.connection.execute("SELECT tokens, truncated FROM documents WHERE number = ?", number).fetchone()
+            for number in numbers
+        ]
+        self.connection.executemany("DELETE FROM documents WHERE number = ?", numbers)
+        for (number, id_, metadata), row in zip(labels, known, strict=True):
+            self._insert("documents", (number, id_, *row, self.generation, metadata))
         self.changed = True
 
     def finish(self) -> None:

@@ -6,8 +6,9 @@ import os
 import shutil
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -80,7 +81,7 @@ def test_another_writer_is_noticed_before_texts_are_encoded(notes: Collection, m
                 raise AssertionError("texts are encoded in vain")
             return getattr(model, name)
 
-    late.model = Unused()  # type: ignore[assignment]
+    late._parts = replace(late._parts, model=cast("ColBERT", Unused()))
     with notes._writer.transaction():
         start = time.monotonic()
         with pytest.raises(IndexLockedError, match="timeout="):
