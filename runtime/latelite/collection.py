@@ -152,7 +152,8 @@ class Collection:
         return self._parts.writer
 
     @property
-    def _searcher(self) -> Searcher:
+    def searcher(self) -> Searcher:
+        """Answers queries over the state that is open; for searches over several collections at once."""
         return self._parts.searcher
 
     def _now(self, question: Callable[[Parts], Answer]) -> Answer:
@@ -690,7 +691,7 @@ class Collection:
 
     def close(self) -> None:
         """Let go of the mapped files. The collection is durable without it."""
-        self._searcher.close()
+        self.searcher.close()
         self._storage.close()
 
     def __enter__(self) -> Collection:

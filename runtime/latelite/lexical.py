@@ -119,6 +119,27 @@ def _postings(
     return Postings(offsets, documents.astype(np.int32), frequencies, lengths)
 
 
+@dataclass(frozen=True)
+class Statistics:
+    """What BM25 has to know of some documents for one query. Those of several collections add up."""
+
+    documents: int
+    length: int
+    """Terms of all documents, repeats included."""
+    frequencies: Ints
+    """(distinct terms of the query, ascending,) documents that have each."""
+
+    def __add__(self, other: Statistics) -> Statistics:
+        return Statistics(
+            self.documents + other.documents, self.length + other.length, self.frequencies + other.frequencies
+        )
+
+    @property
+    def mean_length(self) -> float:
+        """Terms per document."""
+        return self.length / self.documents if self.length else 1.0
+
+
 class BM25:
     """Scores the documents of several postings as one collection. Safe to share between threads.
 
@@ -135,15 +156,19 @@ class BM25:
             lengths = postings.lengths if live is None else postings.lengths[live]
             documents += len(lengths)
             total += int(lengths.sum(dtype=np.int64))
-        self._documents = documents
-        mean = total / documents if total else 1.0
-        self._norms = [(K1 * (1 - B + B / mean * p.lengths)).astype(np.float32) for p, _ in self._parts]
+        self._documents, self._length = documents, total
+        self._norms: tuple[float, list[Floats]] = 0.0, []
 
-    def score(self, query_terms: Ids) -> list[Floats]:
+    def statistics(self, query_terms: Ids) -> Statistics:
+        """Of the live documents, for a query's terms: (terms,) ids, with repeats."""
+        return Statistics(self._documents, self._length, self._document_frequencies(np.unique(query_terms)))
+
+    def score(self, query_terms: Ids, statistics: Statistics | None = None) -> list[Floats]:
         """Score every document.
 
         Args:
             query_terms: (terms,) ids, with repeats.
+            statistics: for this query, of all collections that are searched as one; None takes this one's.
 
         Returns:
             Per part (documents,) float32 between 0 and 1; 0 for documents that share no term with the query. Removed
@@ -153,10 +178,12 @@ class BM25:
         terms, counts = np.unique(query_terms, return_counts=True)
         if not len(terms):
             return scores
-        found = self._document_frequencies(terms)
-        weights = counts * np.log1p((self._documents - found + 0.5) / (found + 0.5))
+        known = statistics or self.statistics(query_terms)
+        found = known.frequencies
+        weights = counts * np.log1p((known.documents - found + 0.5) / (found + 0.5))
+        all_norms = self._norms_at(known.mean_length)
         for term, weight in zip(terms.tolist(), (weights / weights.sum()).astype(np.float32), strict=True):
-            for (postings, _), norms, score in zip(self._parts, self._norms, scores, strict=True):
+            for (postings, _), norms, score in zip(self._parts, all_norms, scores, strict=True):
                 start, stop = int(postings.offsets[term]), int(postings.offsets[term + 1])
                 # Wide numbers, `take` and `add.at` take a third of the time of ``score[documents] += ...``.
                 documents = postings.documents[start:stop].astype(np.intp)
@@ -164,12 +191,22 @@ class BM25:
                 np.add.at(score, documents, weight * frequencies / (frequencies + norms.take(documents)))
         return scores
 
-    def are_common(self, terms: Ids) -> Mask:
+    def are_common(self, terms: Ids, statistics: Statistics | None = None) -> Mask:
         """(terms,) True for terms that more than a quarter of the documents have, where there are some documents."""
-        if self._documents < _SOME:
+        known = statistics or self.statistics(terms)
+        if known.documents < _SOME:
             return np.zeros(len(terms), np.bool_)
-        common: Mask = self._document_frequencies(terms) > _COMMON * self._documents
+        _, places = np.unique(terms, return_inverse=True)
+        common: Mask = known.frequencies[places] > _COMMON * known.documents
         return common
+
+    def _norms_at(self, mean_length: float) -> list[Floats]:
+        """Per part (documents,) what a document's length adds to the denominator; the last ones are kept."""
+        known = self._norms
+        if known[0] != mean_length:
+            norms = [(K1 * (1 - B + B / mean_length * p.lengths)).astype(np.float32) for p, _ in self._parts]
+            known = self._norms = mean_length, norms
+        return known[1]
 
     def _document_frequencies(self, terms: Ids) -> Ints:
         """(terms,) live documents that have each term."""

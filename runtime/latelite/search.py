@@ -16,7 +16,7 @@ from latelite.explain import Answer, Match, Question, explain
 from latelite.filter_sql import Sql, compile_condition
 from latelite.filters import parse
 from latelite.indexes.ranking import Query, Ranking, rank
-from latelite.lexical import BM25, best
+from latelite.lexical import BM25, Statistics, best
 from latelite.models import ColBERT
 from latelite.results import Hit
 from latelite.storage.metadata import indexed_fields
@@ -63,21 +63,41 @@ class Searcher:
         group_by: str | None,
     ) -> list[list[Hit]]:
         """Per query its hits. See `latelite.Collection.search`."""
-        if operator.index(k) < 1:
-            raise ValueError(f"k must be at least 1, not {k}.")
-        if mode not in MODES:
-            raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}.")
-        for query in queries:
-            if not isinstance(query, str):
-                raise TypeError(f"a query must be a string, not {type(query).__name__}; search_batch takes a list.")
+        _check_k(k)  # before anything is encoded
+        questions = self.questions(queries, mode, explained=explained)
+        return self.answers(
+            questions, k, where=where, mode=mode, explained=explained, min_score=min_score, group_by=group_by
+        )
+
+    def answers(
+        self,
+        questions: Sequence[Question],
+        k: int,
+        *,
+        where: Where | None,
+        mode: Mode,
+        explained: bool,
+        min_score: float | None,
+        group_by: str | None,
+        statistics: Sequence[Statistics] | None = None,
+    ) -> list[list[Hit]]:
+        """Per question its hits.
+
+        Args:
+            statistics: per question, of all collections that are searched as one; None takes this one's.
+        """
+        _check_k(k)
         accepts = where if where is None or callable(where) else parse(where)
-        questions = self._questions(list(queries), mode, explained)
+        totals = [None] * len(questions) if statistics is None else statistics
 
         def answered(view: Snapshot) -> list[list[Hit]]:
             if view.settings is None:
                 return [[] for _ in questions]
             allowed = view.live_masks() if accepts is None else self.accepted(view, accepts)
-            asked = [_Asked(self, view, question, mode, allowed, k) for question in questions]
+            asked = [
+                _Asked(self, view, question, mode, allowed, k, total)
+                for question, total in zip(questions, totals, strict=True)
+            ]
             return [self._hits(each, k, explained, min_score, group_by) for each in self._ranked(view, asked, k)]
 
         return self._storage.read(answered)
@@ -99,7 +119,7 @@ class Searcher:
 
     def explain(self, query: str, row: Row, view: Snapshot) -> list[Match]:
         """Which parts of a document match which words of a query."""
-        (question,) = self._questions([query], "hybrid", True)
+        (question,) = self.questions([query], "hybrid", explained=True)
         return _Asked(self, view, question, "semantic", view.live_masks(), 1).matches(row)
 
     def bm25(self, view: Snapshot) -> BM25:
@@ -120,10 +140,24 @@ class Searcher:
         """Let go of the state that was searched last."""
         self._lexical = None
 
-    def _questions(self, queries: list[str], mode: Mode, explained: bool) -> list[Question]:
+    def statistics(self, questions: Sequence[Question]) -> list[Statistics]:
+        """Per question what BM25 has to know of the documents."""
+
+        def counted(view: Snapshot) -> list[Statistics]:
+            return [self.bm25(view).statistics(question.terms.ids) for question in questions]
+
+        return self._storage.read(counted)
+
+    def questions(self, queries: Sequence[str], mode: Mode, *, explained: bool) -> list[Question]:
+        """Queries, encoded and split into terms: what `answers` takes, of any collection with this model."""
+        if mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}.")
+        for query in queries:
+            if not isinstance(query, str):
+                raise TypeError(f"a query must be a string, not {type(query).__name__}; search_batch takes a list.")
         vectors = [np.empty((0, self._model.dim), np.float32)] * len(queries)
         if mode != "lexical" or explained:
-            vectors = self._model.encode_query(queries, show_progress_bar=False)
+            vectors = self._model.encode_query(list(queries), show_progress_bar=False)
             for query in queries:
                 if self._model.cuts_query(query):
                     logger.warning(
@@ -167,7 +201,14 @@ class _Asked:
     """One query of one state."""
 
     def __init__(
-        self, searcher: Searcher, view: Snapshot, question: Question, mode: Mode, allowed: list[Mask | None], k: int
+        self,
+        searcher: Searcher,
+        view: Snapshot,
+        question: Question,
+        mode: Mode,
+        allowed: list[Mask | None],
+        k: int,
+        statistics: Statistics | None = None,
     ) -> None:
         self.view = view
         self.mode = mode
@@ -176,10 +217,11 @@ class _Asked:
         self._model = searcher._model
         self._question = question
         self._allowed = allowed
+        self._statistics = statistics
         self._words: list[Floats] = []
         self._count = max(len(question.vectors), 1)
         if mode != "semantic":
-            self._words = searcher.bm25(view).score(question.terms.ids)
+            self._words = searcher.bm25(view).score(question.terms.ids, statistics)
         self.deepen(k)
 
     def deepen(self, k: int) -> None:
@@ -223,7 +265,7 @@ class _Asked:
     def matches(self, row: Row) -> list[Match]:
         """See `Searcher.explain`."""
         question, storage = self._question, self._searcher._storage
-        common = self._searcher.bm25(self.view).are_common(question.terms.ids)
+        common = self._searcher.bm25(self.view).are_common(question.terms.ids, self._statistics)
         vectors = storage.embeddings(self.view, row.number)
         spans = self._model.document_spans(row.text)
         clusters = clusters_of(storage, row.number)
@@ -237,6 +279,11 @@ class _Asked:
     def _lexical(self, number: int) -> float:
         place = int(np.searchsorted([part.numbers[-1] for part in self.view.parts], number))
         return float(self._words[place][np.searchsorted(self.view.parts[place].numbers, number)])
+
+
+def _check_k(k: int) -> None:
+    if operator.index(k) < 1:
+        raise ValueError(f"k must be at least 1, not {k}.")
 
 
 def _first_of_each(rows: list[tuple[int, Row]], field: str, k: int) -> list[tuple[int, Row]]:
