@@ -132,7 +132,10 @@ def test_several_collections_by_name(notes: Path, own_notes: Path) -> None:
     with Collection(own_notes) as collection:
         collection.add(["only here"], ["A quiet lighthouse on the island."], show_progress_bar=False)
     with TestClient(create_app({"notes": notes, "own": own_notes}), base_url=HERE) as client:
-        assert client.get("/api/own/search", params={"q": "lighthouse", "k": 1}).json()["hits"][0]["id"] == "only here"
+        assert (
+            client.get("/api/own/search", params={"q": "lighthouse", "k": 1, "mode": "lexical"}).json()["hits"][0]["id"]
+            == "only here"
+        )
         assert client.get("/api/search", params={"q": "lighthouse"}).json() != {}
         assert client.get("/api/documents/only%20here").status_code == 404
         assert client.get("/api/own/documents/only%20here").status_code == 200
