@@ -178,6 +178,27 @@ def test_reading_listing_and_removing(run: Run, tmp_path: Path, folder: Path, mo
     assert run("remove", tmp_path / "n.lt")[0] == cli.USAGE
 
 
+def test_reindexing(run: Run, tmp_path: Path, folder: Path, model_folder: str, bundle: Callable[[str], Path]) -> None:
+    collection = tmp_path / "n.lt"
+    indexed(run, collection, folder, model_folder)
+    status, out, err = run("reindex", collection, "--index", "Exact", "--pool-factor", 2, "--json")
+    assert (status, err) == (0, "")
+    report = json.loads(out)
+    assert (report["documents"], report["index"], report["pool_factor"]) == (2, "Exact", 2)
+    other = bundle("bert-expansion")
+    status, out, _ = run("reindex", collection, "--model", other)
+    assert status == 0
+    assert "2 documents" in out
+    status, out, _ = run("search", collection, "train north", "--mode", "lexical", "-k", 1, "--json")
+    assert json.loads(out)["hits"][0]["id"].endswith("train.txt#1")
+    # The record of the files came along: nothing is new.
+    assert json.loads(run("index", collection, "--json")[1])["added"] == 0
+    status, out, err = run("reindex", collection, "--index", "Fast")
+    assert (status, out) == (1, "")
+    assert "Exact" in err
+    assert err.count("\n") == 1
+
+
 def test_verifying_compacting_and_copying(run: Run, tmp_path: Path, folder: Path, model_folder: str) -> None:
     indexed(run, tmp_path / "n.lt", folder, model_folder)
     assert run("verify", tmp_path / "n.lt")[0] == cli.OK
