@@ -149,7 +149,7 @@ def _semantic(
         return
     owners = _owners(question.spans, words)
     tokens = np.flatnonzero(owners >= 0)
-    cosines = _normalised(question.vectors[tokens]) @ _normalised(answer.vectors).T
+    cosines = _cosines(question.vectors[tokens], answer.vectors)
     places: dict[tuple[int, int], list[float]] = {}
     for token, row in zip(tokens.tolist(), cosines, strict=True):
         nearest = int(row.argmax())
@@ -168,26 +168,36 @@ def _lexical(
     ids, spans = answer.terms.ids, answer.terms.spans
     read = int(answer.spans[:, 1].max(initial=0))
     owners = _owners(question.terms.spans, words)
+    places = np.flatnonzero(np.isin(ids, question.terms.ids))
+    found = list(zip(places.tolist(), ids[places].tolist(), spans[places].tolist(), strict=True))
     for word in range(len(words)):
-        pieces = dict(
-            zip(question.terms.ids[owners == word].tolist(), question.terms.spans[owners == word], strict=True)
-        )
-        lengths = {term: int(end - start) for term, (start, end) in pieces.items()}
-        places = np.flatnonzero(np.isin(ids, list(pieces)))
-        apart = (np.diff(places) > 1) | (spans[places[1:], 0] != spans[places[:-1], 1])
+        pieces = np.flatnonzero(owners == word)
+        terms = question.terms.ids[pieces].tolist()
+        lengths = dict(zip(terms, np.diff(question.terms.spans[pieces])[:, 0].tolist(), strict=True))
         shown = 0
-        for run in np.split(places, np.flatnonzero(apart) + 1) if len(places) else []:
-            share = sum(lengths[term] for term in set(ids[run].tolist())) / max(sum(lengths.values()), 1)
-            span = _widened(answer.text, int(spans[run[0], 0]), int(spans[run[-1], 1]))
+        for run in _side_by_side([each for each in found if each[1] in lengths]):
+            start, end = run[0][2][0], run[-1][2][1]
+            share = sum(lengths[term] for term in {term for _, term, _ in run}) / max(sum(lengths.values()), 1)
+            span = _widened(answer.text, start, end)
             if share <= _MOST or span is None or (word, *span) in best:
                 continue
-            there = int(spans[run[-1], 1] - spans[run[0], 0])
-            if there < _TELLING and there <= _MOST * (span[1] - span[0]):
+            if end - start < _TELLING and end - start <= _MOST * (span[1] - span[0]):
                 continue  # "ab" of "abroad"
             best[(word, *span)] = share if span[0] >= read else _cosine(question, answer, words[word], span)
             shown += 1
             if shown == _OCCURRENCES:
                 break
+
+
+def _side_by_side(found: list[tuple[int, int, list[int]]]) -> list[list[tuple[int, int, list[int]]]]:
+    """Pieces (position, term, span) in runs of neighbours that touch each other."""
+    runs: list[list[tuple[int, int, list[int]]]] = []
+    for each in found:
+        if runs and runs[-1][-1][0] + 1 == each[0] and runs[-1][-1][2][1] == each[2][0]:
+            runs[-1].append(each)
+        else:
+            runs.append([each])
+    return runs
 
 
 def _cosine(question: Question, answer: Answer, word: tuple[int, int], span: tuple[int, int]) -> float:
@@ -196,7 +206,7 @@ def _cosine(question: Question, answer: Answer, word: tuple[int, int], span: tup
     found = answer.vectors[np.unique(answer.clusters[_overlapping(answer.spans, span)])]
     if not len(asked) or not len(found):  # tokens of the skiplist have no vectors
         return 1.0
-    return float((_normalised(asked) @ _normalised(found).T).max())
+    return float(_cosines(asked, found).max())
 
 
 def _overlapping(spans: Ints, span: tuple[int, int]) -> NDArray[np.bool_]:
@@ -256,6 +266,12 @@ def _stripped(word: str) -> str:
     """A word of the query without the punctuation around it, unless there is nothing else."""
     inner = word.strip("!\"'(),.:;?[]{}¿¡«»„“”‚‘’…。、？！：；（）「」")
     return inner or word
+
+
+def _cosines(one: Floats, other: Floats) -> Floats:
+    """(rows of ``one``, rows of ``other``). Not a BLAS product: its threads would wake up, which costs more than it."""
+    cosines: Floats = np.einsum("id,jd->ij", _normalised(one), _normalised(other))
+    return cosines
 
 
 def _normalised(vectors: Floats) -> Floats:

@@ -102,16 +102,17 @@ class Tokenization:
         """Where the tokens of ``query(prompt + text)`` stand in ``text``: (tokens, 2) code points, first and one past
         the last; (-1, -1) for tokens that are no part of it: special, prefix, prompt and expansion tokens."""
         settings = self._settings
-        spans = self._spans(text, prompt, settings.query_length, self._ids.query_prefix)
+        _, spans = self._ids_and_spans(text, prompt, settings.query_length, self._ids.query_prefix)
         missing = settings.query_length - len(spans) if settings.do_query_expansion else 0
         return np.concatenate([spans, np.full((missing, 2), -1)])
 
     def document_spans(self, text: str, prompt: str = "") -> Ints:
         """Where the kept tokens of ``document(prompt + text)`` stand in ``text``, as `query_spans`."""
-        spans = self._spans(text, prompt, self._settings.document_length, self._ids.document_prefix)
-        return spans[self.document(prompt + text).keep]
+        ids, spans = self._ids_and_spans(text, prompt, self._settings.document_length, self._ids.document_prefix)
+        return spans[~np.isin(ids, self._skiplist)]
 
-    def _spans(self, text: str, prompt: str, length: int, prefix: int | None) -> Ints:
+    def _ids_and_spans(self, text: str, prompt: str, length: int, prefix: int | None) -> tuple[Ints, Ints]:
+        """The ids of ``prompt + text``, and where they stand in ``text``."""
         whole = prompt + text
         changed, source = aligned(whole, str.lower if self._settings.do_lower_case else None)
         lead = len(changed) - len(changed.lstrip()) if self._settings.strip else 0
@@ -120,10 +121,15 @@ class Tokenization:
         offsets = np.array(encoding.offsets, np.int64).reshape(-1, 2) + lead
         inside = as_written(offsets, source) - len(prompt)
         inside[inside[:, 0] < 0] = -1
-        special = np.array(self.tokenizer.post_process(encoding).special_tokens_mask, np.bool_)
+        processed = self.tokenizer.post_process(encoding)
+        ids = np.array(processed.ids, np.int64)
+        special = np.array(processed.special_tokens_mask, np.bool_)
         spans = np.full((len(special), 2), -1)
         spans[~special] = inside
-        return spans if prefix is None else np.insert(spans, min(1, len(spans)), -1, axis=0)
+        if prefix is None:
+            return ids, spans
+        second = min(1, len(ids))
+        return np.insert(ids, second, prefix), np.insert(spans, second, -1, axis=0)
 
     def _encode(self, text: str, length: int, prefix: int | None) -> NDArray[np.int64]:
         encoding = self.tokenizer.post_process(self._encoding(text, length, prefix))
