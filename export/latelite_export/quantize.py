@@ -50,7 +50,7 @@ class Plan:
     """Names of products that stay in fp32."""
     factors: Mapping[str, Floats] = field(default_factory=dict)
     """Activation tensor -> (inputs,) factors: the activation is multiplied by them and the weights are divided, which
-    changes nothing in exact arithmetic but evens out channels before they share one scale."""
+    changes nothing in exact arithmetic but brings channels to similar ranges before they share one scale."""
 
 
 def limit(scheme: Scheme) -> int:

@@ -3,7 +3,7 @@
 Plain dynamic quantisation gives all channels of an activation one scale, so one loud channel leaves little of the
 others. Two remedies, the cheap one first:
 
-* *evening out*: multiply the activation by a factor per channel and divide the weights by it (SmoothQuant, Xiao et al.
+* *smoothing*: multiply the activation by a factor per channel and divide the weights by it (SmoothQuant, Xiao et al.
   2023, equation 4: factor_j = max|W_j|^(1-a) / max|X_j|^a). Exact but for rounding, and it costs one elementwise
   product. On multilingual-e5-small it takes 1 to 4 % of the time; keeping the same products in fp32 takes 50 %.
 * *fp32*: leave the product as it is.
@@ -37,7 +37,7 @@ Floats = NDArray[np.float32]
 _EXPONENTS = (0.5, 0.6, 0.7, 0.8, 0.9)
 _WORKERS = 2
 _PROBE_TOKENS = 1000  # enough text to compare products with each other; what they add up to is measured on all of it
-_WORTHWHILE = 0.9  # evening out must leave at most this share of a product's own error
+_WORTHWHILE = 0.9  # smoothing must leave at most this share of a product's own error
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def repair(
         model: the fp32 graph.
         scheme: an int8 scheme.
         samples: real texts to measure on.
-        goal: evening out, which costs next to nothing, goes on until this is reached.
+        goal: smoothing, which costs next to nothing, goes on until this is reached.
         minimum: keeping products in fp32, which costs speed, goes on until this is reached.
         on_step: told what is going on.
 
@@ -128,14 +128,14 @@ def repair(
     details["errors"] = {name: round(errors[group.input].plain, 6) for group in ranked[:8] for name in group.names}
     factors = {name: error.factors for name, error in errors.items() if error.factors is not None}
     exponents = {name: error.exponent for name, error in errors.items()}
-    evenable = [group.input for group in ranked if group.input in factors]
+    smoothable = [group.input for group in ranked if group.input in factors]
 
-    def evened(count: int) -> Plan:
-        return Plan(factors={name: factors[name] for name in evenable[:count]})
+    def smoothed(count: int) -> Plan:
+        return Plan(factors={name: factors[name] for name in smoothable[:count]})
 
-    on_step(f"evening out the inputs of up to {len(evenable)} products")
-    count, quality = _fewest(len(evenable), lambda count: bench.quality(evened(count)), goal)
-    plan = evened(count)
+    on_step(f"smoothing the inputs of up to {len(smoothable)} products")
+    count, quality = _fewest(len(smoothable), lambda count: bench.quality(smoothed(count)), goal)
+    plan = smoothed(count)
     if not quality.reaches(minimum):
         on_step(f"token cosine {quality.mean:.4f} (1st percentile {quality.percentile:.4f}); keeping products in fp32")
         contributions = bench.contributions(groups, plan)
@@ -191,7 +191,7 @@ class _Error:
 
     plain: float
     factors: Floats | None = None
-    """What evens the input out best; None where nothing helps."""
+    """What smooths the input best; None where nothing helps."""
     exponent: float = 0.0
 
 
@@ -226,13 +226,13 @@ class _Bench:
         return {group.input: mean(Plan(plan.fp32.union(group.names), plan.factors)) - base for group in groups}
 
     def errors(self, groups: Sequence[_Group]) -> dict[str, _Error]:
-        """For each group the error of its own products on the probe, and what evening out makes of it."""
+        """For each group the error of its own products on the probe, and what smoothing makes of it."""
         tensors = {tensor.name: tensor for tensor in self._model.graph.initializer}
         activations = self._activations([group.input for group in groups])
         result = {}
         for group in groups:
             weights = np.concatenate([numpy_helper.to_array(tensors[p.weight]) for p in group.products], axis=1)
-            result[group.input] = _evened(activations[group.input], weights, self._scheme)
+            result[group.input] = _smoothed(activations[group.input], weights, self._scheme)
         return result
 
     def _encode(self, plan: Plan, samples: Sequence[Sample]) -> list[Floats]:
@@ -257,7 +257,7 @@ class _Bench:
         return result
 
 
-def _evened(texts: Sequence[Floats], weights: Floats, scheme: Scheme) -> _Error:
+def _smoothed(texts: Sequence[Floats], weights: Floats, scheme: Scheme) -> _Error:
     """The error of a product as it is, and the exponent with the smallest, where that is worth the effort."""
     # One large product per exponent: thousands of small ones would wait for BLAS threads on a busy machine.
     tokens = np.concatenate(texts)

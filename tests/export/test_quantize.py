@@ -27,7 +27,7 @@ def network(*, loud: float = 1.0, hopeless: bool = False) -> onnx.ModelProto:
 
     Args:
         loud: one channel of what `a` reads is that many times as loud as the others.
-        hopeless: instead, all channels of id 0 are that loud, which no factor per channel evens out.
+        hopeless: instead, all channels of id 0 are that loud, which no factor per channel smooths.
     """
     generator = np.random.default_rng(0)
     first = generator.normal(size=(HIDDEN, HIDDEN)).astype(np.float32) / 4
@@ -111,7 +111,7 @@ def test_a_healthy_graph_is_not_repaired() -> None:
     assert found.details["plain"]["cosine_mean"] >= GOAL.mean
 
 
-def test_a_loud_channel_is_evened_out_and_named() -> None:
+def test_a_loud_channel_is_smoothed_and_named() -> None:
     found = repair(network(loud=300), "int8", samples(), GOAL, MINIMUM)
     assert found.details["plain"]["cosine_mean"] < MINIMUM.mean
     assert found.details["repaired"]["cosine_mean"] >= GOAL.mean
@@ -120,7 +120,7 @@ def test_a_loud_channel_is_evened_out_and_named() -> None:
     assert next(iter(found.details["errors"])) == "a"
 
 
-def test_what_evening_out_cannot_help_stays_in_fp32_and_nothing_else_does() -> None:
+def test_what_smoothing_cannot_help_stays_in_fp32_and_nothing_else_does() -> None:
     found = repair(network(loud=300, hopeless=True), "int8", samples(), GOAL, MINIMUM)
     assert found.details["plain"]["cosine_mean"] < MINIMUM.mean
     assert found.details["fp32"] == ["a"]
