@@ -1,4 +1,4 @@
-"""The code of a PyLate model card runs with only its import lines and the index class changed."""
+"""The code of a PyLate model card runs with only its import lines changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def name(bundle: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, tmp_pat
     return str(bundle("bert-expansion"))
 
 
-@pytest.mark.parametrize("kind", ["HNSW", "Exact"])
+@pytest.mark.parametrize("kind", ["PLAID", "Voyager", "HNSW", "Exact"])
 def test_index_and_retrieve(name: str, kind: str) -> None:
     from latelite import indexes, models, retrieve
 
@@ -101,3 +101,24 @@ def test_rerank(name: str) -> None:
         documents_embeddings=documents_embeddings,
     )
     assert [sorted(r["id"] for r in ranked) for ranked in reranked_documents] == [[1, 2], [1, 2, 3]]
+
+
+def test_parameters_of_pylates_indexes(tmp_path: Path) -> None:
+    from latelite import indexes
+
+    with indexes.PLAID(tmp_path, "plaid", True, 128, nbits=4, n_ivf_probe=12, use_fast=True, device="cpu") as index:
+        assert isinstance(index, indexes.IVF)
+        assert index._kind.settings["n_probe"] == 12
+    with pytest.raises(TypeError, match="unheard_of"):
+        indexes.PLAID(tmp_path, "other", unheard_of=1)
+
+
+def test_parameters_of_pylates_voyager(tmp_path: Path) -> None:
+    pytest.importorskip("hnswlib")
+    from latelite import indexes
+
+    with indexes.Voyager(tmp_path, "voyager", True, 128, M=32, ef_construction=100, ef_search=50) as index:
+        assert isinstance(index, indexes.HNSW)
+        assert (index._kind.settings["M"], index._kind.settings["ef_search"]) == (32, 50)
+    with pytest.raises(TypeError, match="unheard_of"):
+        indexes.Voyager(tmp_path, "other", unheard_of=1)

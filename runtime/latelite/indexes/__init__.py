@@ -1,4 +1,7 @@
-"""Token indexes: `Exact`, `HNSW` and `IVF`, one protocol (`latelite.indexes.index.TokenIndex`)."""
+"""Token indexes: `Exact`, `HNSW` and `IVF`, one protocol (`latelite.indexes.index.TokenIndex`).
+
+`Voyager` and `PLAID` are `HNSW` and `IVF` with the parameters of PyLate's indexes of these names.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from latelite.indexes.hnsw import HNSW, HNSWKind
 from latelite.indexes.index import TokenIndex
 from latelite.indexes.ivf.ivf import IVF, IVFKind
 from latelite.indexes.kind import IndexKind
+from latelite.indexes.pylate import PLAID, Voyager
 
 KINDS: dict[str, type[IndexKind]] = {"Exact": ExactKind, "HNSW": HNSWKind, "IVF": IVFKind}
 """What a collection may be given as ``index``."""
@@ -35,4 +39,4 @@ def make_kind(name: str, settings: Mapping[str, Any]) -> IndexKind:
     return kind(**settings)
 
 
-__all__ = ["HNSW", "IVF", "KINDS", "Exact", "IndexKind", "TokenIndex", "make_kind"]
+__all__ = ["HNSW", "IVF", "KINDS", "PLAID", "Exact", "IndexKind", "TokenIndex", "Voyager", "make_kind"]
