@@ -21,7 +21,13 @@ from latelite_export.encoder import Encoder
 from latelite_export.quantize import quantize
 from reference import checkpoints, golden
 
-CASES = [case.name for case in checkpoints.CASES if case.name != "st6-min"]  # refused by the exporter
+TRACED = {"deberta", "qwen3", "roformer", "xlm-roberta-xl"}
+"""Backbones without a graph of their own: `test_golden.py` compares what tracing makes of them."""
+CASES = [
+    case.name
+    for case in checkpoints.CASES
+    if case.name != "st6-min" and case.backbone not in TRACED  # st6-min is refused by the exporter
+]
 ONE_EACH = (
     "bert-pylate",
     "bert-expansion",
