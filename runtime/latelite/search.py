@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import operator
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -27,6 +27,8 @@ from latelite.storage.snapshot import Snapshot
 from latelite.storage.storage import Storage
 
 logger = logging.getLogger(__name__)
+
+Found = TypeVar("Found")
 
 Mode = Literal["hybrid", "semantic", "lexical"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -185,7 +187,11 @@ class Searcher:
         rows = self._rows(asked)
         if group_by is not None:
             depth = k
-            while (rows := _first_of_each(rows, group_by, k)) and len(rows) < k and len(asked.ranking.numbers) >= depth:
+            while (
+                (rows := first_of_each_group(rows, group_by, _metadata_of)[:k])
+                and len(rows) < k
+                and len(asked.ranking.numbers) >= depth
+            ):
                 depth = max(_PER_GROUP * k, _PER_GROUP * depth)
                 asked.deepen(depth)
                 self._ranked(asked.view, [asked], depth)
@@ -281,19 +287,26 @@ class _Asked:
         return float(self._words[place][np.searchsorted(self.view.parts[place].numbers, number)])
 
 
+def _metadata_of(ranked: tuple[int, Row]) -> Mapping[str, Any]:
+    return ranked[1].metadata
+
+
 def _check_k(k: int) -> None:
     if operator.index(k) < 1:
         raise ValueError(f"k must be at least 1, not {k}.")
 
 
-def _first_of_each(rows: list[tuple[int, Row]], field: str, k: int) -> list[tuple[int, Row]]:
-    """The best of each value of a metadata field, ``k`` at most; documents without it are groups of their own."""
+def first_of_each_group(
+    found: Iterable[Found], field: str, metadata_of: Callable[[Found], Mapping[str, Any]]
+) -> list[Found]:
+    """The first of each value of a metadata field, in their order; documents without it are groups of their own."""
     seen: set[str] = set()
-    found = []
-    for place, row in rows:
-        known = row.metadata
-        group = json.dumps(known[field], sort_keys=True) if field in known else f"without {row.number}"
-        if group not in seen:
+    kept = []
+    for each in found:
+        metadata = metadata_of(each)
+        group = json.dumps(metadata[field], sort_keys=True) if field in metadata else None
+        if group is None or group not in seen:
+            kept.append(each)
+        if group is not None:
             seen.add(group)
-            found.append((place, row))
-    return found[:k]
+    return kept

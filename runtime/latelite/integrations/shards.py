@@ -15,7 +15,6 @@ scores come in the order of the shards.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
@@ -27,12 +26,11 @@ from typing import TypeVar
 
 from latelite.collection import Collection
 from latelite.errors import UnknownIdError
-from latelite.explain import Question
 from latelite.lexical import Statistics
 from latelite.manifest import Precision
 from latelite.models import ColBERT
 from latelite.results import Document, Hit
-from latelite.search import Mode, Where
+from latelite.search import Mode, Where, first_of_each_group
 
 Answer = TypeVar("Answer")
 
@@ -100,7 +98,7 @@ class Shards:
         if isinstance(queries, str):
             raise TypeError("search_batch takes a list of queries; search takes one.")
         questions = self.collections[0].searcher.questions(queries, mode, explained=explain)
-        totals = add_up(self._each(lambda shard: statistics(shard, questions)))
+        totals = add_up(self._each(lambda shard: shard.searcher.statistics(questions)))
         found = self._each(
             lambda shard: shard.searcher.answers(
                 questions,
@@ -152,30 +150,14 @@ class Shards:
         return list(self._pool.map(ask, self.collections))
 
 
-def statistics(shard: Collection, questions: Sequence[Question]) -> list[Statistics]:
-    """Per question what one shard adds to what BM25 has to know."""
-    return shard.searcher.statistics(questions)
-
-
 def add_up(per_shard: Sequence[Sequence[Statistics]]) -> list[Statistics]:
-    """Per question the `statistics` of all shards."""
+    """Per question what BM25 has to know of the documents of all shards."""
     return [reduce(add, each) for each in zip(*per_shard, strict=True)]
 
 
 def merge(per_shard: Sequence[Sequence[Hit]], k: int, group_by: str | None) -> list[Hit]:
     """The best ``k`` hits of one query out of those of each shard; with ``group_by`` one of each group."""
     ordered = sorted(chain(*per_shard), key=lambda hit: -hit.score)  # stable: equal ones in the order of the shards
-    return ordered[:k] if group_by is None else first_of_each_group(ordered, group_by)[:k]
-
-
-def first_of_each_group(hits: Sequence[Hit], field: str) -> list[Hit]:
-    """The first hit of each value of a metadata field; documents without it are groups of their own."""
-    seen: set[str] = set()
-    found = []
-    for hit in hits:
-        group = json.dumps(hit.metadata[field], sort_keys=True) if field in hit.metadata else None
-        if group is None or group not in seen:
-            found.append(hit)
-        if group is not None:
-            seen.add(group)
-    return found
+    if group_by is not None:
+        ordered = first_of_each_group(ordered, group_by, lambda hit: hit.metadata)
+    return ordered[:k]
