@@ -12,6 +12,7 @@ import importlib.metadata
 import importlib.util
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ import pytest
 from hypothesis import settings
 
 import latelite
+from latelite import cli
 from latelite.cpus import usable_cpus
 from latelite.errors import MissingExtraError
 from latelite.models import ColBERT
@@ -28,6 +30,9 @@ from latelite.models import ColBERT
 TESTS = Path(__file__).parent
 DEFAULT_BUNDLE = TESTS.parent / "models" / "default-onnx"
 BUNDLES = TESTS / "data" / "bundles"
+
+Run = Callable[..., tuple[int, str, str]]
+"""Arguments of a command -> exit status, standard output, standard error."""
 
 _NOBODY = 65534
 _EVERYTHING = os.environ.get("LATELITE_TEST_ALL") == "1"
@@ -172,3 +177,32 @@ def ordinary_user(folder: Path) -> Iterator[None]:
 def model(bundle: Callable[[str], Path]) -> ColBERT:
     """A tiny int8 encoder without query expansion."""
     return ColBERT(bundle("bert-pylate"), precision="int8", threads=2)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command of ``latelite`` in this process: its exit status, standard output and standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        try:
+            status = cli.main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            status = int(end.code or 0)
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+@contextlib.contextmanager
+def small_file_system(folder: Path, size: str) -> Iterator[Path]:
+    """A file system of its own in memory, at ``folder``; skips where mounting is not allowed."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"mounting takes root: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from latelite import Collection, cli
+from conftest import Run
+from latelite import Collection
 from latelite.models import ColBERT
 
 from .conftest import BUNDLE
 
-Run = Callable[..., tuple[int, str, str]]
 MEMORY = 120_000_000
 """Bytes by which a hand-over of 200 MB of vectors may exceed one of hardly any."""
 MAKE_AND_EXPORT = """
@@ -36,19 +36,6 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 assert cli.main(["export", folder, *arguments, "--json"]) == 0
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
 """
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        try:
-            status = cli.main([str(argument) for argument in arguments])
-        except SystemExit as end:
-            status = int(end.code or 0)
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

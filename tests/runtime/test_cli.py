@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from conftest import Run
 from latelite import cli
 
 
@@ -20,28 +21,12 @@ def model_folder(bundle: Callable[[str], Path]) -> str:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        try:
-            status = cli.main([str(argument) for argument in arguments])
-        except SystemExit as end:
-            status = int(end.code or 0)
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
-
-
-@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     source = tmp_path / "notes"
     source.mkdir()
     (source / "bread.md").write_text("Bread needs rye flour.\n\nAnd it needs time.")
     (source / "train.txt").write_text("The train to the north leaves at seven.")
     return source
-
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 def indexed(run: Run, collection: Path, source: Path, model_folder: str, *more: object) -> dict[str, Any]:

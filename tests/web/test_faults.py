@@ -18,6 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from conftest import small_file_system
 from latelite import Collection
 from latelite.models import ColBERT
 from served import DOCUMENTS, TOKEN, fill, serving
@@ -96,17 +97,8 @@ def test_a_killed_server_loses_nothing(own_notes: Path) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own, of 64 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"mount: {mounted.stderr.strip()}")
-    try:
+    with small_file_system(tmp_path / "disk", "64m") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=False)
 
 
 def test_a_full_disk_loses_nothing_and_is_got_over(small_disk: Path, model: ColBERT) -> None:

@@ -18,13 +18,11 @@ from typing import Any
 
 import pytest
 
-from conftest import ordinary_user
+from conftest import Run, ordinary_user
 from latelite import Collection, cli
 from latelite.errors import IndexCorruptError, IndexVersionError, IndexWriteError
 from latelite.models import ColBERT
 from latelite.sources.report import Report
-
-Run = Callable[..., tuple[int, str, str]]
 
 WORDS = ["rye", "bread", "train", "north", "water", "seven", "book", "table", "garden", "winter", "letter", "stone"]
 
@@ -49,19 +47,6 @@ def notes(tmp_path: Path) -> Path:
 @pytest.fixture
 def collection(tmp_path: Path, model: ColBERT) -> Collection:
     return Collection(tmp_path / "notes.lt", model)
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        try:
-            status = cli.main([str(argument) for argument in arguments])
-        except SystemExit as end:
-            status = int(end.code or 0)
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
 
 
 def content(collection: Collection) -> dict[Any, tuple[str, dict[str, Any]]]:

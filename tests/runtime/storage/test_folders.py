@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from conftest import small_file_system
 from latelite import Collection, indexes
 from latelite.errors import IndexLockedError, IndexNotFoundError, IndexVersionError, IndexWriteError, StoreError
 from latelite.models import ColBERT
@@ -158,15 +159,8 @@ def test_tens_of_collections_in_one_app(tmp_path: Path, model: ColBERT) -> None:
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[Path]:
     """A file system of 3 MB in memory."""
-    place = tmp_path / "small"
-    place.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        pytest.skip(f"mounting takes root: {done.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    with small_file_system(tmp_path / "small", "3m") as place:
+        yield place
 
 
 def test_a_full_disk_is_told_and_nothing_is_lost(mounted: Path, model: ColBERT) -> None:
