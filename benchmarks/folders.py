@@ -1,15 +1,16 @@
 """How does `latelite index` do on folders that nobody prepared: does it end, does it add up, time, memory, second run?
 
     python benchmarks/folders.py /usr/share/doc /usr/share/man
-    python benchmarks/folders.py /usr/share/doc /usr/share/man --encoder stand-in
+    python benchmarks/folders.py /usr/share/doc /usr/share/man --encoder stand-in:4
     python benchmarks/folders.py --text 500
 
 Each run is a process of its own. ``first_seconds`` and ``second_seconds`` are wall-clock, ``*_cpu_seconds`` the
 process's own on all cores; ``peak`` is its greatest resident memory in bytes, mapped files of the model included.
 
-``--encoder stand-in`` replaces the encoder's inference by four vectors per passage, made from a hash of its text; the
+``--encoder stand-in:4`` replaces the encoder's inference by four vectors per passage, chosen by a hash of its text; the
 model is loaded, and everything else (reading, cutting by the model's tokens, words, storage) is as always. The first
-run then takes less time and disk than with the encoder, so that the second run's share of it is an upper bound.
+run then takes less time than with the encoder, so that the second run's share of it is an upper bound. With about as
+many vectors as a passage has tokens, memory and disk are those of a real run.
 
 ``--text MB`` writes a plain text file of so many megabytes and indexes it, with a tenth of it first for comparison.
 ``--cut`` only cuts it, with words for tokens, which shows the memory of reading and cutting alone.
@@ -21,6 +22,7 @@ import argparse
 import json
 import os
 import random
+import re
 import resource
 import subprocess
 import sys
@@ -39,30 +41,36 @@ from latelite import cli, device, models, texts
 from latelite.sources import cutter, folders, roots, target
 from latelite.sources.formats import plain
 
-_VECTORS = 4  # per passage, of the stand-in
-_TABLE = 4096
+_TABLE = 4096  # vectors that the stand-in has
 _REASONS = 12  # kinds of problems that the result names
 
 
-def stand_in(
-    model: models.ColBERT, batch: Sequence[texts.Text], group: texts.EncodedTexts, *, pool_factor: int
-) -> None:
-    """`latelite.texts.encode` without inference."""
-    table = np.random.default_rng(0).standard_normal((_TABLE, model.dim)).astype(np.float32)
-    table /= np.linalg.norm(table, axis=1, keepdims=True)
-    for text in batch:
-        start = zlib.crc32(text.text.encode("utf-8", "surrogatepass")) % (_TABLE - _VECTORS)
-        group.arrays.append(table[start : start + _VECTORS])
-        group.words.append(model.analyzer.ids(text.text))
-    group.cut += [False] * len(batch)
-    group.pooled += [None] * len(batch)
-    group.texts += batch
+class StandIn:
+    """`latelite.texts.encode` without inference: so many ``vectors`` for each passage."""
+
+    def __init__(self, vectors: int) -> None:
+        self._vectors = vectors
+        self._table: np.ndarray | None = None
+
+    def __call__(
+        self, model: models.ColBERT, batch: Sequence[texts.Text], group: texts.EncodedTexts, *, pool_factor: int
+    ) -> None:
+        if self._table is None:
+            table = np.random.default_rng(0).standard_normal((_TABLE, model.dim)).astype(np.float32)
+            self._table = table / np.linalg.norm(table, axis=1, keepdims=True)
+        for text in batch:
+            start = zlib.crc32(text.text.encode("utf-8", "surrogatepass")) % (_TABLE - self._vectors)
+            group.arrays.append(self._table[start : start + self._vectors])
+            group.words.append(model.analyzer.ids(text.text))
+        group.cut += [False] * len(batch)
+        group.pooled += [None] * len(batch)
+        group.texts += batch
 
 
 def child(encoder: str, arguments: Sequence[str]) -> None:
     """Run the command, and append what it took to its report."""
-    if encoder == "stand-in":
-        target.encode = stand_in  # type: ignore[attr-defined]
+    if encoder != "default":
+        target.encode = StandIn(int(encoder.removeprefix("stand-in:")))  # type: ignore[attr-defined]
     status = cli.main(["index", *arguments, "--json"])
     used = resource.getrusage(resource.RUSAGE_SELF)
     memory = process.memory() or {}
@@ -186,6 +194,12 @@ def text_rows(megabytes: float, encoder: str, bundle: Path, work: Path, *, only_
         path.unlink()
 
 
+def _encoder(text: str) -> str:
+    if text != "default" and not re.fullmatch(r"stand-in:[0-9]+", text):
+        raise argparse.ArgumentTypeError(f"must be default or stand-in:VECTORS, not {text}")
+    return text
+
+
 def main() -> None:
     """Measure, print, and save the result."""
     if sys.argv[1:2] == ["--child"]:
@@ -197,7 +211,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", nargs="*", help="folders")
     parser.add_argument("--exclude", action="append", default=[], metavar="PATTERN")
-    parser.add_argument("--encoder", choices=("default", "stand-in"), default="default")
+    parser.add_argument("--encoder", type=_encoder, default="default", help="default, or stand-in:VECTORS")
     parser.add_argument("--bundle", type=Path, default=Path("models/default-onnx"))
     parser.add_argument("--text", type=float, metavar="MB", help="a text file of this size")
     parser.add_argument("--cut", action="store_true", help="of --text: cut it, do not index it")
