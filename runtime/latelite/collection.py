@@ -151,10 +151,12 @@ class Collection:
     def _writer(self) -> Writer:
         return self._parts.writer
 
-    @property
-    def searcher(self) -> Searcher:
-        """Answers queries over the state that is open; for searches over several collections at once."""
-        return self._parts.searcher
+    def ask(self, question: Callable[[Searcher], Answer]) -> Answer:
+        """Put a question to what answers queries now, as searches over several collections at once do.
+
+        It is put once more, to what there is then, when the collection was reindexed in between.
+        """
+        return self._now(lambda parts: question(parts.searcher))
 
     def _now(self, question: Callable[[Parts], Answer]) -> Answer:
         """Ask what is open; once more, when the collection was reindexed in between."""
@@ -691,7 +693,7 @@ class Collection:
 
     def close(self) -> None:
         """Let go of the mapped files. The collection is durable without it."""
-        self.searcher.close()
+        self._parts.searcher.close()
         self._storage.close()
 
     def __enter__(self) -> Collection:

@@ -80,6 +80,10 @@ class FilterError(LateliteError, ValueError):
     """A ``where`` is no filter: an unknown operator, or a value that its operator does not take."""
 
 
+class OutputExistsError(LateliteError, FileExistsError):
+    """What is to be written is there already, and replacing it was not asked for."""
+
+
 class WebExportError(LateliteError, ValueError):
     """A collection cannot be written as a site for browsers."""
 

@@ -53,6 +53,11 @@ class Searcher:
         self._model = model
         self._lexical: tuple[Snapshot, BM25] | None = None
 
+    @property
+    def model(self) -> ColBERT:
+        """Encodes the queries."""
+        return self._model
+
     def search(
         self,
         queries: Sequence[str],

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from latelite import Collection
-from latelite.errors import LateliteError
+from latelite.errors import LateliteError, OutputExistsError
 from latelite.models import ColBERT
 
 THINGS = ("rye bread", "night trains", "tax returns", "tomatoes", "bicycles", "old books", "sailing", "hot ovens")
@@ -79,7 +79,7 @@ def test_lancedb_finds_the_same(filled: Collection, tmp_path: Path) -> None:
         vectors = filled.model.encode_query(question)
         found = table.search(vectors).distance_type("cosine").limit(10).to_list()
         assert [row["id"] for row in found] == [str(id_) for id_, _ in semantic(filled, question)]
-    with pytest.raises(LateliteError, match="already"):
+    with pytest.raises(OutputExistsError, match="already"):
         lance.write(filled, tmp_path / "lance")
     with pytest.raises(LateliteError, match="int8"):
         lance.write(filled, tmp_path / "other", dtype="int8")
@@ -101,7 +101,7 @@ def test_qdrant_edge_finds_the_same_with_the_same_scores(filled: Collection, tmp
         assert [id_ for id_, _ in found] == [id_ for id_, _ in wanted]
         assert max(abs(a - b) for (_, a), (_, b) in zip(found, wanted, strict=True)) < 1e-4
     shard.close()
-    with pytest.raises(LateliteError, match="not an empty folder"):
+    with pytest.raises(OutputExistsError, match="not an empty folder"):
         qdrant.write(filled, tmp_path / "edge")
 
 

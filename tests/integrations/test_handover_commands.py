@@ -97,6 +97,50 @@ def test_vespas_ids_are_as_different_as_the_documents(run: Run, notes: Path, tmp
     assert not (tmp_path / "no.jsonl").exists()
 
 
+@pytest.mark.parametrize(
+    ("target", "package"),
+    [("parquet", "pyarrow"), ("vespa-json", "json"), ("lance", "lancedb"), ("qdrant", "qdrant_edge")],
+)
+def test_what_is_there_is_replaced_only_when_asked(
+    run: Run, notes: Path, tmp_path: Path, encoder: ColBERT, target: str, package: str
+) -> None:
+    pytest.importorskip(package, reason=f"{package} is not installed: make test-integrations")
+    out = tmp_path / "out"
+
+    def content() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in [out, *out.rglob("*")] if path.is_file()}
+
+    assert run("export", notes, "--to", target, out)[0] == 0
+    first = content()
+    with Collection(notes, encoder) as collection:
+        collection.add(["new"], ["A fourth note."])
+    status, _, error = run("export", notes, "--to", target, out)
+    assert (status, error.count("\n")) == (1, 1)
+    assert "--override" in error
+    assert content() == first
+    status, text, _ = run("export", notes, "--to", target, out, "--override", "--json")
+    assert (status, json.loads(text)["documents"]) == (0, 4)
+    assert content() != first
+    if target == "lance":
+        import lancedb
+
+        assert lancedb.connect(str(out)).open_table("documents").count_rows() == 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.lt", "out"]
+
+
+@pytest.mark.parametrize("target", ["parquet", "vespa-json", "qdrant"])
+def test_override_replaces_no_folder_of_another_kind(run: Run, notes: Path, tmp_path: Path, target: str) -> None:
+    package = {"parquet": "pyarrow", "vespa-json": "json", "qdrant": "qdrant_edge"}[target]
+    pytest.importorskip(package, reason=f"{package} is not installed: make test-integrations")
+    letters = tmp_path / "letters"
+    letters.mkdir()
+    (letters / "a.txt").write_text("Dear Ann")
+    status, _, error = run("export", notes, "--to", target, letters, "--override")
+    assert (status, error.count("\n")) == (1, 1)
+    assert "letters" in error
+    assert (letters / "a.txt").read_text() == "Dear Ann"
+
+
 def test_lancedb_and_qdrant_edge_get_all_documents(run: Run, notes: Path, tmp_path: Path) -> None:
     lancedb = pytest.importorskip("lancedb", reason="lancedb is not installed: make test-integrations")
     edge = pytest.importorskip("qdrant_edge", reason="qdrant-edge-py is not installed: make test-integrations")

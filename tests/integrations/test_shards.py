@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from latelite import Collection
-from latelite.errors import IndexNotFoundError, UnknownIdError
+from latelite.errors import IndexMismatchError, IndexNotFoundError, UnknownIdError
 from latelite.integrations.shards import Shards
 from latelite.models import ColBERT
 
@@ -60,3 +60,32 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
         Shards([tmp_path / "none.lt"])
     with pytest.raises(ValueError, match="one collection"):
         Shards([])
+
+
+def test_a_shard_that_is_reindexed_while_open_is_followed(
+    tmp_path: Path, encoder: ColBERT, bundle: Callable[[str], Path]
+) -> None:
+    folders = [tmp_path / "a.lt", tmp_path / "b.lt"]
+    for folder, half in zip(folders, (TEXTS[:20], TEXTS[20:]), strict=True):
+        with Collection(folder, encoder) as collection:
+            collection.add([f"{folder.stem}{n}" for n in range(len(half))], half)
+
+    def reindex(folder: Path, **options: Any) -> None:
+        with Collection(folder) as collection:  # as another process would
+            collection.reindex(**options)
+
+    with Shards(folders) as shards:
+        before = shards.search("vélo en hiver", 10)
+        reindex(folders[1], index="Exact")
+        assert shards.search("vélo en hiver", 10) == before
+        assert [shard.index_kind for shard in shards.collections] == ["IVF", "Exact"]
+        other = bundle("bert-pylate")
+        for first in (1, 0):  # whichever shard has the new model, questions of another one are not put to it
+            reindex(folders[first], model=other)
+            if first == 1:
+                with pytest.raises(IndexMismatchError, match="reindex all shards"):
+                    shards.search("vélo en hiver", 10)
+        found = shards.search("vélo en hiver", 10, mode="semantic")
+        with Shards(folders) as opened:
+            assert found == opened.search("vélo en hiver", 10, mode="semantic")
+        assert shards.model.dim != encoder.dim

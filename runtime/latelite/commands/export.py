@@ -46,19 +46,19 @@ def _written(out: Path, documents: int, dtype: str) -> dict[str, Any]:
 def _parquet(collection: Collection, out: Path, options: argparse.Namespace) -> dict[str, Any]:
     from latelite.integrations import parquet
 
-    return _written(out, parquet.write(collection, out, dtype=options.dtype), options.dtype)
+    return _written(out, parquet.write(collection, out, dtype=options.dtype, override=options.override), options.dtype)
 
 
 def _lance(collection: Collection, out: Path, options: argparse.Namespace) -> dict[str, Any]:
     from latelite.integrations import lance
 
-    return _written(out, lance.write(collection, out, dtype=options.dtype), options.dtype)
+    return _written(out, lance.write(collection, out, dtype=options.dtype, override=options.override), options.dtype)
 
 
 def _qdrant(collection: Collection, out: Path, options: argparse.Namespace) -> dict[str, Any]:
     from latelite.integrations import qdrant
 
-    return _written(out, qdrant.write(collection, out, dtype=options.dtype), options.dtype)
+    return _written(out, qdrant.write(collection, out, dtype=options.dtype, override=options.override), options.dtype)
 
 
 def _vespa(collection: Collection, out: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def _vespa(collection: Collection, out: Path, options: argparse.Namespace) -> di
 
     if options.dtype != "float32":
         raise ValueError("Vespa's feed holds decimal numbers; its schema chooses the type: leave --dtype out.")
-    return _written(out, vespa.write(collection, out), options.dtype)
+    return _written(out, vespa.write(collection, out, override=options.override), options.dtype)
 
 
 TARGETS = {
@@ -104,6 +104,11 @@ def register(commands: Commands) -> None:
         default="float32",
         help="of the token vectors: int8, with scales, in Parquet only; float16 in Parquet, LanceDB and Qdrant "
         "(default: float32)",
+    )
+    command.add_argument(
+        "--override",
+        action="store_true",
+        help="replace what an earlier export left (a site is brought up to date without it)",
     )
     web = command.add_argument_group("web")
     web.add_argument("--title", help="of the page and the installed app (default: the collection's name)")

@@ -13,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from latelite.collection import Collection
-from latelite.errors import LateliteError
+from latelite.errors import LateliteError, OutputExistsError
 from latelite.integrations import missing
 from latelite.integrations.parquet import Origin, record_batches, schema
 from latelite.integrations.rows import Dtype
@@ -27,18 +27,26 @@ except ImportError as error:
 TABLE = "documents"
 
 
-def write(collection: Collection, folder: str | Path, *, dtype: Dtype = "float32") -> int:
+def write(collection: Collection, folder: str | Path, *, dtype: Dtype = "float32", override: bool = False) -> int:
     """Write all documents into the table "documents" of a LanceDB folder, in bounded memory; returns how many.
 
+    Args:
+        override: replace such a table that is there; other tables of the folder stay.
+
     Raises:
-        LateliteError: the folder has such a table already, or dtype is int8, which LanceDB does not search.
+        OutputExistsError: the folder has such a table already, or is a file.
+        LateliteError: dtype is int8, which LanceDB does not search.
     """
     if dtype == "int8":
         raise LateliteError("LanceDB does not search int8 multivectors; choose float16 or float32.")
+    if Path(folder).is_file():
+        raise OutputExistsError(f"{folder} is a file; name a folder.")
     database = lancedb.connect(str(folder))
-    if TABLE in database.list_tables().tables:
-        raise LateliteError(f"{folder} has a table {TABLE!r} already; choose another folder.")
+    if TABLE in database.list_tables().tables and not override:
+        raise OutputExistsError(
+            f"{folder} has a table {TABLE!r} already; choose another folder, or replace it with override (--override)."
+        )
     made = schema(Origin.of(collection, dtype))
     reader = pa.RecordBatchReader.from_batches(made, record_batches(collection, dtype))
-    table = database.create_table(TABLE, data=reader, schema=made)
+    table = database.create_table(TABLE, data=reader, schema=made, mode="overwrite")
     return int(table.count_rows())

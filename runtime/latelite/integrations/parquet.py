@@ -23,7 +23,7 @@ from latelite.collection import Collection
 from latelite.errors import LateliteError
 from latelite.files import atomic_write
 from latelite.integrations import missing
-from latelite.integrations.rows import DTYPES, Batch, Dtype, batches, dequantise, quantise
+from latelite.integrations.rows import DTYPES, Batch, Dtype, batches, check_file, dequantise, quantise
 from latelite.models import ColBERT
 
 try:
@@ -134,16 +134,24 @@ def record_batch(batch: Batch, made: Any, dtype: Dtype) -> Any:
     return pa.record_batch(_columns(batch, made, dtype), schema=made)
 
 
-def write(collection: Collection, path: str | Path, *, dtype: Dtype = "float32") -> int:
+def write(collection: Collection, path: str | Path, *, dtype: Dtype = "float32", override: bool = False) -> int:
     """Write all documents into a Parquet file, in bounded memory; returns how many.
 
     The file appears whole or not at all.
+
+    Args:
+        override: replace a file that is there.
+
+    Raises:
+        OutputExistsError: there is something at ``path`` already.
     """
-    return write_batches(record_batches(collection, dtype), path, schema(Origin.of(collection, dtype)))
+    made = schema(Origin.of(collection, dtype))
+    check_file(Path(path), override)
+    return write_batches(record_batches(collection, dtype), path, made)
 
 
 def write_batches(record_batches: Iterator[Any], path: str | Path, made: Any) -> int:
-    """Write record batches of the schema ``made`` into a Parquet file, as `write` does."""
+    """Write record batches of the schema ``made`` into a Parquet file, in place of one that is there."""
     documents = 0
     with atomic_write(Path(path)) as file, pq.ParquetWriter(file, made, compression="zstd") as writer:
         for batch in record_batches:

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from latelite.collection import Collection
-from latelite.errors import LateliteError
+from latelite.errors import LateliteError, OutputExistsError
 from latelite.integrations import missing
 from latelite.integrations.rows import Dtype, batches
 
 VECTOR = "colbert"
+_EDGE_CONFIGURATION = "edge_config.json"
 _TOKENS_AT_ONCE = 4096
 """Token vectors that are Python floats at once: 17 MB at 128 dimensions."""
 _NAMESPACE = uuid.UUID("c5b1f8a2-0d0e-5b6e-9d3f-6a0a5f1b7e11")
@@ -34,13 +35,17 @@ def point_id(id: int | str) -> int | str:
     return str(uuid.uuid5(_NAMESPACE, json.dumps(id)))
 
 
-def write(collection: Collection, folder: str | Path, *, dtype: Dtype = "float32") -> int:
+def write(collection: Collection, folder: str | Path, *, dtype: Dtype = "float32", override: bool = False) -> int:
     """Write all documents into a new folder of Qdrant Edge, in bounded memory; returns how many.
 
     The folder appears whole or not at all.
 
+    Args:
+        override: replace a folder of Qdrant Edge that is there.
+
     Raises:
-        LateliteError: the folder is there already and not empty, or dtype is int8, which Qdrant does not take.
+        OutputExistsError: the folder is there already and not empty; with ``override``, it is something else.
+        LateliteError: dtype is int8, which Qdrant does not take.
     """
     if dtype == "int8":
         raise LateliteError("Qdrant takes no int8 codes with scales; choose float16 or float32.")
@@ -60,8 +65,7 @@ def write(collection: Collection, folder: str | Path, *, dtype: Dtype = "float32
     except ImportError as error:
         raise missing("qdrant-edge-py", "qdrant", error) from error
     target = Path(folder)
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise LateliteError(f"{target} is there already and not an empty folder; choose another one.")
+    _check_folder(target, override)
     parameters = EdgeVectorParams(
         collection.model.dim,
         Distance.Dot,
@@ -83,14 +87,32 @@ def write(collection: Collection, folder: str | Path, *, dtype: Dtype = "float32
     return documents
 
 
+def _check_folder(target: Path, override: bool) -> None:
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    if not override:
+        raise OutputExistsError(
+            f"{target} is there already and not an empty folder; choose another one, or replace it with override "
+            "(--override)."
+        )
+    if not (target / _EDGE_CONFIGURATION).is_file():
+        raise OutputExistsError(f"{target} is no folder of Qdrant Edge, so it is not replaced; choose another one.")
+
+
 @contextlib.contextmanager
 def _new_folder(target: Path) -> Iterator[Path]:
-    """A folder beside ``target`` that becomes it in the end; on an error it is removed."""
+    """A folder beside ``target`` that becomes it in the end, in place of what is there; on an error it is removed."""
     made = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     made.mkdir(parents=True)
     try:
         yield made
-        made.replace(target)
+        if target.exists() and any(target.iterdir()):
+            old = made.with_suffix(".old")
+            target.rename(old)
+            made.rename(target)
+            shutil.rmtree(old)
+        else:
+            made.replace(target)
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)
         raise

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latelite.collection import Collection
-from latelite.errors import LateliteError
+from latelite.errors import LateliteError, OutputExistsError
 
 Dtype = Literal["float32", "float16", "int8"]
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
@@ -72,6 +73,16 @@ def _check_expressible(id: int | str, text: str, metadata: Mapping[str, Any]) ->
                 f"the {name} of document {id!r} holds a lone surrogate, which is no character and cannot be handed "
                 "over; replace or remove the document."
             ) from error
+
+
+def check_file(path: Path, override: bool) -> None:
+    """Raise OutputExistsError when there is something at ``path`` that must not be replaced by a file."""
+    if path.is_dir():
+        raise OutputExistsError(f"{path} is a folder; name a file.")
+    if path.exists() and not override:
+        raise OutputExistsError(
+            f"{path} is there already; choose another name, or replace it with override (--override)."
+        )
 
 
 def quantise(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

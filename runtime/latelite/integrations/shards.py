@@ -11,6 +11,9 @@ The answer is that of one collection with all documents: words are weighed by ho
 them, and how long these are on average, so scores of different shards compare. Two things differ. Token vectors are
 rounded to int8 on a grid of their own in each shard, which moves scores by a few thousandths. Documents with equal
 scores come in the order of the shards.
+
+A shard that is reindexed while it is open is followed, as a collection is. With another model for it, searches raise
+IndexMismatchError until all shards have that model.
 """
 
 from __future__ import annotations
@@ -25,12 +28,12 @@ from types import TracebackType
 from typing import TypeVar
 
 from latelite.collection import Collection
-from latelite.errors import UnknownIdError
+from latelite.errors import IndexMismatchError, UnknownIdError
 from latelite.lexical import Statistics
 from latelite.manifest import Precision
 from latelite.models import ColBERT
 from latelite.results import Document, Hit
-from latelite.search import Mode, Where, first_of_each_group
+from latelite.search import Mode, Searcher, Where, first_of_each_group
 
 Answer = TypeVar("Answer")
 
@@ -59,12 +62,16 @@ class Shards:
         try:
             first = Collection(named[0], precision=precision, threads=threads, read_only=True)
             self.collections.append(first)
-            self.model: ColBERT = first.model
-            self.collections += [Collection(each, self.model, read_only=True) for each in named[1:]]
+            self.collections += [Collection(each, first.model, read_only=True) for each in named[1:]]
         except BaseException:
             self.close()
             raise
         self._pool = ThreadPoolExecutor(len(named), "latelite-shard")
+
+    @property
+    def model(self) -> ColBERT:
+        """The encoder of queries."""
+        return self.collections[0].model
 
     def search(
         self,
@@ -97,21 +104,36 @@ class Shards:
         """As `search` for each of several queries."""
         if isinstance(queries, str):
             raise TypeError("search_batch takes a list of queries; search takes one.")
-        questions = self.collections[0].searcher.questions(queries, mode, explained=explain)
-        totals = add_up(self._each(lambda shard: shard.searcher.statistics(questions)))
-        found = self._each(
-            lambda shard: shard.searcher.answers(
-                questions,
-                k,
-                where=where,
-                mode=mode,
-                explained=explain,
-                min_score=min_score,
-                group_by=group_by,
-                statistics=totals,
+
+        def found() -> list[list[Hit]]:
+            fingerprint, questions = self.collections[0].ask(
+                lambda searcher: (
+                    searcher.model.manifest.fingerprint,
+                    searcher.questions(queries, mode, explained=explain),
+                )
             )
-        )
-        return [merge(per_query, k, group_by) for per_query in zip(*found, strict=True)]
+            totals = add_up(self._each(_of(fingerprint, lambda searcher: searcher.statistics(questions))))
+            hits = self._each(
+                _of(
+                    fingerprint,
+                    lambda searcher: searcher.answers(
+                        questions,
+                        k,
+                        where=where,
+                        mode=mode,
+                        explained=explain,
+                        min_score=min_score,
+                        group_by=group_by,
+                        statistics=totals,
+                    ),
+                )
+            )
+            return [merge(per_query, k, group_by) for per_query in zip(*hits, strict=True)]
+
+        try:
+            return found()
+        except IndexMismatchError:  # a shard that was followed has another model; perhaps all of them have
+            return found()
 
     def get(self, id: int | str) -> Document:
         """The stored document with an id; raises UnknownIdError when no shard has it."""
@@ -148,6 +170,20 @@ class Shards:
 
     def _each(self, ask: Callable[[Collection], Answer]) -> list[Answer]:
         return list(self._pool.map(ask, self.collections))
+
+
+def _of(fingerprint: str, ask: Callable[[Searcher], Answer]) -> Callable[[Collection], Answer]:
+    """Asks a shard, if it has the model of this fingerprint."""
+
+    def checked(searcher: Searcher) -> Answer:
+        if searcher.model.manifest.fingerprint != fingerprint:
+            raise IndexMismatchError(
+                f"a shard was reindexed with the model {searcher.model.manifest.checkpoint['id']!r}, another one than "
+                "the first shard's; reindex all shards with one model."
+            )
+        return ask(searcher)
+
+    return lambda shard: shard.ask(checked)
 
 
 def add_up(per_shard: Sequence[Sequence[Statistics]]) -> list[Statistics]:

@@ -25,16 +25,28 @@ from urllib.parse import quote
 
 from latelite.collection import Collection
 from latelite.files import atomic_write
-from latelite.integrations.rows import batches
+from latelite.integrations.rows import batches, check_file
 
 
 def write(
-    collection: Collection, path: str | Path, *, namespace: str = "latelite", document_type: str = "document"
+    collection: Collection,
+    path: str | Path,
+    *,
+    namespace: str = "latelite",
+    document_type: str = "document",
+    override: bool = False,
 ) -> int:
     """Write one ``put`` operation per document, in bounded memory; returns how many.
 
     The file appears whole or not at all. Floats are written with six significant digits, more than bfloat16 keeps.
+
+    Args:
+        override: replace a file that is there.
+
+    Raises:
+        OutputExistsError: there is something at ``path`` already.
     """
+    check_file(Path(path), override)
     documents = 0
     with atomic_write(Path(path)) as file:
         for batch in batches(collection):
