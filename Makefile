@@ -17,7 +17,7 @@ FINETUNE_OPTIONS ?=
 BENCH_OPTIONS ?=
 # make test TESTS="tests/runtime/test_models.py -x"
 TESTS ?=
-INTEGRATIONS ?= langchain haystack llamaindex handover ray mteb
+INTEGRATIONS ?= langchain haystack llamaindex handover ray mteb sentence_transformers pylate
 PEERS ?= pylate sentence-transformers openvino maxsim-cpu fast-plaid voyager
 FINETUNE := .venv-finetune
 PYLATE := pylate==1.6.0
@@ -57,6 +57,7 @@ test-integrations:  ## each integration with its project's own tests: INTEGRATIO
 		$(PYTHON) -m venv .venv-integrations/$$each && \
 		.venv-integrations/$$each/bin/python -m pip install -q --upgrade "pip>=25.1" && \
 		.venv-integrations/$$each/bin/python -m pip install -q -e . --group integration-$$each $(TORCH) && \
+		{ [ $$each != pylate ] || .venv-integrations/$$each/bin/python -m pip install -q --no-deps "$(PYLATE)"; } && \
 		.venv-integrations/$$each/bin/python -m pytest -o asyncio_mode=auto tests/integrations/test_$$each*.py || exit 1; \
 	done
 
