@@ -645,6 +645,18 @@ class Collection:
         if group.texts:
             self._put(group, 0)
 
+    def add_encoded(self, documents: EncodedTexts) -> None:
+        """As `add`, of documents that `latelite.texts.encode` prepared, perhaps in another process.
+
+        All of them or none are written.
+
+        Args:
+            documents: encoded by this collection's model, with its ``pool_factor``; this is not checked.
+        """
+        self._storage.check_open()
+        if documents.texts:
+            self._put(documents, 0)
+
     def count(self, where: Where | None = None) -> int:
         """How many documents there are, or match a filter."""
         return self._read(lambda parts, view: len(_numbers(parts, view, where)))

@@ -24,3 +24,13 @@ def collection(tmp_path: Path, encoder: ColBERT) -> Iterator[Collection]:
     """An empty collection."""
     with Collection(tmp_path / "notes.lt", encoder) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[str]:
+    """A local Ray cluster of several worker processes; its address."""
+    import ray
+
+    context = ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR", object_store_memory=200_000_000)
+    yield context.address_info["address"]
+    ray.shutdown()

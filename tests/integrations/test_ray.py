@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 
@@ -15,20 +14,16 @@ import pytest
 pytest.importorskip("ray", reason="ray is not installed: make test-integrations")
 
 import ray
+import ray.data
 
 from latelite.integrations.ray import encode
 from latelite.models import ColBERT
 
 from .conftest import BUNDLE
 
+pytestmark = pytest.mark.usefixtures("cluster")
+
 TEXTS = [f"Text number {n} about bread, trains and the weather. " * (1 + n % 4) for n in range(120)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[None]:
-    ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR", object_store_memory=200_000_000)
-    yield
-    ray.shutdown()
 
 
 def test_two_workers_give_the_vectors_of_one_encoder(encoder: ColBERT, tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ from types import TracebackType
 from typing import TypeVar
 
 from latelite.collection import Collection
-from latelite.errors import IndexMismatchError, UnknownIdError
+from latelite.errors import IndexMismatchError, StoreError, UnknownIdError
+from latelite.integrations.sharding import ShardsManifest
 from latelite.lexical import Statistics
 from latelite.manifest import Precision
 from latelite.models import ColBERT
@@ -67,6 +68,21 @@ class Shards:
             self.close()
             raise
         self._pool = ThreadPoolExecutor(len(named), "latelite-shard")
+
+    @classmethod
+    def open(cls, folder: str | Path, *, precision: Precision | None = None, threads: int | None = None) -> Shards:
+        """Open a folder that `latelite.integrations.ray.write_shards` made.
+
+        Raises:
+            IndexNotFoundError: it holds no shards.
+            IndexCorruptError: its description is damaged.
+            StoreError: its first run was not completed.
+        """
+        root = Path(folder).expanduser()
+        manifest = ShardsManifest.read(root)
+        if manifest.documents is None:
+            raise StoreError(f"{root} is not complete: the run that writes it was stopped; repeat it.")
+        return cls(manifest.folders(root), precision=precision, threads=threads)
 
     @property
     def model(self) -> ColBERT:
@@ -112,9 +128,10 @@ class Shards:
                     searcher.questions(queries, mode, explained=explain),
                 )
             )
-            totals = add_up(self._each(_of(fingerprint, lambda searcher: searcher.statistics(questions))))
+            totals = add_up(self._each(lambda shard: put(shard, fingerprint, lambda it: it.statistics(questions))))
             hits = self._each(
-                _of(
+                lambda shard: put(
+                    shard,
                     fingerprint,
                     lambda searcher: searcher.answers(
                         questions,
@@ -172,8 +189,12 @@ class Shards:
         return list(self._pool.map(ask, self.collections))
 
 
-def _of(fingerprint: str, ask: Callable[[Searcher], Answer]) -> Callable[[Collection], Answer]:
-    """Asks a shard, if it has the model of this fingerprint."""
+def put(shard: Collection, fingerprint: str, question: Callable[[Searcher], Answer]) -> Answer:
+    """Put a question to a shard, of the model with this fingerprint.
+
+    Raises:
+        IndexMismatchError: the shard has another model.
+    """
 
     def checked(searcher: Searcher) -> Answer:
         if searcher.model.manifest.fingerprint != fingerprint:
@@ -181,9 +202,9 @@ def _of(fingerprint: str, ask: Callable[[Searcher], Answer]) -> Callable[[Collec
                 f"a shard was reindexed with the model {searcher.model.manifest.checkpoint['id']!r}, another one than "
                 "the first shard's; reindex all shards with one model."
             )
-        return ask(searcher)
+        return question(searcher)
 
-    return lambda shard: shard.ask(checked)
+    return shard.ask(checked)
 
 
 def add_up(per_shard: Sequence[Sequence[Statistics]]) -> list[Statistics]:

@@ -1,26 +1,4 @@
-"""Ray: bulk encoding of a Ray Data set, one encoder per worker and one thread per text.
-
-```python
-import ray
-from latelite.integrations.ray import encode
-
-documents = ray.data.read_parquet("texts/")                    # columns id, text, ...
-encode(documents, "models/default-onnx", workers=8).write_parquet("vectors/")
-```
-
-The same encoder in Spark, without an adapter (``frame`` has the columns id and text):
-
-```python
-def encode_partition(frames):
-    from latelite.models import ColBERT
-    model = ColBERT("models/default-onnx", threads=1)
-    for frame in frames:
-        vectors = model.encode_document(frame["text"].tolist(), show_progress_bar=False)
-        yield frame[["id"]].assign(vectors=[v.tolist() for v in vectors])
-
-frame.mapInPandas(encode_partition, "id string, vectors array<array<float>>")
-```
-"""
+"""Bulk encoding of a Ray Data set: one encoder per worker, one thread per text."""
 
 from __future__ import annotations
 
