@@ -16,6 +16,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from latelite.arrays import distinct
 from latelite.terms import Terms
 
 Floats = NDArray[np.float32]
@@ -203,7 +204,7 @@ def _side_by_side(found: list[tuple[int, int, list[int]]]) -> list[list[tuple[in
 def _cosine(question: Question, answer: Answer, word: tuple[int, int], span: tuple[int, int]) -> float:
     """Of the nearest pair of tokens of a word and of a part of the document."""
     asked = question.vectors[_overlapping(question.spans, word)]
-    found = answer.vectors[np.unique(answer.clusters[_overlapping(answer.spans, span)])]
+    found = answer.vectors[distinct(answer.clusters[_overlapping(answer.spans, span)])]
     if not len(asked) or not len(found):  # tokens of the skiplist have no vectors
         return 1.0
     return float(_cosines(asked, found).max())

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from latelite.arrays import distinct
 from latelite.errors import IndexCorruptError
 
 K1 = 1.2
@@ -161,7 +162,7 @@ class BM25:
 
     def statistics(self, query_terms: Ids) -> Statistics:
         """Of the live documents, for a query's terms: (terms,) ids, with repeats."""
-        return Statistics(self._documents, self._length, self._document_frequencies(np.unique(query_terms)))
+        return Statistics(self._documents, self._length, self._document_frequencies(distinct(query_terms)))
 
     def score(self, query_terms: Ids, statistics: Statistics | None = None) -> list[Floats]:
         """Score every document.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from latelite.alignment import Ints, aligned, as_written, well_formed
+from latelite.arrays import distinct
 from latelite.manifest import Manifest
 
 _CHARACTERS_A_TOKEN = 32
@@ -51,7 +52,7 @@ class Tokenization:
         self._special = self.tokenizer.num_special_tokens_to_add(is_pair=False)
         self._settings = manifest.settings
         self._ids = manifest.token_ids
-        self._skiplist = np.unique(np.array(manifest.token_ids.skiplist, dtype=np.int64))
+        self._skiplist = distinct(np.array(manifest.token_ids.skiplist, dtype=np.int64))
 
     def query(self, text: str) -> Tokens:
         """Ids of a query; padded to ``query_length`` with the expansion token when expansion is on."""

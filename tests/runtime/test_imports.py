@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,11 @@ HEAVY = {"torch", "transformers", "onnx", "optimum", "sentence_transformers", "h
 
 
 def modules_after(code: str) -> set[str]:
-    script = f"import sys\n{code}\nprint(' '.join({{name.split('.')[0] for name in sys.modules}}))"
+    """All modules, and the packages of theirs."""
+    script = f"import sys\n{code}\nprint(' '.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    return set(done.stdout.split("\n")[-2].split())
+    names = set(done.stdout.split("\n")[-2].split())
+    return names | {name.split(".")[0] for name in names}
 
 
 def call(module: str, arguments: list[str]) -> str:
@@ -35,6 +38,14 @@ def test_the_whole_runtime_imports_neither_torch_nor_transformers_nor_onnx() -> 
     )
     assert {"numpy", "onnxruntime", "tokenizers"} <= loaded
     assert not loaded & (HEAVY | {"latelite_export", "hnswlib"})
+
+
+def test_the_first_answer_does_without_masked_arrays(bundle: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = tmp_path / "notes.lt"
+    with latelite.Collection(folder, bundle("bert-pylate")) as notes:
+        notes.add(["dog", "cat"], ["The dog barks.", "The cat sleeps."])
+    loaded = modules_after(f"import latelite; latelite.Collection({str(folder)!r}, read_only=True).search('dog')")
+    assert "numpy.ma" not in loaded
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["index", "--help"], ["search", "--help"], ["--version"]])

@@ -31,7 +31,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from latelite.arrays import Floats, Ints, Mask
+from latelite.arrays import Floats, Ints, Mask, distinct
 from latelite.cpus import usable_cpus
 from latelite.errors import IndexCorruptError, IndexNotFoundError, MissingExtraError
 from latelite.files import sha256
@@ -173,11 +173,11 @@ class HNSWKind(IndexKind):
                 labels, _ = segment.sidecar.knn_query(query, k=wanted, num_threads=self._threads)
             except RuntimeError:  # fewer tokens are connected than asked for: a scan finds the rest
                 break
-            hits = np.unique(labels.astype(np.int64))
+            hits = distinct(labels.astype(np.int64).ravel())
             owners = np.searchsorted(segment.offsets, hits, side="right") - 1
             if mask is not None:
                 hits, owners = hits[mask[owners]], owners[mask[owners]]
-            found = np.unique(owners)
+            found = distinct(owners)
             if len(found) >= min(k, documents):
                 scores = _sampled_scores(segment, query, found, hits)
                 return _best(found, scores, max(self.settings["n_candidates"], _PER_RESULT * k))

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from latelite.arrays import Floats, Ints, Mask
+from latelite.arrays import Floats, Ints, Mask, distinct
 from latelite.errors import UnknownIdError
 from latelite.indexes.documents import Documents
 from latelite.indexes.kind import IndexKind
@@ -145,7 +145,7 @@ class TokenIndex:
     def _numbers(self, ids: Sequence[Any]) -> Ints:
         """Numbers of those of the documents that are in the index, ascending."""
         found = self._storage.find([checked_id(i) for i in ids])
-        return np.unique(np.array([number for number in found if number is not None], np.int64))
+        return distinct(np.array([number for number in found if number is not None], np.int64))
 
     def get_documents_embeddings(self, documents_ids: Sequence[Any]) -> list[Any]:
         """Token vectors by id, (tokens, dim) float32 each; a list of lists of ids gives a list of lists.

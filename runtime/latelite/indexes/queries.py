@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latelite.arrays import Floats
+from latelite.arrays import Floats, distinct
 from latelite.errors import IndexMismatchError, InvalidVectorsError
 from latelite.indexes.documents import vectors
 
@@ -50,7 +50,7 @@ def merge_tokens(query: NDArray[np.float32]) -> NDArray[np.float32]:
     first = same.argmax(axis=0)
     while not np.array_equal(first, first[first]):  # what a token is like may be like one before it
         first = first[first]
-    kept = np.unique(first)
+    kept = distinct(first)
     if len(kept) == len(query):
         return query
     sums = np.zeros_like(query)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latelite.arrays import Floats, Ints, Mask
+from latelite.arrays import Floats, Ints, Mask, distinct
 from latelite.maxsim import maxsim, maxsim_batch, rough_error
 from latelite.storage.snapshot import OpenSegment, Snapshot
 
@@ -96,7 +96,10 @@ def _candidates(kind: Any, view: Snapshot, query: Query, k: int) -> list[Ints | 
     found: list[Ints | None] = kind.candidates(view, query.vectors, max(k, query.n_candidates), query.allowed)
     if query.candidates is None:
         return found
-    return [None if one is None else np.union1d(one, other) for one, other in zip(found, query.candidates, strict=True)]
+    return [
+        None if one is None else distinct(np.concatenate([one, other]))
+        for one, other in zip(found, query.candidates, strict=True)
+    ]
 
 
 class _Candidates:
@@ -159,7 +162,7 @@ class _Candidates:
             totals, maxsims, positions, documents = totals[kept], maxsims[kept], positions[kept], documents[kept]
         self._settle(positions, documents, totals, maxsims)
         numbers = np.empty(len(documents), np.int64)
-        for position in np.unique(positions).tolist():
+        for position in distinct(positions).tolist():
             here = positions == position
             numbers[here] = self._view.parts[position].numbers[documents[here]]
         order = np.lexsort((numbers, -totals))[: self._k]
