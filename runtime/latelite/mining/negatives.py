@@ -6,6 +6,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from latelite.collection import Collection
 from latelite.mining.pairs import Pair, document_of
 from latelite.models import ColBERT
+from latelite.results import Hit
 from latelite.sources.passage import Passage
 
 logger = logging.getLogger(__name__)
@@ -23,7 +25,7 @@ TRUSTED = 0.95
 """A hit that scores more than this share of the answer's own score may answer the query too."""
 
 _STEP = 256
-"""Passages between two reports of progress."""
+"""Passages between two reports of progress, and queries that are searched at a time, on all cores."""
 
 
 def add_negatives(
@@ -56,16 +58,26 @@ def add_negatives(
             collection.add(list(range(start, start + len(some))), [each.text for each in some])
             on_encoded(start + len(some), len(passages))
         documents = [document_of(each) for each in passages]
-        for number, pair in enumerate(pairs):
-            hits = collection.search(pair.query, k=CANDIDATES, mode="semantic")
-            own = [hit.score for hit in hits if documents[int(hit.id)] == pair.document]
-            if own:
-                limit = TRUSTED * max(own)
-                others = [hit for hit in hits if documents[int(hit.id)] != pair.document and hit.score < limit]
-            else:
-                others = hits[len(hits) // 2 :]
-            texts = list(dict.fromkeys(hit.text for hit in others if hit.text and hit.text != pair.positive))
-            draw = np.random.default_rng((seed, number))
-            chosen = sorted(draw.permutation(len(texts))[:count].tolist())
-            yield replace(pair, negatives=tuple(texts[at] for at in chosen if texts[at]))
-            on_pair()
+        remaining = enumerate(pairs)
+        while asked := list(islice(remaining, _STEP)):
+            queries = [pair.query for _, pair in asked]
+            found = collection.search_batch(queries, k=CANDIDATES, mode="semantic")
+            for (number, pair), hits in zip(asked, found, strict=True):
+                yield replace(
+                    pair, negatives=_drawn(pair, hits, documents, count, np.random.default_rng((seed, number)))
+                )
+                on_pair()
+
+
+def _drawn(
+    pair: Pair, hits: Sequence[Hit], documents: Sequence[str], count: int, draw: np.random.Generator
+) -> tuple[str, ...]:
+    """Texts of hits that do not answer the query, in the hits' order."""
+    own = [hit.score for hit in hits if documents[int(hit.id)] == pair.document]
+    if own:
+        limit = TRUSTED * max(own)
+        others = [hit for hit in hits if documents[int(hit.id)] != pair.document and hit.score < limit]
+    else:
+        others = list(hits[len(hits) // 2 :])
+    texts = list(dict.fromkeys(hit.text for hit in others if hit.text and hit.text != pair.positive))
+    return tuple(texts[at] for at in sorted(draw.permutation(len(texts))[:count].tolist()))
