@@ -33,6 +33,7 @@ ARCHITECTURES = {
     "deberta-v2": Architecture("DebertaV2", "deberta."),
     "distilbert": Architecture("DistilBert", "distilbert."),
     "electra": Architecture("Electra", "electra."),
+    "lfm2": Architecture("Lfm2", "model.", decoder=True),
     "modernbert": Architecture("ModernBert", "model."),
     "mpnet": Architecture("MPNet", "mpnet."),
     "qwen3": Architecture("Qwen3", "model.", decoder=True),
@@ -41,8 +42,7 @@ ARCHITECTURES = {
     "xlm-roberta": Architecture("XLMRoberta", "roberta."),
     "xlm-roberta-xl": Architecture("XLMRobertaXL", "roberta."),
 }
-"""``model_type`` -> what is known about it. Each but ``deberta-v2`` has golden vectors in the test suite: there
-transformers 4 and 5 cut text differently that contains a marker such as ``[Q] `` literally."""
+"""``model_type`` -> what is known about it. Each has golden vectors in the test suite."""
 
 _UNUSED = re.compile(
     r"(pooler|cls|lm_head|head|classifier|decoder|predictions|discriminator_predictions|generator_predictions"

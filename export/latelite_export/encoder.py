@@ -8,11 +8,12 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from latelite_export import weights
+from latelite_export import tensors, weights
 from latelite_export.checkpoint import Checkpoint, DenseLayer
 from latelite_export.configuration import Configuration
 from latelite_export.errors import IncompleteCheckpointError, SettingError, UnsupportedCheckpointError
 from latelite_export.local_attention import EmptyWindows
+from latelite_export.short_convolutions import ShortConvolutions
 from latelite_export.tokenizer import CheckpointTokenizer
 
 EPSILON = 1e-12
@@ -58,6 +59,7 @@ class Encoder(nn.Module):
         inputs: names of the graph's inputs, in the order in which `forward` takes them.
         dim: dimensions that are kept of what the projection gives; None: all.
         empty_windows: for backbones with local layers, when queries may hold tokens that see nothing.
+        convolutions: of backbones that have some.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Encoder(nn.Module):
         inputs: tuple[str, ...],
         dim: int | None = None,
         empty_windows: EmptyWindows | None = None,
+        convolutions: ShortConvolutions | None = None,
     ) -> None:
         super().__init__()
         self.backbone: PreTrainedModel = source.module
@@ -75,6 +78,7 @@ class Encoder(nn.Module):
         self.inputs = inputs
         self.dim = dim
         self.empty_windows = empty_windows
+        self.convolutions = convolutions
         self.max_positions = weights.max_positions(source.module)
         architecture = source.configuration.architecture
         self.causal = architecture is not None and architecture.decoder
@@ -105,13 +109,17 @@ class Encoder(nn.Module):
     def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
         """Token vectors (texts, tokens, dim) float32 of int64 ``inputs``, each (texts, tokens)."""
         arguments = dict(zip(self.inputs, tensors, strict=True))
+        options = {"return_dict": False}
         if self.empty_windows is not None:
             self.empty_windows.measure(arguments["attention_mask"])
+        if self.convolutions is not None:
+            self.convolutions.measure(arguments["attention_mask"])
         if self.causal:
             # transformers makes this mask through torch's vmap, which the tracer does not survive; one that is ready is
             # taken as it is.
             arguments["attention_mask"] = causal_mask(arguments["attention_mask"])
-        hidden = self.backbone(**arguments, return_dict=False)[0]
+            options["use_cache"] = False  # nothing is generated
+        hidden = self.backbone(**arguments, **options)[0]
         vectors = self.head(hidden)[..., : self.dim]
         return nn.functional.normalize(vectors, p=2.0, dim=-1, eps=EPSILON)
 
@@ -135,6 +143,7 @@ def build(checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, configuration:
         SettingError: a length is beyond the encoder's positions, or there are fewer dimensions than asked for.
         UnsupportedCheckpointError: an activation or an architecture that cannot be exported.
     """
+    tensors.check_size(configuration.folder)
     head = [Dense(layer, weights.load_dense(layer)) for layer in checkpoint.head]  # first, as it is small
     source = weights.load_backbone(configuration, besides=checkpoint.head_tensors)
     backbone = source.module
@@ -153,7 +162,14 @@ def build(checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, configuration:
     embeddings = backbone.get_input_embeddings()
     assert isinstance(embeddings, nn.Embedding)
     rows = embeddings.num_embeddings
-    highest = max(tokenizer.reference.get_vocab().values())
+    vocabulary = tokenizer.reference.get_vocab()
+    if len(vocabulary) < rows / 2:
+        raise IncompleteCheckpointError(
+            f"the tokenizer of {checkpoint.id} knows {len(vocabulary)} tokens, its encoder has embeddings for {rows}: "
+            "its vocabulary was not read; load it with transformers' AutoTokenizer where it was trained and save it, "
+            "which writes tokenizer.json."
+        )
+    highest = max(vocabulary.values())
     if highest >= rows:
         raise IncompleteCheckpointError(
             f"the tokenizer of {checkpoint.id} knows ids up to {highest}, its encoder has embeddings for {rows}: the "
@@ -162,7 +178,8 @@ def build(checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, configuration:
     settings = checkpoint.settings
     unattended = settings.do_query_expansion and not settings.attend_to_expansion_tokens
     empty = EmptyWindows.of(backbone, settings.query_length) if unattended else None
-    encoder = Encoder(source, head, inputs, checkpoint.dim, empty).eval()
+    convolutions = ShortConvolutions.of(backbone, masked=unattended)
+    encoder = Encoder(source, head, inputs, checkpoint.dim, empty, convolutions).eval()
     for name in ("query_length", "document_length"):
         length = getattr(settings, name)
         if length > encoder.max_positions:

@@ -40,8 +40,14 @@ def main(job: dict[str, Any], answer: Path) -> None:
         names = ["query_prefix", "document_prefix", "query_length", "document_length", "skiplist_words"]
         names += ["do_query_expansion", "attend_to_expansion_tokens"]
         model: Any = models.ColBERT(job["checkpoint"], **{name: settings[name] for name in names}, **options)
+        # Two by two: some versions of transformers do not mask a text alone in LFM2's convolutions.
         vectors = [
-            model.encode([text], is_query=is_query, prompt_name=_prompt(settings, is_query), show_progress_bar=False)[0]
+            model.encode(
+                [text] * (2 if is_query else 1),
+                is_query=is_query,
+                prompt_name=_prompt(settings, is_query),
+                show_progress_bar=False,
+            )[0]
             for text, is_query in job["texts"]
         ]
         library = "pylate"

@@ -116,9 +116,9 @@ def export(
         ignore_remote_code=ignore_remote_code,
         code_revision=code_revision,
     )
-    resolved = dataclasses.replace(resolved, notes=config.notes)
-    on_settings(resolved)
     words = tokenizer.load(resolved, config.parsed, trust_remote_code=trust_remote_code)
+    resolved = dataclasses.replace(resolved, notes=(*config.notes, *words.notes))
+    on_settings(resolved)
     module = encoder.build(resolved, words, config)
     reference = Reference(module, words, resolved.settings)
 

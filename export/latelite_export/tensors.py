@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +22,9 @@ _INDEXES = tuple(f"{name}.index.json" for name in _FILES)
 NAMES = (_FILES[0], _INDEXES[0], _FILES[1], _INDEXES[1])
 """In the order in which they are looked for; an index names the shards that the weights are cut into."""
 
+_LARGEST_GRAPH = (1 << 31) - (1 << 24)
+"""Bytes of fp32 weights in one graph: 2 GiB is the most that a protobuf holds, and its nodes take some of it."""
+
 
 def files(folder: Path) -> tuple[Path, ...]:
     """The files that hold the weights in ``folder``: one, or the shards that an index names.
@@ -37,9 +41,18 @@ def files(folder: Path) -> tuple[Path, ...]:
     )
 
 
-def size(folder: Path) -> int:
-    """Bytes of the weight files."""
-    return sum(path.stat().st_size for path in files(folder))
+def check_size(folder: Path) -> None:
+    """Refuse weights whose fp32 graph no ONNX file could hold, by what the files say of themselves.
+
+    Raises:
+        UnsupportedCheckpointError: there are too many.
+    """
+    parameters = sum(_reading(path, _parameters) for path in files(folder))
+    if parameters * 4 > _LARGEST_GRAPH:
+        raise UnsupportedCheckpointError(
+            f"{folder} has {parameters / 1e6:.0f} million parameters, {parameters * 4 / 1e9:.1f} GB in fp32; an ONNX "
+            "graph in one file holds 2 GiB, so that about 530 million are the most that can be exported."
+        )
 
 
 def read(folder: Path) -> Tensors:
@@ -99,6 +112,13 @@ def _load(path: Path) -> Tensors:
         return load_file(path)
     state: Tensors = torch.load(path, map_location="cpu", weights_only=True)
     return state
+
+
+def _parameters(path: Path) -> int:
+    if path.suffix == ".safetensors":
+        with safe_open(path, framework="np") as file:
+            return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    return sum(tensor.numel() for tensor in _load(path).values() if isinstance(tensor, torch.Tensor))
 
 
 def _shape(path: Path, name: str) -> tuple[int, ...] | None:

@@ -16,6 +16,8 @@ LANGUAGES = ("de", "en", "es", "fr", "it", "nl", "pt")
 
 LEAST = 4
 """Queries, and documents, that a collection needs: half of them choose the int8 plan, the other half judge it."""
+FEWEST_DOCUMENTS = 30
+"""Documents that all collections together need: fewer in a half, and any ten of them would be nearly all."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,11 @@ def read(folder: Path) -> tuple[Collection, ...]:
             )
     if not found:
         raise SettingError(f"{folder} holds no gate texts: files NAME.json with lists named queries and documents.")
+    if (documents := sum(len(collection.documents) for collection in found)) < FEWEST_DOCUMENTS:
+        raise SettingError(
+            f"{folder} holds {documents} documents; at least {FEWEST_DOCUMENTS} are needed, since the best ten of half "
+            "of them are compared."
+        )
     return tuple(found)
 
 

@@ -6,13 +6,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
-from transformers import AutoTokenizer, PretrainedConfig, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, DebertaV2TokenizerFast, PretrainedConfig, PreTrainedTokenizerFast
 
 from latelite.manifest import Settings, TokenIds
+from latelite_export import sentencepiece_file
 from latelite_export.checkpoint import Checkpoint, SkipPolicy, first_line, read_json
 from latelite_export.errors import IncompleteCheckpointError, RemoteCodeError, UnsupportedCheckpointError
 from latelite_export.silence import silence
@@ -48,6 +50,8 @@ class CheckpointTokenizer:
     """Content of the bundle's ``tokenizer.json``, without truncation and padding."""
     ids: TokenIds
     emits_token_type_ids: bool
+    notes: tuple[str, ...] = ()
+    """What the installed transformers does otherwise than the checkpoint's files say, in sentences."""
 
     @property
     def fingerprint(self) -> str:
@@ -75,7 +79,7 @@ def load(
         IncompleteCheckpointError: a prefix is not in the vocabulary, so its embedding would be freshly initialised.
         RemoteCodeError: the tokenizer is Python code of the checkpoint's own.
     """
-    reference = _reference(checkpoint.tokenizer, config, trust_remote_code=trust_remote_code)
+    reference, notes = _reference(checkpoint.tokenizer, config, trust_remote_code=trust_remote_code)
     settings = checkpoint.settings
     _register_prefixes(reference, settings, checkpoint.id)
     padding = _padding(reference, checkpoint)
@@ -90,10 +94,14 @@ def load(
         json=_portable(reference.backend_tokenizer),
         ids=ids,
         emits_token_type_ids="token_type_ids" in reference("a"),
+        notes=notes,
     )
 
 
-def _reference(folder: Path, encoder: PretrainedConfig | None, *, trust_remote_code: bool) -> PreTrainedTokenizerFast:
+def _reference(
+    folder: Path, encoder: PretrainedConfig | None, *, trust_remote_code: bool
+) -> tuple[PreTrainedTokenizerFast, tuple[str, ...]]:
+    """The tokenizer, and what to say about it."""
     config = read_json(folder / CONFIG, required=False)
     code = config.get("auto_map")
     if code and not trust_remote_code and "AutoTokenizer" in code:
@@ -107,6 +115,8 @@ def _reference(folder: Path, encoder: PretrainedConfig | None, *, trust_remote_c
         raise IncompleteCheckpointError(
             f"{folder} holds no tokenizer (looked for {', '.join((*_FILES, *_SENTENCEPIECE))})."
         )
+    if not whole and pieces is not None:
+        sentencepiece_file.check_installed(folder, pieces)
     try:
         with silence():
             if (folder / "tokenizer.json").is_file() and _is_generic(config):
@@ -128,7 +138,35 @@ def _reference(folder: Path, encoder: PretrainedConfig | None, *, trust_remote_c
             f"the tokenizer in {folder} ({type(tokenizer).__name__}) has no fast form, so it cannot run on a device "
             f"without transformers{_cure(pieces, whole)}."
         )
-    return tokenizer
+    backend = _backend(tokenizer, folder)
+    if backend is None:
+        return tokenizer, ()
+    differs = any(backend.encode(text).ids != tokenizer.backend_tokenizer.encode(text).ids for text in _PROBES)
+    tokenizer._tokenizer = backend
+    note = (
+        f"transformers {version('transformers')} rebuilds this tokenizer and cuts some texts otherwise than the "
+        "checkpoint's files say; the bundle follows the files."
+    )
+    return tokenizer, (note,) if differs else ()
+
+
+def _backend(tokenizer: PreTrainedTokenizerFast, folder: Path) -> Tokenizer | None:
+    """A Unigram tokenizer as the checkpoint's files have it; None where transformers reads it so in any version.
+
+    transformers 5 builds the classes of Unigram tokenizers anew from their vocabulary: each version with another
+    normaliser than the one that the encoder was trained with, and 5.3 without special tokens around a text.
+    """
+    own = json.loads(tokenizer.backend_tokenizer.to_str())
+    if own["model"]["type"] != "Unigram":
+        return None
+    if (folder / "tokenizer.json").is_file():
+        written = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        # Tokens may have been added in another file.
+        return written if written.get_vocab() == tokenizer.get_vocab() else None
+    if not isinstance(tokenizer, DebertaV2TokenizerFast) or not (folder / "spm.model").is_file():
+        return None
+    first, last = ((token, tokenizer.get_vocab()[token]) for token in ("[CLS]", "[SEP]"))
+    return Tokenizer.from_str(json.dumps(own | sentencepiece_file.pipeline(folder / "spm.model", first, last)))
 
 
 def _cure(pieces: str | None, whole: bool) -> str:
@@ -136,8 +174,8 @@ def _cure(pieces: str | None, whole: bool) -> str:
     if pieces is None or whole:
         return ""
     return (
-        f"; it has its vocabulary as {pieces} only: pip install sentencepiece protobuf, or load it once with "
-        "transformers' AutoTokenizer where these are installed and save it, which writes tokenizer.json"
+        f"; it has its vocabulary as {pieces} only: load it once with transformers' AutoTokenizer, where it was "
+        "trained, and save it, which writes tokenizer.json"
     )
 
 

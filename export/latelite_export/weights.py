@@ -186,7 +186,7 @@ def _check_loading(model: PreTrainedModel, report: Mapping[str, Any], folder: Pa
         raise IncompleteCheckpointError(
             f"{folder}: {name} and {len(mismatched) - 1} more have another shape than their configuration."
         )
-    missing = set(report.get("missing_keys", ()))
+    missing = {name for name in report.get("missing_keys", ()) if not is_unused(name)}
     made_up = sorted(missing & _decisive(model)) if missing else []
     if made_up:
         raise IncompleteCheckpointError(

@@ -21,7 +21,7 @@ from latelite_export.encoder import Encoder
 from latelite_export.quantize import quantize
 from reference import checkpoints, golden
 
-TRACED = {"deberta", "qwen3", "roformer", "xlm-roberta-xl"}
+TRACED = {"deberta", "deberta-v2", "lfm2", "qwen3", "roformer", "xlm-roberta-xl"}
 """Backbones without a graph of their own: `test_golden.py` compares what tracing makes of them."""
 CASES = [
     case.name

@@ -34,6 +34,8 @@ SCORED = ("bert-pylate",)
 """Cases for which scores and reranking are stored too."""
 EAGER = ("modernbert-expansion",)
 """Cases whose queries are stored a second time, computed with transformers' eager attention (`eager_query_*`)."""
+PAIRED = ("lfm2-expansion",)
+"""Cases whose queries are encoded two by two: alone, this reference lets their convolutions see unattended tokens."""
 TOLERANCE = 1e-5
 """How far a batch may be from its texts encoded alone."""
 
@@ -231,7 +233,8 @@ def make(case: checkpoints.Case, reference: Reference, fingerprint: str) -> dict
         arrays[f"{side}_attention"] = np.concatenate([one["attention_mask"] for one in fed]).astype(np.uint8)
         arrays[f"{side}_positions"] = np.array([len(one["input_ids"]) for one in fed], np.int32)
         type_ids |= "token_type_ids" in fed[0]
-        vectors[side] = [reference.encode([text], is_query=is_query)[0] for text in texts]
+        copies = 2 if is_query and case.name in PAIRED else 1
+        vectors[side] = [reference.encode([text] * copies, is_query=is_query)[0] for text in texts]
         together = reference.encode(texts, is_query=is_query)
         for name, alone, batched in zip(case.texts, vectors[side], together, strict=True):
             distance = np.abs(alone - batched).max()

@@ -54,9 +54,17 @@ def albert() -> Tokenizer:
 
 
 def deberta() -> Tokenizer:
-    """DeBERTa of the second and third version: [PAD] [CLS] [SEP] [UNK], the pieces, [MASK] last."""
+    """DeBERTa of the second and third version: [PAD] [CLS] [SEP] [UNK], the pieces, [MASK] last.
+
+    Normalised as transformers 5 writes it, whatever the checkpoint was trained with.
+    """
+    content = _json(("[PAD]", "[CLS]", "[SEP]", "[UNK]"), "[MASK]", first="[CLS]", last="[SEP]", unknown="[UNK]")
+    blanks = {"type": "Replace", "pattern": {"Regex": "\\s{2,}|[\\n\\r\\t]"}, "content": " "}
+    strip = {"type": "Strip", "strip_left": False, "strip_right": True}
+    content["normalizer"] = {"type": "Sequence", "normalizers": [blanks, {"type": "NFC"}, strip]}
+    content["pre_tokenizer"]["pretokenizers"] = content["pre_tokenizer"]["pretokenizers"][1:]
     return Tokenizer(
-        json=_json(("[PAD]", "[CLS]", "[SEP]", "[UNK]"), "[MASK]", first="[CLS]", last="[SEP]", unknown="[UNK]"),
+        json=content,
         special=_BERT_SPECIAL,
         tokenizer_class="DebertaV2Tokenizer",
         input_names=("input_ids", "token_type_ids", "attention_mask"),
