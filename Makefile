@@ -17,7 +17,7 @@ FINETUNE_OPTIONS ?=
 BENCH_OPTIONS ?=
 # make test TESTS="tests/runtime/test_models.py -x"
 TESTS ?=
-INTEGRATIONS ?= langchain haystack llamaindex handover ray mteb sentence_transformers pylate
+INTEGRATIONS ?= langchain haystack llamaindex handover ray spark mteb sentence_transformers pylate
 PEERS ?= pylate sentence-transformers openvino maxsim-cpu fast-plaid voyager
 FINETUNE := .venv-finetune
 PYLATE := pylate==1.6.0
