@@ -9,6 +9,8 @@ encode    ``plain``: processes that load the model and encode a share of the tex
 shards    `latelite.integrations.ray.write_shards` with as many workers and two shards, in the same way, and what the
           shards take on the disk. ``again_s``: the same run once more, when nothing is left to do.
 
+Ray's workers are no children of this process, so what a result file says of other processes counts them, too.
+
 Texts are docstrings of Python's standard library (or a BEIR folder, ``--data``), those of ``--few`` from all over.
 """
 
