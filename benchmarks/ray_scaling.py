@@ -33,6 +33,8 @@ from latelite.models import ColBERT
 
 BUNDLE = Path(__file__).resolve().parent.parent / "models" / "default-onnx"
 _PARTS = ("encode", "shards")
+_BLOCK = 64
+"""Rows of a block. Left to itself, Ray cuts some thousand rows into blocks of a few, as if they were large."""
 
 
 def plain(texts: list[str], workers: int, precision: Any) -> float:
@@ -87,7 +89,8 @@ def shards(texts: list[str], workers: int, precision: Any) -> dict[str, float]:
 def _dataset(texts: list[str]) -> Any:
     import ray.data
 
-    return ray.data.from_items([{"id": number, "text": text} for number, text in enumerate(texts)]).materialize()
+    rows = [{"id": number, "text": text} for number, text in enumerate(texts)]
+    return ray.data.from_items(rows, override_num_blocks=max(len(rows) // _BLOCK, 1)).materialize()
 
 
 def _rate(few: int, many: int, first: float, second: float) -> dict[str, float]:
