@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("--part", choices=_PARTS, action="append", help="default: all")
     parser.add_argument("--workers", type=int, action="append", help="default: 1 and 2")
     parser.add_argument("--few", type=int, default=256)
-    parser.add_argument("--many", type=int, default=2048)
+    parser.add_argument("--many", type=int, default=4608)
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--precision", default="int8")
     parser.add_argument("--data", type=Path, help="folder in BEIR layout whose documents are encoded")
