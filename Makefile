@@ -17,7 +17,10 @@ FINETUNE_OPTIONS ?=
 BENCH_OPTIONS ?=
 # make test TESTS="tests/runtime/test_models.py -x"
 TESTS ?=
-INTEGRATIONS ?= langchain haystack llamaindex handover ray spark mteb sentence_transformers pylate
+INTEGRATIONS ?= langchain haystack llamaindex handover ray spark mteb sentence_transformers pylate \
+	$(if $(shell command -v $(PYTHON313)),homeassistant)
+# Home Assistant needs it; make test-integrations leaves that out where it is missing.
+PYTHON313 ?= python3.13
 PEERS ?= pylate sentence-transformers openvino maxsim-cpu fast-plaid voyager
 FINETUNE := .venv-finetune
 PYLATE := pylate==1.6.0
@@ -54,7 +57,8 @@ test-all: $(VENV)/.dev  ## every test, with the export toolchain, all extras, an
 # Their pins conflict, so each project has an environment of its own.
 test-integrations:  ## each integration with its project's own tests: INTEGRATIONS="langchain ..." (default: all)
 	for each in $(INTEGRATIONS); do \
-		$(PYTHON) -m venv .venv-integrations/$$each && \
+		python="$(PYTHON)"; [ $$each != homeassistant ] || python="$(PYTHON313)"; \
+		$$python -m venv .venv-integrations/$$each && \
 		.venv-integrations/$$each/bin/python -m pip install -q --upgrade "pip>=25.1" && \
 		.venv-integrations/$$each/bin/python -m pip install -q -e . --group integration-$$each $(TORCH) && \
 		{ [ $$each != pylate ] || .venv-integrations/$$each/bin/python -m pip install -q --no-deps "$(PYLATE)"; } && \
