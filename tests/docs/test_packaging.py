@@ -8,7 +8,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-INTEGRATIONS = {"langchain", "haystack", "llamaindex", "parquet", "lance", "qdrant", "ray"}
+INTEGRATIONS = {
+    "langchain",
+    "haystack",
+    "llamaindex",
+    "parquet",
+    "lance",
+    "qdrant",
+    "ray",
+    "ray-serve",
+    "spark",
+    "mteb",
+}
 """Each belongs into the environment of its project; hundreds of megabytes together."""
 EXTRAS = PROJECT["optional-dependencies"]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
