@@ -8,7 +8,10 @@ sets in turn. Collections: ``passages`` (5,000), ``pooled`` (20,000 of half the 
 demo's.
 
 ``agreement``  the same questions, asked of Python and of the JavaScript library in Node: largest difference of a score
-               of the same document, and the share of questions with the same ten hits in the same order.
+               of the same document, and the share of questions with the same ten hits, and in the same order.
+``sensitivity``  the same of Python alone, with and without a change in the last bit of one layer's weights. An int8
+               graph rounds its activations at every layer, so that what differs by a bit may round to another step:
+               this is the agreement that two correct ways of adding floats can have.
 ``browser``    Chromium on a site that a plain file server serves, at full speed and with its threads slowed down: bytes
                of the first visit, times until the first answer and until everything is on the device, of warm
                questions, memory, and what kept the page's main thread from answering. `web.mjs` is the browser's side.
@@ -20,6 +23,7 @@ Times are in milliseconds, from the question's arrival to its hits, explained, a
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import json
 import shlex
@@ -51,6 +55,8 @@ AGREEMENT: dict[str, tuple[str, Precision]] = {
     "agreement-pooled": ("pooled", "int8"),
     "agreement-fp32": ("passages", "fp32"),
 }
+Answers = dict[str, list[tuple[Any, float]]]
+"""Hits (id, score) by mode."""
 K = 10
 _AT_ONCE = 256
 
@@ -100,28 +106,71 @@ def task(name: str, **options: Any) -> Any:
     return json.loads(done.stdout)
 
 
+def answers_of(collection: Collection, asked: Sequence[str]) -> list[Answers]:
+    """Python's answers."""
+    return [
+        {mode: [(hit.id, hit.score) for hit in collection.search(question, k=K, mode=mode)] for mode in MODES}
+        for question in asked
+    ]
+
+
+def compare(answers: Sequence[Answers], others: Sequence[Answers]) -> dict[str, Any]:
+    """How far answers to the same questions are from each other, per mode."""
+    figures: dict[str, Any] = {"questions": len(answers)}
+    for mode in MODES:
+        same_hits, same_order, differences = [], [], []
+        for one, other in zip(answers, others, strict=True):
+            scores = dict(one[mode])
+            ids = [id for id, _ in other[mode]]
+            same_hits.append(set(scores) == set(ids))
+            same_order.append(list(scores) == ids)
+            differences += [abs(scores[id] - score) for id, score in other[mode] if id in scores]
+        figures[mode] = {
+            "same_hits": round(float(np.mean(same_hits)), 4),
+            "same_order": round(float(np.mean(same_order)), 4),
+            "largest_score_difference": float(f"{max(differences):.3g}"),
+            "score_difference_99_percent": float(f"{np.percentile(differences, 99):.3g}"),
+            "mean_score_difference": float(f"{np.mean(differences):.3g}"),
+        }
+    return figures
+
+
 def agreement(folder: Path, bundle: Path, site: Path, precision: Precision, asked: Sequence[str]) -> dict[str, Any]:
-    """How far JavaScript's answers are from Python's, of one precision, per mode."""
+    """How far JavaScript's answers are from Python's, of one precision."""
     with Collection(folder, models.ColBERT(bundle, precision=precision), read_only=True) as collection:
         write_site(collection, site, precision=precision, assets=ASSETS)
         answers = task("agreement", site=str(site), questions=asked, k=K, modes=MODES)
-        figures: dict[str, Any] = {"collection": folder.stem, "precision": precision, "questions": len(asked)}
-        for mode in MODES:
-            same_hits, same_order, differences = [], [], []
-            for question, answer in zip(asked, answers, strict=True):
-                expected = [(hit.id, hit.score) for hit in collection.search(question, k=K, mode=mode)]
-                ids, other = [id for id, _ in expected], [id for id, _ in answer[mode]]
-                same_hits.append(set(ids) == set(other))
-                same_order.append(ids == other)
-                scores = dict(expected)
-                differences += [abs(scores[id] - score) for id, score in answer[mode] if id in scores]
-            figures[mode] = {
-                "same_hits": round(float(np.mean(same_hits)), 4),
-                "same_order": round(float(np.mean(same_order)), 4),
-                "largest_score_difference": float(f"{max(differences):.3g}"),
-                "mean_score_difference": float(f"{np.mean(differences):.3g}"),
-            }
-    return figures
+        return {"collection": folder.stem, "precision": precision, **compare(answers_of(collection, asked), answers)}
+
+
+def sensitivity(folder: Path, bundle: Path, asked: Sequence[str]) -> dict[str, Any]:
+    """How far Python's answers are from its own when the last bit of one layer's weights is another."""
+    with tempfile.TemporaryDirectory() as scratch:
+        other = Path(scratch) / "bundle"
+        shutil.copytree(bundle, other)
+        changed = _change_last_bit(other)
+        answers = []
+        for each in (bundle, other):
+            with Collection(folder, models.ColBERT(each, precision="int8"), read_only=True) as collection:
+                answers.append(answers_of(collection, asked))
+    return {"collection": folder.stem, "precision": "int8", "changed": changed, **compare(*answers)}
+
+
+def _change_last_bit(bundle: Path) -> str:
+    """Take the next larger float32 for each weight of the embeddings' layer normalisation; returns its name."""
+    import onnx
+
+    manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
+    graph = bundle / manifest["graphs"]["int8"]["file"]
+    model = onnx.load(graph)
+    weights = next(each for each in model.graph.initializer if each.name.endswith("embeddings.LayerNorm.weight"))
+    values = onnx.numpy_helper.to_array(weights)
+    weights.CopyFrom(onnx.numpy_helper.from_array(np.nextafter(values, np.float32(np.inf)), weights.name))
+    onnx.save(model, graph)
+    manifest["files"][graph.name]["sha256"] = hashlib.sha256(graph.read_bytes()).hexdigest()
+    manifest["files"][graph.name]["bytes"] = graph.stat().st_size
+    (bundle / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return str(weights.name)
 
 
 def export_all(work: Path) -> None:
@@ -177,7 +226,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--asked", type=int, default=40, help="questions in the browser")
     parser.add_argument("--slowdown", type=float, default=4.0)
     parser.add_argument("--prepare", action="store_true", help="make the collections and their sites, measure nothing")
-    parser.add_argument("--only", choices=(*AGREEMENT, "offline", *COLLECTIONS), help="measure only this")
+    parser.add_argument(
+        "--only", choices=(*AGREEMENT, "sensitivity", "offline", *COLLECTIONS), help="measure only this"
+    )
     parser.add_argument("--screenshots", type=Path, help="keep pictures of the page without a network here")
     parser.add_argument("--save", action="store_true", help="write a result file, see results.py")
     options = parser.parse_args(arguments)
@@ -196,13 +247,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "sets": [each.name for each in sets],
         "k": K,
     }
-    parts = (options.only,) if options.only else (*AGREEMENT, *COLLECTIONS, "offline")
+    parts = (options.only,) if options.only else (*AGREEMENT, "sensitivity", *COLLECTIONS, "offline")
     for part in parts:
         if part in AGREEMENT:
             name, precision = AGREEMENT[part]
             figures[part] = agreement(
                 work / f"{name}.lt", options.bundle, work / f"{name}-{precision}", precision, asked
             )
+        elif part == "sensitivity":
+            figures[part] = sensitivity(work / "passages.lt", options.bundle, asked)
         elif part == "offline":
             figures[part] = answered_offline(work, options.screenshots)
         else:
