@@ -70,8 +70,9 @@ def write_shards(
     Args:
         folder: at the same path on every node, on a disk that all of them reach; is created.
         bundle: folder at the same path on every node, or name of a model that is installed on each.
-        shards: how many collections; fixed by the first run.
-        workers: encoders of one CPU each. A shard's owner is a process more, with about a tenth of an encoder's work.
+        shards: how many collections; fixed by the first run. An owner keeps up with about three encoders of short
+            texts, so have a shard for every three workers at least.
+        workers: encoders of one CPU each; owners reserve none.
         id, text: columns of the ids (strings or integers) and the texts.
         metadata: columns that become metadata; values must be JSON's.
         precision: give it where nodes differ, see `encode`.
