@@ -168,8 +168,9 @@ def test_a_lone_surrogate_is_named_and_nothing_is_left_behind(
     assert not list(tmp_path.glob("*feed*"))
 
 
-def test_memory_does_not_grow_with_the_collection(tmp_path: Path) -> None:
-    pytest.importorskip("pyarrow", reason="pyarrow is not installed: make test-integrations")
+@pytest.mark.parametrize(("target", "package"), [("parquet", "pyarrow"), ("lance", "lancedb")])
+def test_memory_does_not_grow_with_the_collection(tmp_path: Path, target: str, package: str) -> None:
+    pytest.importorskip(package, reason=f"{package} is not installed: make test-integrations")
 
     def growth(documents: int) -> int:
         given: list[Any] = [
@@ -177,7 +178,7 @@ def test_memory_does_not_grow_with_the_collection(tmp_path: Path) -> None:
             BUNDLE,
             documents,
             "--to",
-            "parquet",
+            target,
             tmp_path / f"{documents}.out",
         ]
         done = subprocess.run(

@@ -36,7 +36,9 @@ def point_id(id: int | str) -> int | str:
 
 
 def write(collection: Collection, folder: str | Path, *, dtype: Dtype = "float32", override: bool = False) -> int:
-    """Write all documents into a new folder of Qdrant Edge, in bounded memory; returns how many.
+    """Write all documents into a new folder of Qdrant Edge, a batch at a time; returns how many.
+
+    Qdrant Edge maps the files that it writes, so the process grows with them, as far as the system leaves them there.
 
     The folder appears whole or not at all.
 
