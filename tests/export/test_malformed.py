@@ -1,6 +1,6 @@
 """Strangers' checkpoints: whatever is wrong with one, a sentence, exit code 1, and nothing run, written or fetched.
 
-LATELITE_MALFORMED=500 tries that many; by default there are as many as there are kinds of damage.
+There are 500, some seventeen of each kind of damage; LATELITE_MALFORMED=2000 tries more.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 from export import malformed
 from latelite_export.cli import main
 
-COUNT = int(os.environ.get("LATELITE_MALFORMED", str(len(malformed.NAMES))))
+COUNT = int(os.environ.get("LATELITE_MALFORMED", "500"))
 
 
 @pytest.fixture
