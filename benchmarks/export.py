@@ -1,8 +1,8 @@
 """What an export costs: minutes, memory and file sizes from 16 to 350 million parameters.
 
 Figures, per checkpoint: ``parameters`` (millions, the projection included), ``weights`` ("trained" or "random"),
-``stored`` (of the checkpoint: F32 or 16 bits), ``seconds`` (the whole process, imports included), ``cpu_seconds`` (of
-all its threads), ``peak_mb`` (resident memory), ``fp32_mb`` and ``int8_mb`` (files), ``int8_cosine`` (mean token cosine to
+``stored`` (of the checkpoint: F32 or 16 bits), ``seconds`` (the whole process, imports included), ``cpu_seconds`` (all
+its threads), ``peak_mb`` (resident memory), ``fp32_mb`` and ``int8_mb`` (files), ``int8_cosine`` (mean token cosine to
 fp32 on the judging half of the gate's texts), ``int8_plain`` (on the calibration half, before any repair), ``smoothed``
 and ``fp32`` (products that the repair smoothed, or left in fp32).
 
