@@ -133,7 +133,7 @@ def measure(name: str, checkpoint: Path, weights: str, under: list[str]) -> dict
             "int8_mb": round((out / "model_int8.onnx").stat().st_size / 1e6, 1),
             "int8_cosine": manifest["verification"]["int8"]["cosine_mean"],
             "int8_plain": details["plain"]["cosine_mean"],
-            "smoothed": len(details.get("evened", ())),
+            "smoothed": len(details.get("smoothed", ())),
             "fp32": len(details.get("fp32", ())),
         }
 

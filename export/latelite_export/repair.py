@@ -150,7 +150,7 @@ def repair(
         number, quality = _fewest(len(order), lambda number: bench.quality(kept(number)), minimum)
         plan = kept(number)
     readable = {group.input: group.names for group in groups}
-    details["evened"] = {name: exponents[i] for i in plan.factors for name in readable[i] if name not in plan.fp32}
+    details["smoothed"] = {name: exponents[i] for i in plan.factors for name in readable[i] if name not in plan.fp32}
     details["fp32"] = [product.name for product in products(model) if product.name in plan.fp32]
     details["repaired"] = quality.as_dict()
     logger.info("repaired: %s", details)

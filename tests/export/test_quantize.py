@@ -115,7 +115,7 @@ def test_a_loud_channel_is_smoothed_and_named() -> None:
     found = repair(network(loud=300), "int8", samples(), GOAL, MINIMUM)
     assert found.details["plain"]["cosine_mean"] < MINIMUM.mean
     assert found.details["repaired"]["cosine_mean"] >= GOAL.mean
-    assert list(found.details["evened"]) == ["a"]
+    assert list(found.details["smoothed"]) == ["a"]
     assert found.details["fp32"] == []
     assert next(iter(found.details["errors"])) == "a"
 
