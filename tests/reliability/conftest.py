@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+SEED = int(os.environ.get("LATELITE_SEED", "0"))
+"""Other cases of the generated ones; with the same number the same ones come again."""
+
 
 @pytest.fixture
 def memory() -> Iterator[Path]:

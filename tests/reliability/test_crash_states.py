@@ -1,7 +1,7 @@
 """Power cuts: whatever a file system may lose of what was not fsynced, the collection is in the old or the new state.
 
 Each scenario is run once under strace, with SQLite's own calls, and its losses are replayed (`reliability.recording`).
-``LATELITE_CRASH_STATES=100000`` sets how many are looked at in all, at most.
+``LATELITE_CRASH_STATES=100000`` sets how many are looked at in all, at most; ``LATELITE_SEED=1`` takes others.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import pytest
 from latelite import Collection, indexes
 from latelite.models import ColBERT
 from reliability import recording
+from reliability.conftest import SEED
 from reliability.recording import Call, Disk, Tree
 from reliability.test_kills import WRITER, check_vectors, contents, holds
 from reliability.writer_process import OPTIONS, State
@@ -29,6 +31,8 @@ from reliability.writer_process import OPTIONS, State
 STATES = int(os.environ.get("LATELITE_CRASH_STATES", "300"))
 KINDS = ["Collection", "IVF", "HNSW"]
 STEPS = 14 if STATES < 10_000 else 60
+
+_SYNCS = ("fsync", "fdatasync")
 
 pytestmark = pytest.mark.skipif(recording.why_not() is not None, reason=str(recording.why_not()))
 
@@ -50,8 +54,13 @@ def record(job: dict[str, Any], trace: Path) -> list[Call]:
     return list(recording.calls(trace.read_text()))
 
 
-def crashes(calls: list[Call], job: dict[str, Any], rng: random.Random, each: int) -> Iterator[tuple[Tree, Crash]]:
+def crashes(
+    calls: list[Call], job: dict[str, Any], rng: random.Random, each: int, *, without: str | None = None
+) -> Iterator[tuple[Tree, Crash]]:
     """States of the disk, and what was known at that moment.
+
+    Args:
+        without: do as if files and folders whose paths match this pattern had never been fsynced.
 
     Just before something becomes durable, all that may be lost is: no other moments need to be looked at, but those at
     which the writer says something.
@@ -61,10 +70,11 @@ def crashes(calls: list[Call], job: dict[str, Any], rng: random.Random, each: in
         said = None
         if call.name == "write" and recording.path_of(call.arguments[0]) == job["log"]:
             said = json.loads(recording.decoded(call.arguments[1]))
-        if said or call.name in ("fsync", "fdatasync"):
+        if said or call.name in _SYNCS:
             for tree in disk.losses(rng, each):
                 yield tree, crash
-        disk.apply(call)
+        if not (without and call.name in _SYNCS and re.search(without, recording.path_of(call.arguments[0]) or "")):
+            disk.apply(call)
         if said:
             crash = crash.after(*said)
     for tree in disk.losses(rng, each):
@@ -82,7 +92,7 @@ def test_adding_one_document_costs_at_most_five_fsyncs(tmp_path: Path) -> None:
             word, operation, _ = json.loads(recording.decoded(call.arguments[1]))
             adding = (word, operation) == ("begin", "add")
             counts += [0] if adding else []
-        elif adding and call.name in ("fsync", "fdatasync"):
+        elif adding and call.name in _SYNCS:
             counts[-1] += 1
     assert counts
     assert min(counts) <= 5
@@ -131,36 +141,86 @@ def write(tree: Tree, folder: Path) -> None:
             place.write_bytes(content)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_power_cut_leaves_the_old_or_the_new_state(
-    kind: str, tmp_path: Path, memory: Path, bundle: Callable[[str], Path], model: ColBERT
-) -> None:
-    if kind == "HNSW":
-        pytest.importorskip("hnswlib")
-    rng = random.Random(kind)
-    (tmp_path / "root").mkdir()
-    job = {"kind": kind, "folder": str(tmp_path / "root"), "log": str(tmp_path / "log"), "seed": 1, "steps": STEPS}
-    job |= {"bundle": str(bundle("bert-pylate")), "index": "IVF"}
-    calls = record(job, tmp_path / "trace")
-    each = max(STATES // len(KINDS) // 60, 4)
-    cases = sampled(crashes(calls, job, rng, each), STATES // len(KINDS), rng)
+def check_states(kind: str, cases: list[tuple[Tree, Crash]], memory: Path, model: ColBERT, tmp_path: Path) -> None:
+    """Open each; raises AssertionError for the first that is neither the old nor the new state."""
     for number, (tree, crash) in enumerate(cases):
         folder = memory / str(number)
         folder.mkdir()
         write(tree, folder)
         try:
             if kind == "Collection":
-                check_collection(folder, crash, model, tmp_path / "new.lt")
+                check_collection(folder, crash, model)
             else:
                 check_index(folder, crash, kind)
         except Exception as error:
             kept = shutil.copytree(folder, tmp_path / "failed")
             raise AssertionError(f"state {number} of {len(cases)}, kept in {kept}: {error!r}") from error
-        shutil.rmtree(folder)
+        finally:
+            shutil.rmtree(folder)
+
+
+def job_of(kind: str, folder: Path, bundle: Path, steps: int) -> dict[str, Any]:
+    (folder / "root").mkdir()
+    job = {"kind": kind, "folder": str(folder / "root"), "log": str(folder / "log"), "seed": 1, "steps": steps}
+    return job | {"bundle": str(bundle), "index": "IVF"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_power_cut_leaves_the_old_or_the_new_state(
+    kind: str,
+    tmp_path: Path,
+    memory: Path,
+    bundle: Callable[[str], Path],
+    model: ColBERT,
+    record_property: Callable[[str, object], None],
+) -> None:
+    if kind == "HNSW":
+        pytest.importorskip("hnswlib")
+    rng = random.Random(f"{kind} {SEED}")
+    job = job_of(kind, tmp_path, bundle("bert-pylate"), STEPS)
+    calls = record(job, tmp_path / "trace")
+    each = max(STATES // len(KINDS) // 60, 4)
+    cases = sampled(crashes(calls, job, rng, each), STATES // len(KINDS), rng)
+    check_states(kind, cases, memory, model, tmp_path)
+    record_property("states", len(cases))
     assert len(cases) > STATES // len(KINDS) // 3, "hardly any states were found: nothing was proved"
 
 
-def check_collection(folder: Path, crash: Crash, model: ColBERT, new: Path) -> None:
+@pytest.mark.parametrize(
+    "what",
+    [
+        pytest.param(r"/documents\.sqlite$", id="the catalogue"),
+        pytest.param(r"/documents\.sqlite-journal$", id="its journal"),
+        pytest.param(r"\.safetensors$", id="the file of a segment"),
+        pytest.param(r"/segments/[^/]+$", id="the folder of a segment"),
+        pytest.param(r"/segments$", id="the folder of the segments"),
+        pytest.param(r"/model/[^/]+$", id="the files of the model"),
+        pytest.param(r"/notes\.lt$", id="the folder of the collection"),
+        pytest.param(r"/root$", id="the folder that holds it"),
+    ],
+)
+def test_every_fsync_is_needed(
+    what: str, tmp_path: Path, memory: Path, recorded: tuple[dict[str, Any], list[Call]], model: ColBERT
+) -> None:
+    """Without one of them a power cut loses something, and the test above sees it."""
+    job, calls = recorded
+    rng = random.Random(what)
+    cases = sampled(crashes(calls, job, rng, 4, without=what), 300, rng)
+    with pytest.raises(AssertionError, match=r"^state \d+ of"):
+        check_states("Collection", cases, memory, model, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def recorded(
+    tmp_path_factory: pytest.TempPathFactory, bundle: Callable[[str], Path]
+) -> tuple[dict[str, Any], list[Call]]:
+    """A writer of a collection, and what it did."""
+    folder = tmp_path_factory.mktemp("recorded")
+    job = job_of("Collection", folder, bundle("bert-pylate"), 14)
+    return job, record(job, folder / "trace")
+
+
+def check_collection(folder: Path, crash: Crash, model: ColBERT) -> None:
     if not (folder / "notes.lt" / "collection.json").exists():
         assert crash.acknowledged is None, "an acknowledged collection is gone"
         Collection(folder / "notes.lt", model, index="IVF").close()  # what was half made is made

@@ -2,6 +2,7 @@
 names the file; never another library's, never a hang, and nothing outside the folder is touched.
 
 ``LATELITE_DAMAGES=10000`` sets the number of cases; each is generated from its number, so that a failure repeats.
+``LATELITE_SEED=1`` takes as many others.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from latelite.errors import IndexCorruptError, LateliteError, UnknownIdError
 from latelite.models import ColBERT
 from latelite.storage import writing
 from latelite.storage.schema import checksum
+from reliability.conftest import SEED
 
 DAMAGES = int(os.environ.get("LATELITE_DAMAGES", "400"))
 CORPUS = topical(90)
@@ -122,7 +124,8 @@ def cases(sample: Sample, name: str, share: float, memory: Path) -> Iterator[tup
     (outside / "00000001-0123abcd" / "segment.safetensors").write_text("years of work")
     (outside / "documents.sqlite").write_bytes(b"not yours")
     before = fingerprint(outside)
-    for case in range(int(DAMAGES * share / 4)):
+    count = int(DAMAGES * share / 4)
+    for case in range(SEED * count, (SEED + 1) * count):
         copy = memory / "copy"
         shutil.copytree(sample.folder, copy)
         signal.alarm(SECONDS)
@@ -157,7 +160,9 @@ def damage(folder: Path, rng: random.Random) -> Path:
     return path
 
 
-def test_damage_is_named_or_does_no_harm(sample: Sample, memory: Path) -> None:
+def test_damage_is_named_or_does_no_harm(
+    sample: Sample, memory: Path, record_property: Callable[[str, object], None]
+) -> None:
     noticed = 0
     for case, copy, rng in cases(sample, "damage", 0.6, memory):
         path = damage(copy, rng)
@@ -172,6 +177,8 @@ def test_damage_is_named_or_does_no_harm(sample: Sample, memory: Path) -> None:
             assert found == sample.answers  # made anew
         elif found is not None:
             assert found == sample.answers, (case, path)
+    record_property("cases", int(DAMAGES * 0.6 / 4))
+    record_property("noticed", noticed)
     assert noticed > int(DAMAGES * 0.6 / 4) // 3
 
 
@@ -256,7 +263,9 @@ def program(catalogue: Path, rng: random.Random) -> str:
     return statement
 
 
-def test_hostile_folders_are_refused_or_harmless(sample: Sample, memory: Path) -> None:
+def test_hostile_folders_are_refused_or_harmless(
+    sample: Sample, memory: Path, record_property: Callable[[str, object], None]
+) -> None:
     for case, copy, rng in cases(sample, "hostile", 0.4, memory):
         what = harm(copy, rng)
         try:
@@ -265,6 +274,7 @@ def test_hostile_folders_are_refused_or_harmless(sample: Sample, memory: Path) -
                 opened.compact()
         except BaseException as error:
             raise AssertionError(f"case {case}, {what}: {error!r}") from error
+    record_property("cases", int(DAMAGES * 0.4 / 4))
 
 
 def odd_ids(count: int) -> list[str | int]:

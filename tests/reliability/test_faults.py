@@ -2,7 +2,7 @@
 
 strace makes them fail, SQLite's own included. The call raises one of our errors, which says what the system said, or it
 succeeds; nothing that was there is lost, what is left is sound, and the next call works.
-``LATELITE_FAULTS=1000`` sets how many are tried.
+``LATELITE_FAULTS=1000`` sets how many are tried; ``LATELITE_SEED=1`` tries others.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import pytest
 
 from latelite import Collection
 from reliability import recording
+from reliability.conftest import SEED
 
 FAULTS = int(os.environ.get("LATELITE_FAULTS", "32"))
 WRITES = {
@@ -108,9 +109,11 @@ def contents(folder: Path) -> dict[str, Any]:
     return found
 
 
-def test_every_fault_is_told_and_harmless(tmp_path: Path, bundle: Callable[[str], Path]) -> None:
-    rng = random.Random(1)
-    hit = 0
+def test_every_fault_is_told_and_harmless(
+    tmp_path: Path, bundle: Callable[[str], Path], record_property: Callable[[str, object], None]
+) -> None:
+    rng = random.Random(1 + SEED)
+    injected_count = hit = 0
     for case in range(FAULTS):
         operation = OPERATIONS[case % len(OPERATIONS)]
         call = rng.choice(list(WRITES))
@@ -128,6 +131,7 @@ def test_every_fault_is_told_and_harmless(tmp_path: Path, bundle: Callable[[str]
         arguments = [str(folder), str(bundle("bert-pylate")), operation, str(backup)]
         (word, message, number), injected = run_with(fault, arguments, trace)
         about = f"case {case}, {operation}, {fault}: {word} {message} ({injected[:300]})"
+        injected_count += bool(injected)
         after = {**before}
         if operation == "add":
             after |= {"new": "a new text " * 3, "0": "another text"}
@@ -152,4 +156,7 @@ def test_every_fault_is_told_and_harmless(tmp_path: Path, bundle: Callable[[str]
         with Collection(folder) as collection:  # and life goes on
             collection.add(["later"], ["a later text"])
             assert collection.get("later").text == "a later text"
+    record_property("cases", FAULTS)
+    record_property("injected", injected_count)
+    record_property("told", hit)
     assert hit, "no call failed: nothing was proved"

@@ -1,6 +1,7 @@
 """SIGKILL at random moments: what is opened next is the state before or after the operation, never another.
 
-The default run kills a few times. ``LATELITE_KILLS=300`` sets the number, for collections and for the kinds of index.
+The default run kills a few times. ``LATELITE_KILLS=300`` sets the number, for collections and for the kinds of index;
+``LATELITE_SEED=1`` takes other moments.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import pytest
 
 from latelite import Collection, indexes
 from latelite.models import ColBERT
+from reliability.conftest import SEED
 from reliability.writer_process import OPTIONS, CollectionWriter, State, vectors
 
 KINDS = ["Exact", "HNSW", "IVF"]
@@ -89,15 +91,18 @@ def delay_of(rng: random.Random) -> float:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_index_reopens_to_the_old_or_the_new_state(kind: str, tmp_path: Path, writers: Writers) -> None:
+def test_an_index_reopens_to_the_old_or_the_new_state(
+    kind: str, tmp_path: Path, writers: Writers, record_property: Callable[[str, object], None]
+) -> None:
     if kind == "HNSW":
         pytest.importorskip("hnswlib")
-    rng = random.Random(f"{kind} {KILLS}")
+    rng = random.Random(f"{kind} {KILLS} {SEED}")
     before: State = {}
     interrupted: collections.Counter[str] = collections.Counter()
-    for seed in range(KILLS // len(KINDS)):
-        folder = tmp_path / str(seed // PER_FOLDER)
-        before = before if seed % PER_FOLDER else {}
+    for number in range(KILLS // len(KINDS)):
+        seed = SEED * KILLS + number
+        folder = tmp_path / str(number // PER_FOLDER)
+        before = before if number % PER_FOLDER else {}
         job = {"kind": kind, "folder": str(folder), "log": str(tmp_path / "log"), "seed": seed, "state": before}
         said = writers.kill_one(job, delay_of(rng))
         interrupted.update(operation for word, operation, _ in said[-1:] if word == "begin")
@@ -112,6 +117,8 @@ def test_an_index_reopens_to_the_old_or_the_new_state(kind: str, tmp_path: Path,
             named = {segment.entry.name for segment in index._storage.view().segments}
             segments = folder / "index" / "segments"
             assert {path.name for path in segments.iterdir()} == named if segments.exists() else not named
+    record_property("kills", KILLS // len(KINDS))
+    record_property("interrupted", json.dumps(interrupted))
     assert interrupted.total(), "no kill fell into an operation: the test proved nothing"
 
 
@@ -126,16 +133,21 @@ def holds(index: indexes.TokenIndex, state: State) -> bool:
 
 
 def test_a_collection_reopens_to_the_old_or_the_new_state(
-    tmp_path: Path, writers: Writers, bundle: Callable[[str], Path], model: ColBERT
+    tmp_path: Path,
+    writers: Writers,
+    bundle: Callable[[str], Path],
+    model: ColBERT,
+    record_property: Callable[[str, object], None],
 ) -> None:
-    rng = random.Random(f"collection {KILLS}")
+    rng = random.Random(f"collection {KILLS} {SEED}")
     before: State = {}
     interrupted: collections.Counter[str] = collections.Counter()
-    for seed in range(KILLS):
-        folder = tmp_path / str(seed // PER_FOLDER)
+    for number in range(KILLS):
+        seed = SEED * KILLS + number
+        folder = tmp_path / str(number // PER_FOLDER)
         folder.mkdir(exist_ok=True)
-        before = before if seed % PER_FOLDER else {}
-        index = ("IVF", "Exact")[seed // PER_FOLDER % 2]
+        before = before if number % PER_FOLDER else {}
+        index = ("IVF", "Exact")[number // PER_FOLDER % 2]
         job = {"kind": "Collection", "folder": str(folder), "log": str(tmp_path / "log"), "seed": seed}
         said = writers.kill_one({**job, "bundle": str(bundle("bert-pylate")), "index": index}, delay_of(rng))
         interrupted.update(operation for word, operation, _ in said[-1:] if word == "begin")
@@ -157,6 +169,8 @@ def test_a_collection_reopens_to_the_old_or_the_new_state(
                 assert contents(copy) in states
         for path in [*folder.glob("backup-*"), *folder.glob(".backup-*")]:
             shutil.rmtree(path)
+    record_property("kills", KILLS)
+    record_property("interrupted", json.dumps(interrupted))
     assert interrupted.total(), "no kill fell into an operation: the test proved nothing"
     if KILLS >= 200:
         assert set(interrupted) == {"create", *CollectionWriter.operations}
