@@ -12,7 +12,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from latelite.cpus import int8_saturates_here
-from latelite.errors import BundleCorruptError, ProviderError
+from latelite.errors import BundleCorruptError, BundleError, ProviderError
+from latelite.files import sha256
 from latelite.manifest import Manifest
 from latelite.tokenization import Tokens
 
@@ -100,6 +101,7 @@ class Session:
         self, path: Path, manifest: Manifest, *, threads: int = 1, providers: Sequence[Provider] | None = None
     ) -> None:
         self._path = path
+        self._manifest = manifest
         self._providers = [CPU] if providers is None else checked_providers(providers)
         self._threads = 1 if accelerated(self._providers) else threads
         self._session = self._load(1)
@@ -149,9 +151,7 @@ class Session:
                 str(self._path), sess_options=session_options(threads), providers=self._providers
             )
         except Exception as error:
-            raise BundleCorruptError(
-                f"ONNX Runtime {onnxruntime.__version__} cannot load {self._path}: {error}"
-            ) from error
+            raise self._refusal(error) from error
         first = provider_name(self._providers[0])
         if first not in session.get_providers():
             raise ProviderError(
@@ -159,3 +159,22 @@ class Session:
                 "libraries are installed, or leave providers out."
             )
         return session
+
+    def _refusal(self, error: Exception) -> Exception:
+        """What to say when ONNX Runtime cannot load the graph.
+
+        It names neither the system's error nor its number, so the file is read here to learn them: too many open files
+        or a lack of memory is no damage.
+        """
+        try:
+            entry = self._manifest.files.get(self._path.name)
+            damaged = entry is not None and sha256(self._path) != entry.sha256
+        except OSError as refused:
+            return refused
+        if isinstance(error, MemoryError) or "bad_alloc" in str(error):
+            return MemoryError(f"There is not enough memory to load {self._path}.")
+        if damaged:
+            return BundleCorruptError(f"{self._path} does not match its checksum; copy the bundle again.")
+        return BundleError(
+            f"ONNX Runtime {onnxruntime.__version__} cannot load {self._path}, which is what was exported: {error}"
+        )

@@ -27,21 +27,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from latelite.errors import (
-    IndexCorruptError,
-    IndexLockedError,
-    IndexNotFoundError,
-    IndexWriteError,
-    StoreError,
-)
+from latelite.errors import IndexCorruptError, IndexLockedError, StoreError
+from latelite.files import fsync_folder
 from latelite.filter_sql import register
-from latelite.storage.folders import lacks_locks, refuse_special
+from latelite.storage.folders import fsync_file, lacks_locks, refuse_special
 from latelite.storage.schema import APPLICATION_ID, SCHEMA, USER_VERSION, check_schema
+from latelite.storage.sqlite_errors import Action, system_error, translated
 
 logger = logging.getLogger(__name__)
 
 CATALOGUE = "documents.sqlite"
 JOURNAL = CATALOGUE + "-journal"
+VACUUMED = CATALOGUE + "-vacuumed"
+"""What `Catalogue.vacuum` writes; it takes the catalogue's place when it is whole."""
 
 SYNCHRONOUS = "EXTRA"
 """How much SQLite waits for the disk; tests that are not about durability wait less."""
@@ -49,9 +47,11 @@ SYNCHRONOUS = "EXTRA"
 _BRIEFLY = 0.02
 """Seconds that a reader waits for another process's commit before it goes on with what it knows."""
 
-
 _POLL = 0.001
 """Seconds between two looks at whether a commit is over."""
+
+_WRITERS_POLL = 0.005
+"""Seconds between two looks at whether another writer, which may encode and merge, is done."""
 
 
 class Catalogue:
@@ -133,9 +133,8 @@ class Catalogue:
                 if error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK and not self.read_only:
                     self._roll_back_interrupted()
                 elif error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY and time.monotonic() < deadline:
-                    time.sleep(
-                        _POLL
-                    )  # SQLite's own waiting doubles its steps, and sleeps long past the end of a commit
+                    # SQLite's own waiting doubles its steps, and sleeps long past the end of a commit.
+                    time.sleep(_POLL)
                 else:
                     raise
         if empty:
@@ -173,8 +172,9 @@ class Catalogue:
     def _opened(self, mode: str) -> sqlite3.Connection:
         refuse_special(self.path)
         refuse_special(self.folder / JOURNAL)
-        uri = f"file:{quote(str(self.path.absolute()))}?mode={mode}"
-        connection = sqlite3.connect(uri, uri=True, timeout=self.timeout, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            _uri(self.path, mode), uri=True, timeout=self.timeout, isolation_level=None, check_same_thread=False
+        )
         connection.text_factory = _text
         register(connection)
         connection.execute("PRAGMA cell_size_check = ON")
@@ -183,8 +183,11 @@ class Catalogue:
     # --------------------------------------------------------------------------------------------------------- writing
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self, *, wait: bool = True) -> Iterator[sqlite3.Connection]:
         """A transaction that is committed, durably, when the block ends, and undone when it raises.
+
+        Args:
+            wait: for another writer, for up to ``timeout`` seconds.
 
         Raises:
             IndexLockedError: another writer is still at work after ``timeout`` seconds.
@@ -193,11 +196,12 @@ class Catalogue:
         self._after_fork()
         if self.read_only:
             raise system_error(errno.EROFS, f"{self.folder} was opened with read_only=True; nothing was changed.")
-        if not self._writing.acquire(timeout=self.timeout):
+        timeout = self.timeout if wait else 0
+        if not self._writing.acquire(timeout=timeout):
             raise self._locked()
         try:
             with self.translated("write"):
-                connection = self._begin_writing()
+                connection = self._begin_writing(timeout)
             try:
                 with self.translated("write"):
                     yield connection
@@ -209,25 +213,26 @@ class Catalogue:
         finally:
             self._writing.release()
 
-    def _begin_writing(self) -> sqlite3.Connection:
-        if self._writer is not None and self._replaced("writer"):
-            self._writer.close()
-            self._writer = None
-        if self._writer is None:
-            if not os.access(self.folder, os.W_OK):  # SQLite would say so only after the documents were encoded
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.folder))
-            connection = self._opened("rwc")
-            connection.execute("PRAGMA secure_delete = OFF")  # until `vacuum`; it writes all that is freed
-            connection.execute("PRAGMA cache_spill = OFF")  # which would shut readers out long before the commit
-            connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
-            connection.execute("PRAGMA journal_mode = DELETE")
-            self._writer = connection
-            self._files["writer"] = self._identity()
-        self._writer.execute(f"PRAGMA busy_timeout = {int(1000 * self.timeout)}")
-        self._writer.execute("BEGIN IMMEDIATE")
-        if self._replaced("writer"):  # while this waited for the lock: what is written here would be lost
+    def _begin_writing(self, timeout: float) -> sqlite3.Connection:
+        """Open when needed, and take the writers' lock."""
+        deadline = time.monotonic() + timeout
+        while True:
+            # Looked at before each try: a connection to a file that was replaced takes the other's journal for its own.
+            if self._writer is None or self._replaced("writer"):
+                self._open_writer()
+            assert self._writer is not None
+            try:
+                self._writer.execute("PRAGMA busy_timeout = 0")
+                self._writer.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                    raise
+                time.sleep(_WRITERS_POLL)
+                continue
+            if not self._replaced("writer"):
+                break
             self._writer.rollback()
-            return self._begin_writing()
+        self._writer.execute(f"PRAGMA busy_timeout = {int(1000 * self.timeout)}")  # the commit waits for readers
         version = self._writer.execute("PRAGMA user_version").fetchone()[0]
         if version == 0 and not self._writer.execute("SELECT 1 FROM sqlite_schema").fetchone():
             for statement in SCHEMA:
@@ -238,13 +243,40 @@ class Catalogue:
             check_schema(self._writer, self.path)
         return self._writer
 
+    def _open_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        if not os.access(self.folder, os.W_OK):  # SQLite would say so only after the documents were encoded
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.folder))
+        connection = self._opened("rwc")
+        connection.execute("PRAGMA secure_delete = OFF")  # `vacuum` does it; this would write all that is freed
+        connection.execute("PRAGMA cache_spill = OFF")  # which would shut readers out long before the commit
+        connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
+        connection.execute("PRAGMA journal_mode = DELETE")
+        self._writer = connection
+        self._files["writer"] = self._identity()
+
     def vacuum(self) -> None:
-        """Write the database anew, without free pages and without anything that was removed."""
-        with self._writing, self.translated("write"):
-            if self._writer is not None:
-                self._writer.execute("PRAGMA secure_delete = ON")
+        """Write the database anew, without free pages and without anything that was removed.
+
+        Not SQLite's plain VACUUM, which shuts readers out while it works, for seconds where there are many texts. This
+        writes a new file, while readers read the old one and writers wait, and puts it in the place of the old one.
+        """
+        if os.name == "nt":  # which replaces no file that is open
+            with self._writing, self.translated("write"):
+                self._open_writer()
+                assert self._writer is not None
                 self._writer.execute("VACUUM")
-                self._writer.execute("PRAGMA secure_delete = OFF")
+            return
+        with self.writing(), contextlib.closing(self._opened("ro")) as connection:
+            new = self.folder / VACUUMED
+            new.unlink(missing_ok=True)
+            connection.execute("VACUUM INTO ?", (_uri(new, "rwc"),))
+            new.chmod(self.path.stat().st_mode)
+            fsync_file(new)
+            new.replace(self.path)
+            fsync_folder(self.folder)
 
     # ------------------------------------------------------------------------------------------------------- life time
 
@@ -273,12 +305,14 @@ class Catalogue:
             self._locks()
 
     @contextlib.contextmanager
-    def translated(self, action: str) -> Iterator[None]:
+    def translated(self, action: Action) -> Iterator[None]:
         """Turn SQLite's errors, and the system's while writing, into ours."""
         try:
             yield
         except sqlite3.Error as error:
-            raise self._error(error, action) from error
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise self._locked() from error
+            raise translated(error, self.path, action) from error
         except UnicodeDecodeError as error:  # Python decodes SQLite's message, which quotes what is damaged
             if not error.object.startswith(b"malformed"):
                 raise
@@ -289,32 +323,6 @@ class Catalogue:
             raise system_error(
                 error.errno, f"Could not write {self.folder}: {error}. What was there before is unchanged."
             ) from error
-
-    def _error(self, error: sqlite3.Error, action: str) -> Exception:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
-        name = getattr(error, "sqlite_errorname", "SQLITE_CORRUPT")
-        primary = code & 0xFF
-        unchanged = " What was there before is unchanged." if action == "write" else ""
-        said = f"Could not {action} {self.path}: {error} ({name})."
-        if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return self._locked()
-        if primary == sqlite3.SQLITE_FULL:
-            return system_error(errno.ENOSPC, f"Could not write {self.path}: the disk is full.{unchanged}")
-        if code == sqlite3.SQLITE_READONLY_ROLLBACK:
-            return StoreError(
-                f"{self.path} was left in the middle of a write; open it once without read_only=True, with the "
-                "permission to write, which restores the state before."
-            )
-        if primary == sqlite3.SQLITE_READONLY:
-            return system_error(errno.EACCES, said + unchanged)
-        if primary == sqlite3.SQLITE_NOMEM:
-            return MemoryError(said)
-        if primary in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
-            if primary == sqlite3.SQLITE_CANTOPEN and not self.path.exists():
-                return IndexNotFoundError(f"{self.path} is missing.")
-            reason = errno.EIO if primary == sqlite3.SQLITE_IOERR else errno.EACCES
-            return system_error(reason, said + unchanged)
-        return IndexCorruptError(f"{self.path} is damaged: {error} ({name}).")
 
     def _locked(self) -> IndexLockedError:
         reason = lacks_locks(self.folder) if not self.read_only else None
@@ -329,11 +337,8 @@ class Catalogue:
         )
 
 
-def system_error(code: int | None, message: str) -> IndexWriteError:
-    """An IndexWriteError that knows the system's number."""
-    error = IndexWriteError(message)
-    error.errno = code
-    return error
+def _uri(path: Path, mode: str) -> str:
+    return f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
 
 
 _of_the_parent: list[sqlite3.Connection] = []

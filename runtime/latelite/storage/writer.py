@@ -6,8 +6,10 @@ import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from latelite.storage.catalogue import VACUUMED
 from latelite.storage.folders import delete_segments, make_folder
 from latelite.storage.merging import merge_segments, next_merge
 from latelite.storage.segments import SEGMENTS
@@ -50,7 +52,7 @@ class Writer:
             try:
                 with storage.catalogue.writing() as connection:
                     base = Snapshot() if storage.replacing else storage.load(connection)
-                    self._clean(base)
+                    _delete_unnamed(storage.folder, connection)
                     if storage.replacing:
                         _empty(connection)
                     transaction = Transaction(storage, connection, base)
@@ -58,10 +60,13 @@ class Writer:
                     transaction.finish()
             except BaseException:
                 storage.opened = {}
-                self._discard()  # on a full disk the half-written files are what fills it
+                self.clean()  # on a full disk the half-written files are what fills it
                 raise
+        left_over = storage.replacing or transaction.replaced
         storage.replacing = False
-        self._clean(storage.refresh())
+        storage.refresh()
+        if left_over:
+            self.clean()
 
     @contextmanager
     def _folder(self) -> Iterator[None]:
@@ -102,7 +107,6 @@ class Writer:
         if len(base.segments) > 1 or any(segment.live is not None for segment in base.segments):
             self._merge(lambda base: base.segments)
         self.storage.catalogue.vacuum()
-        self._clean(self.storage.refresh())
 
     def _merge(self, chosen: Any) -> None:
         storage = self.storage
@@ -114,17 +118,22 @@ class Writer:
             entry = merge_segments(storage, parents, base)
             transaction.replace_segments(parents, entry)
 
-    def _clean(self, state: Snapshot) -> None:
-        delete_segments(self.storage.folder / SEGMENTS, {segment.entry.name for segment in state.segments})
+    def clean(self) -> None:
+        """Delete the segments that the catalogue does not name: what was merged, or what a failed write left behind.
 
-    def _discard(self) -> None:
-        """Delete what a failed write left behind."""
+        With the writers' lock alone, since a segment that another writer is about to name looks like one of these.
+        Where another has the lock this is left to it: every writer begins with it.
+        """
         try:
-            with self.storage.catalogue.writing() as connection:
-                rows = connection.execute("SELECT name FROM segments").fetchall()
-                delete_segments(self.storage.folder / SEGMENTS, {name for (name,) in rows})
+            with self.storage.catalogue.writing(wait=False) as connection:
+                _delete_unnamed(self.storage.folder, connection)
         except Exception as error:  # noqa: BLE001
-            logger.debug("left the files of a failed write in %s: %s", self.storage.folder, error)
+            logger.debug("left files that are not in use in %s: %s", self.storage.folder, error)
+
+
+def _delete_unnamed(folder: Path, connection: sqlite3.Connection) -> None:
+    delete_segments(folder / SEGMENTS, {name for (name,) in connection.execute("SELECT name FROM segments")})
+    (folder / VACUUMED).unlink(missing_ok=True)
 
 
 def _empty(connection: sqlite3.Connection) -> None:

@@ -80,6 +80,8 @@ class Transaction:
         self.base = base
         self.added_tokens = 0
         self.changed = False
+        self.replaced = False
+        """Whether segments are no longer named."""
         self._storage = storage
         if base.settings is not None:
             self.dim: int | None = base.settings.dim
@@ -224,7 +226,7 @@ class Transaction:
             self.connection.execute("DELETE FROM removed WHERE number BETWEEN ? AND ?", span)
         if merged is not None:
             self._insert("segments", merged.row[:-1])
-        self.changed = True
+        self.changed = self.replaced = True
 
     def _insert(self, table: str, values: tuple[Any, ...], verb: str = "INSERT") -> None:
         marks = ",".join("?" * (len(values) + 1))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import mmap
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -18,14 +20,26 @@ import pytest
 
 from conftest import small_file_system
 from latelite import Collection, indexes
-from latelite.errors import IndexLockedError, IndexNotFoundError, IndexVersionError, IndexWriteError, StoreError
+from latelite.bundle import Bundle
+from latelite.errors import (
+    BundleCorruptError,
+    BundleError,
+    IndexLockedError,
+    IndexNotFoundError,
+    IndexVersionError,
+    IndexWriteError,
+    StoreError,
+)
 from latelite.models import ColBERT
+from latelite.session import Session
 from latelite.storage import folders
+from latelite.storage.catalogue import Catalogue
 
 
 def test_the_model_is_a_copy_that_overwriting_the_bundle_does_not_touch(tmp_path: Path, model: ColBERT) -> None:
     bundle = Path(shutil.copytree(model.bundle.folder, tmp_path / "bundle"))
     with Collection(tmp_path / "notes.lt", bundle) as collection:
+        assert collection.model.bundle.folder == collection.folder / "model"
         collection.add(["a"], ["bread"])
     for path in bundle.iterdir():
         path.write_bytes(b"another bundle, in place")  # as cp, scp and curl -o do
@@ -105,6 +119,64 @@ def test_an_error_of_the_system_while_mapping_is_no_damage(
         Collection(notes.folder, model)
     assert caught.value.errno == code
     assert "damaged" not in str(caught.value)
+
+
+@contextlib.contextmanager
+def descriptors(free: int) -> Iterator[None]:
+    """Only so many more files can be opened."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(512, limits[0]), limits[1]))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        for _ in range(free):
+            os.close(taken.pop())
+        yield
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_too_few_descriptors_are_no_damage(notes: Collection) -> None:
+    """Whatever is opened at that moment: the model's files by ONNX Runtime, the catalogue by SQLite, a segment."""
+    notes.close()
+    for free in range(60):
+        try:
+            with descriptors(free), Collection(notes.folder, threads=1) as collection:
+                collection.search("text 7")
+            break
+        except OSError as error:
+            told = f"{error.errno}: {error}"
+        assert told.startswith(f"{errno.EMFILE}: ")
+        assert "damaged" not in told
+    assert 0 < free < 59
+    bundle = Bundle(notes.folder / "model")
+    graph = bundle.graph_path("int8")
+    with descriptors(0), pytest.raises(OSError, match=r"Too many open files.*model_int8\.onnx"):
+        Session(graph, bundle.manifest)
+    catalogue = Catalogue(notes.folder, timeout=1, read_only=False)
+    with descriptors(0), pytest.raises(OSError, match=r"documents\.sqlite: Too many open files"), catalogue.reading():
+        pass
+    catalogue.close()
+
+
+def test_a_graph_that_onnx_runtime_refuses_is_not_called_damaged(
+    notes: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any, **__: Any) -> None:
+        raise RuntimeError("opset 99 is not supported")
+
+    notes.close()
+    with monkeypatch.context() as patch:
+        patch.setattr("onnxruntime.InferenceSession", refused)
+        with pytest.raises(BundleError, match="opset 99") as caught:
+            Collection(notes.folder)
+    assert not isinstance(caught.value, BundleCorruptError)
+    with Collection(notes.folder) as collection:
+        collection.verify()
 
 
 def test_folders_that_cannot_be_fsynced_are_used_without(

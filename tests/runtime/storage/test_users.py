@@ -15,8 +15,9 @@ import pytest
 from index_samples import ids_of, topical
 from latelite import Collection, indexes
 from latelite.errors import IndexLockedError, IndexMismatchError, IndexNotFoundError
+from latelite.indexes.documents import Documents
 from latelite.models import ColBERT
-from latelite.storage import merging, writer, writing
+from latelite.storage import catalogue, merging, writer, writing
 
 
 def test_a_reader_that_stays_open_through_a_rebuild_finds_what_a_fresh_one_finds(
@@ -188,6 +189,91 @@ def test_a_failed_write_leaves_nothing_in_memory_or_on_the_disk(
         assert index._storage.opened == {}
         assert sorted(path.name for path in (tmp_path / "index" / "segments").iterdir()) == before
         assert index.ids == [0]
+
+
+def test_cleaning_up_spares_what_another_writer_is_about_to_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the commit of one writer and its cleaning up another one begins, and has written a segment."""
+    monkeypatch.setattr(writing, "RECENT_TOKENS", 1)
+    corpus = topical(3)
+    with indexes.Exact(tmp_path) as first, indexes.Exact(tmp_path) as second:
+        first.add_documents([0, 1], corpus[:2])
+        between = second._writer.transaction()
+        begun: list[Any] = []
+        clean = first._writer.clean
+
+        def clean_late() -> None:
+            begun.append(between.__enter__())
+            begun[0].put(Documents([2], corpus[2:]), dim=corpus[2].shape[1], replacing=False)
+            clean()
+
+        monkeypatch.setattr(first._writer, "clean", clean_late)
+        first.remove_documents([0, 1])  # the segment is no longer named
+        assert begun
+        between.__exit__(None, None, None)
+        assert first.ids == second.ids == [2]
+        first.verify()
+        with indexes.Exact(tmp_path) as fresh:
+            assert fresh.ids == [2]
+            fresh.add_documents([3], corpus[:1])
+        named = {segment.files.name for segment in first._storage.view().segments}
+        assert {path.name for path in (tmp_path / "index" / "segments").iterdir()} == named
+
+
+def test_an_index_that_is_to_be_replaced_stays_until_the_new_one_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "RECENT_TOKENS", 1)
+    with indexes.Exact(tmp_path) as index:
+        index.add_documents([0, 1], topical(2))
+
+    def fails(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, indexes.Exact(tmp_path, override=True) as index:
+        patch.setattr(writing.Transaction, "finish", fails)
+        with pytest.raises(OSError, match="No space left"):
+            index.add_documents([2], topical(1, seed=1))
+    with indexes.Exact(tmp_path) as index:
+        assert index.ids == [0, 1]
+        index.verify()
+    with indexes.Exact(tmp_path, override=True) as index:
+        index.add_documents([2], topical(1, seed=1))
+        assert index.ids == [2]
+        index.verify()
+        assert len(list((tmp_path / "index" / "segments").iterdir())) == 1
+
+
+def test_compaction_keeps_no_reader_waiting_and_no_write_is_lost(
+    notes: Collection, model: ColBERT, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts are read while the new catalogue is written, and one that is open goes on with the new file."""
+    reader, waiting = Collection(notes.folder, model, timeout=0), Collection(notes.folder, model)
+    read: list[str] = []
+    writers: list[threading.Thread] = []
+
+    def read_meanwhile(path: Path) -> None:
+        if path.name == catalogue.VACUUMED:
+            read.append(reader.get(7).text)
+            writers.append(threading.Thread(target=waiting.add, args=(["late"], ["a late text"])))
+            writers[0].start()
+
+    monkeypatch.setattr(catalogue, "fsync_file", read_meanwhile)
+    notes.compact()
+    assert read == ["text 7"]
+    writers[0].join(timeout=60)
+    for collection in (notes, reader, waiting):
+        assert collection.get("late").text == "a late text"
+        assert len(collection) == 20
+        collection.verify()
+    assert not (notes.folder / catalogue.VACUUMED).exists()
+
+
+def test_what_an_interrupted_compaction_wrote_is_deleted_by_the_next_writer(notes: Collection) -> None:
+    (notes.folder / catalogue.VACUUMED).write_bytes(b"half a catalogue")
+    notes.add(["x"], ["a text"])
+    assert not (notes.folder / catalogue.VACUUMED).exists()
 
 
 def test_a_fingerprint_guards_against_vectors_of_another_model(tmp_path: Path) -> None:
