@@ -134,6 +134,20 @@ def test_info_of_a_collection(run: Run, tmp_path: Path, folder: Path, model_fold
     assert json.loads(out)["documents"] == 2
 
 
+def test_info_reads_neither_the_model_nor_the_vectors(
+    run: Run, tmp_path: Path, folder: Path, model_folder: str
+) -> None:
+    """Sizes are printed at once, however large the graph is, and for an index by itself, too."""
+    indexed(run, tmp_path / "n.lt", folder, model_folder)
+    _, before, _ = run("info", tmp_path / "n.lt", "--json")
+    for path in [*(tmp_path / "n.lt" / "model").glob("*.onnx"), *(tmp_path / "n.lt").rglob("*.safetensors")]:
+        path.write_bytes(bytes(path.stat().st_size))
+    assert run("info", tmp_path / "n.lt", "--json") == (0, before, "")
+    (tmp_path / "n.lt" / "collection.json").unlink()
+    status, out, _ = run("info", tmp_path / "n.lt", "--json")
+    assert (status, json.loads(out)["kind"], json.loads(out)["documents"]) == (0, "index", 2)
+
+
 def test_doctor(run: Run) -> None:
     status, out, _ = run("doctor", "--json")
     assert status == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -9,7 +10,11 @@ import pytest
 
 from index_kinds import Make, fill
 from index_samples import DIM, documents, ids_of, naive_maxsim, naive_ranking, topical
+from latelite import indexes
 from latelite.errors import IndexMismatchError, InvalidVectorsError
+from latelite.indexes import ranking
+from latelite.indexes.exact import StoreType
+from latelite.maxsim import maxsim
 
 
 def test_ranks_as_the_definition_over_its_own_vectors(make: Make) -> None:
@@ -76,6 +81,26 @@ def test_ties_come_in_the_order_of_insertion(make: Make) -> None:
             assert ids_of(index(twin, k=k)[0]) == ["c", "a", "b", "A"][:k]
         index.compact()
         assert ids_of(index(twin, k=4)[0]) == ["c", "a", "b", "A"]
+
+
+@pytest.mark.parametrize("store", ["int8", "float32"])
+def test_many_equal_documents_are_scored_once(
+    tmp_path: Path, store: StoreType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Log lines, templates, "N/A": near-ties are not settled one product at a time."""
+    twin, *others = topical(40, seed=8)
+    calls: list[int] = []
+
+    def counted(query: Any, tokens: Any, offsets: Any, *, documents: Any = None, **options: Any) -> Any:
+        calls.append(len(offsets) - 1 if documents is None else len(documents))
+        return maxsim(query, tokens, offsets, documents=documents, **options)
+
+    monkeypatch.setattr(ranking, "maxsim", counted)
+    with indexes.Exact(tmp_path, store=store) as index:
+        index.add_documents(range(39), others)
+        index.add_documents(range(100, 1100), [twin] * 1000)
+        assert ids_of(index(twin, k=10)[0]) == list(range(100, 110))
+    assert len(calls) <= 8, calls
 
 
 def test_an_empty_index_answers_with_empty_lists(make: Make) -> None:
