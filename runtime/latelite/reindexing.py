@@ -17,17 +17,20 @@ import json
 import logging
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from latelite.collection_folder import HEADER_NAME, REINDEXED, Header, create, finish_reindexing
 from latelite.errors import DuplicateIdError, LateliteError, StoreError
 from latelite.files import fsync_folder
-from latelite.indexes import IndexKind
+from latelite.indexes import IndexKind, make_kind
 from latelite.models import ColBERT
+from latelite.opening import Options, Parts, check_pool_factor, header_of, load_model
+from latelite.progress import Progress
+from latelite.sources.turn import turn
 from latelite.storage.catalogue import CATALOGUE
-from latelite.storage.folders import delete_folder, delete_segments, make_folder, refuse_link
+from latelite.storage.folders import delete_folder, make_folder, refuse_link
 from latelite.storage.identifiers import decoded_id
 from latelite.storage.merging import merge_segments
 from latelite.storage.pooling import TABLE as POOLING
@@ -37,7 +40,7 @@ from latelite.storage.snapshot import OpenSegment, Snapshot
 from latelite.storage.state import Kind
 from latelite.storage.storage import Storage
 from latelite.storage.writer import Writer
-from latelite.texts import GROUP_DOCUMENTS, GROUP_TOKENS, EncodedTexts, Text, batches, encode
+from latelite.texts import Text, encoded_groups
 
 logger = logging.getLogger(__name__)
 
@@ -58,22 +61,54 @@ class Target:
     kind: IndexKind
     header: Header
 
+    @classmethod
+    def of(
+        cls,
+        parts: Parts,
+        options: Options,
+        index: str | None,
+        index_settings: Mapping[str, int] | None,
+        pool_factor: int | None,
+        model: str | Path | ColBERT | None,
+    ) -> Target:
+        """The collection as it is, but for what is asked for; raises as `latelite.Collection.reindex`."""
+        check_pool_factor(pool_factor)
+        name = index or parts.header.index
+        kept = parts.kind.parameters() if name == parts.header.index else {}
+        kept = {setting: value for setting, value in kept.items() if value is not None}
+        kind = make_kind(name, {**kept, **(index_settings or {})})
+        loaded = parts.model if model is None else load_model(model, options)
+        return cls(loaded, kind, header_of(loaded, name, pool_factor or parts.header.pool_factor))
+
 
 def reindex(
-    storage: Storage, target: Target, *, encoding: bool, timeout: float, advance: Callable[[int], object]
+    parts: Parts,
+    target: Target,
+    timeout: float,
+    show_progress_bar: bool | None,
+    on_progress: Callable[[int], object] | None,
 ) -> None:
-    """Index a collection anew, and commit that.
-
-    Args:
-        storage: of the collection as it is.
-        encoding: whether the texts are encoded again; else the stored vectors are taken, and writers wait.
-        advance: called with the number of documents that were encoded since its last call.
+    """Index a collection anew, and commit that; with the model and pooling that it has from the stored vectors.
 
     Raises:
         IndexLockedError: another process is writing, or indexing, for more than ``timeout`` seconds.
         IndexWriteError: disk full or no permission; the collection is unchanged.
         IndexCorruptError: what the collection holds is damaged.
     """
+    storage = parts.storage
+    before, after = [(h.fingerprint, h.pool_factor) for h in (parts.header, target.header)]
+    shown = False if on_progress is not None or before == after else show_progress_bar
+    with (
+        turn(storage.folder, timeout=timeout, on_wait=lambda: None),
+        Progress("reindexing", total=len(storage.view()), enabled=shown) as bar,
+    ):
+        _build(storage, target, encoding=before != after, timeout=timeout, advance=on_progress or bar.advance)
+    Writer(storage).clean()
+
+
+def _build(
+    storage: Storage, target: Target, *, encoding: bool, timeout: float, advance: Callable[[int], object]
+) -> None:
     folder = storage.folder
     aside = folder / REINDEXED
     refuse_link(aside)
@@ -177,17 +212,14 @@ def _encode_documents(
     storage: Storage, writer: Writer, missing: Sequence[int], target: Target, advance: Callable[[int], object]
 ) -> None:
     """Encode documents of these numbers; those that are removed meanwhile are left out."""
-    room = target.model.manifest.settings.document_length
-    group, numbers = EncodedTexts(), list[int]()
-    for batch in batches(_texts(storage, missing, numbers), room):
-        encode(target.model, batch, group, pool_factor=target.header.pool_factor)
-        advance(len(batch))
-        if len(group.texts) >= GROUP_DOCUMENTS or int(group.lengths.sum()) >= GROUP_TOKENS:
-            _put(writer, group, numbers[: len(group.texts)])
-            del numbers[: len(group.texts)]
-            group = EncodedTexts()
-    if group.texts:
-        _put(writer, group, numbers)
+    numbers: list[int] = []
+    texts = _texts(storage, missing, numbers)
+    for group in encoded_groups(target.model, texts, pool_factor=target.header.pool_factor, advance=advance):
+        with writer.transaction() as transaction:
+            transaction.put(group, dim=target.model.dim, replacing=False, numbers=numbers[: len(group.texts)])
+        del numbers[: len(group.texts)]
+        writer.tidy(group.tokens)
+        del group  # before the next is encoded
 
 
 def _texts(storage: Storage, missing: Sequence[int], numbers: list[int]) -> Iterator[Text]:
@@ -196,12 +228,6 @@ def _texts(storage: Storage, missing: Sequence[int], numbers: list[int]) -> Iter
         for row in storage.rows_of_now(missing[start : start + _READ_AT_ONCE]):
             numbers.append(row.number)
             yield Text.of(row.id, row.text, row.metadata)
-
-
-def _put(writer: Writer, group: EncodedTexts, numbers: Sequence[int]) -> None:
-    with writer.transaction() as transaction:
-        transaction.put(group, dim=group.arrays[0].shape[1], replacing=False, numbers=numbers)
-    writer.tidy(int(group.lengths.sum()))
 
 
 def _copy_others(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
@@ -286,4 +312,3 @@ def _commit(storage: Storage, fresh: Storage) -> None:
     fsync_folder(folder / SEGMENTS)
     (aside / CATALOGUE).replace(folder / CATALOGUE)
     fsync_folder(folder)
-    delete_segments(folder / SEGMENTS, names)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,10 @@ from numpy.typing import NDArray
 from latelite.arrays import Floats, Ints
 from latelite.models import ColBERT
 from latelite.pooling import pool_with_clusters
-from latelite.storage.identifiers import DocumentId, checked_id
+from latelite.results import Document
+from latelite.storage.identifiers import DocumentId, checked_id, checked_ids
+
+logger = logging.getLogger(__name__)
 
 GROUP_DOCUMENTS = 512
 """Documents that are written together, at most: what a crash costs."""
@@ -44,6 +48,39 @@ class Text:
         if not isinstance(text, str):
             raise TypeError(f"the text of document {known!r} must be str, not {type(text).__name__}.")
         return cls(known, text, metadata_json(known, metadata))
+
+
+def checked_texts(
+    ids: Sequence[int | str], texts: Sequence[str], metadata: Sequence[Mapping[str, Any]] | None
+) -> list[Text]:
+    """Texts with their ids and metadata, all of them checked before anything is done with one.
+
+    Raises:
+        TypeError, ValueError: lengths differ, or as `Text.of`.
+        DuplicateIdError: an id occurs twice.
+    """
+    for name, each in (("ids", ids), ("texts", texts), ("metadata", metadata)):
+        if isinstance(each, str | bytes):
+            raise TypeError(f"{name} must be a list, not one string.")
+    known = checked_ids(ids)
+    given = [{}] * len(known) if metadata is None else list(metadata)
+    if not len(known) == len(texts) == len(given):
+        raise ValueError(
+            f"ids, texts and metadata must have the same length, not {len(known)}, {len(texts)} and {len(given)}."
+        )
+    return [Text.of(*each) for each in zip(known, texts, given, strict=True)]
+
+
+def text_of(document: Document | Mapping[str, Any]) -> Text:
+    """Check one document; raises as `Text.of`, and ValueError for a mapping without id or text."""
+    if isinstance(document, Document):
+        return Text.of(document.id, document.text, document.metadata)
+    if not isinstance(document, Mapping):
+        raise TypeError(f"a document must be a Document or a mapping, not {type(document).__name__}.")
+    missing = [name for name in ("id", "text") if name not in document]
+    if missing:
+        raise ValueError(f"a document has no {missing[0]!r}: {sorted(map(str, document))}.")
+    return Text.of(document["id"], document["text"], document.get("metadata", {}))
 
 
 def metadata_json(id: DocumentId, metadata: Any) -> str:
@@ -80,6 +117,15 @@ class EncodedTexts:
     @property
     def lengths(self) -> Ints:
         return np.fromiter(map(len, self.arrays), np.int64, len(self.arrays))
+
+    @property
+    def tokens(self) -> int:
+        return sum(map(len, self.arrays))
+
+    @property
+    def full(self) -> bool:
+        """Whether it is to be written before more is encoded."""
+        return len(self.texts) >= GROUP_DOCUMENTS or self.tokens >= GROUP_TOKENS
 
     def blocks(self, tokens: int) -> Iterator[Floats]:
         return iter(self.arrays)
@@ -135,10 +181,55 @@ def encode(model: ColBERT, batch: Sequence[Text], group: EncodedTexts, *, pool_f
     group.texts += batch
 
 
-def append(model: ColBERT, text: Text, vectors: Floats, group: EncodedTexts) -> None:
-    """Append one text whose vectors are known."""
-    group.cut.append(model.cuts(text.text))
-    group.words.append(model.analyzer.ids(text.text))
-    group.arrays.append(vectors)
-    group.pooled.append(None)
-    group.texts.append(text)
+def encoded_groups(
+    model: ColBERT,
+    texts: Iterable[Text],
+    *,
+    pool_factor: int,
+    advance: Callable[[int], object],
+    before: Callable[[], object] = lambda: None,
+) -> Iterator[EncodedTexts]:
+    """``texts`` encoded, in groups that are written together.
+
+    Args:
+        advance: called with the number of texts that were encoded since its last call.
+        before: called before the first text of a group is encoded.
+    """
+    group = EncodedTexts()
+    for batch in batches(texts, model.manifest.settings.document_length):
+        if not group.texts:
+            before()
+        encode(model, batch, group, pool_factor=pool_factor)
+        advance(len(batch))
+        if group.full:
+            yield _told(group)
+            group = EncodedTexts()
+    if group.texts:
+        yield _told(group)
+
+
+def _told(group: EncodedTexts) -> EncodedTexts:
+    """Log how many texts of a group were cut."""
+    if any(group.cut):
+        logger.info(
+            "%d of %d texts are longer than the model's document length; their ends are found by words only.",
+            sum(group.cut),
+            len(group.cut),
+        )
+    return group
+
+
+def known_groups(model: ColBERT, texts: Iterable[Text], arrays: Iterable[Floats]) -> Iterator[EncodedTexts]:
+    """``texts`` whose vectors are known, in groups that are written together."""
+    group = EncodedTexts()
+    for text, vectors in zip(texts, arrays, strict=True):
+        group.cut.append(model.cuts(text.text))
+        group.words.append(model.analyzer.ids(text.text))
+        group.arrays.append(vectors)
+        group.pooled.append(None)
+        group.texts.append(text)
+        if group.full:
+            yield group
+            group = EncodedTexts()
+    if group.texts:
+        yield group

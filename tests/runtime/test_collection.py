@@ -21,6 +21,7 @@ from latelite.errors import (
     UnknownIdError,
 )
 from latelite.models import ColBERT
+from latelite.storage import writing
 
 TEXTS = {
     "a": "a recipe for bread with rye flour",
@@ -210,6 +211,31 @@ def test_a_header_that_is_cut_is_refused(notes: Collection) -> None:
     path.write_text(path.read_text()[:20])
     with pytest.raises(IndexCorruptError, match=r"collection\.json"):
         Collection(notes.folder)
+
+
+def test_documents_are_written_in_groups_bounded_by_tokens(notes: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """512 texts of 8,192 tokens would take 2.1 GB of vectors, were they written at once."""
+    groups: list[int] = []
+    encode = type(notes.model).encode_document
+
+    def counted(model: ColBERT, sentences: Any, **options: Any) -> Any:
+        vectors = encode(model, sentences, **options)
+        groups.append(sum(map(len, vectors)))
+        return vectors
+
+    put = writing.Transaction.put
+
+    def written(transaction: Any, documents: Any, **options: Any) -> Any:
+        assert sum(groups) == documents.tokens <= 1000 + 250  # the bound, and what is encoded at once
+        groups.clear()
+        return put(transaction, documents, **options)
+
+    monkeypatch.setattr("latelite.texts.GROUP_TOKENS", 1000)
+    monkeypatch.setattr(type(notes.model), "encode_document", counted)
+    monkeypatch.setattr(writing.Transaction, "put", written)
+    notes.add(range(100, 200), ["a long text about bread and trains " * 4] * 100)
+    assert notes.count() >= 100
+    assert not groups
 
 
 def test_an_interrupted_creation_is_taken_up_again(tmp_path: Path, model: ColBERT) -> None:

@@ -203,7 +203,7 @@ def test_an_empty_collection_can_be_reindexed(tmp_path: Path, model: ColBERT, bu
         assert again.index_kind == "Exact"
 
 
-@pytest.mark.parametrize("place", ["_put", "_copy_others", "_commit", "delete_segments", "finish_reindexing"])
+@pytest.mark.parametrize("place", ["_encode_documents", "_copy_others", "_commit", "finish_reindexing"])
 def test_whatever_stops_it_leaves_one_whole_collection(
     notes: Collection, bundle: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -220,7 +220,7 @@ def test_whatever_stops_it_leaves_one_whole_collection(
         patch.setattr(reindexing, place, fails)
         with pytest.raises(KeyboardInterrupt):
             notes.reindex(model=bundle("bert-prompts"), pool_factor=2)
-    committed = place in ("delete_segments", "finish_reindexing")
+    committed = place == "finish_reindexing"
     with Collection(notes.folder, read_only=True) as reader:
         assert reader.pool_factor == (2 if committed else 1)
         assert content(reader) == before
@@ -235,7 +235,7 @@ def test_whatever_stops_it_leaves_one_whole_collection(
 
 
 def test_an_interrupted_encoding_is_gone_on_with(notes: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reindexing, "GROUP_DOCUMENTS", 10)
+    monkeypatch.setattr("latelite.texts.GROUP_DOCUMENTS", 10)
     monkeypatch.setattr("latelite.texts._ENCODED_AT_ONCE", 10)
     done: list[int] = []
 
