@@ -36,7 +36,7 @@ from latelite.cpus import usable_cpus
 from latelite.errors import IndexCorruptError, IndexNotFoundError, MissingExtraError
 from latelite.files import sha256
 from latelite.indexes.index import TokenIndex
-from latelite.indexes.kind import IndexKind, check_settings, everything_allowed
+from latelite.indexes.kind import IndexKind, everything_allowed
 from latelite.indexes.queries import merge_tokens
 from latelite.indexes.ranking import nth_largest
 from latelite.maxsim import maxsim, maxsim_rows
@@ -74,7 +74,7 @@ class HNSWKind(IndexKind):
         "n_candidates": 176,
         "graph_threshold": 8192,
     }
-    least: ClassVar[Mapping[str, int]] = {"M": 2, "ef_construction": 2, "ef_search": 2}
+    least: ClassVar[Mapping[str, int]] = {"M": 2, "ef_construction": 2, "ef_search": 2, "graph_threshold": 0}
 
     def __init__(self, threads: int | None = None, **asked: Any) -> None:
         self._hnswlib = _hnswlib()
@@ -231,8 +231,6 @@ class HNSW(TokenIndex):
         Raises:
             MissingExtraError: hnswlib is not installed.
         """
-        check_settings(2, M=M, ef_construction=ef_construction, ef_search=ef_search)
-        check_settings(1, k_token=k_token, n_candidates=n_candidates)
         super().__init__(
             HNSWKind(
                 threads,
@@ -241,7 +239,7 @@ class HNSW(TokenIndex):
                 ef_search=ef_search,
                 k_token=k_token,
                 n_candidates=n_candidates,
-                graph_threshold=None if graph_threshold is None else max(graph_threshold, 1),
+                graph_threshold=graph_threshold,
             ),
             index_folder,
             index_name,

@@ -24,8 +24,16 @@ class IndexKind:
     """Smallest values of settings, where that is not 1."""
 
     def __init__(self, store: str | None = "int8", **asked: Any) -> None:
-        """``asked``: settings by the names of `defaults`; None takes the recorded one."""
+        """``asked``: settings by the names of `defaults`; None takes the recorded one.
+
+        Raises:
+            ValueError: a setting is no whole number, or too small.
+        """
         self._asked = {name: value for name, value in asked.items() if value is not None}
+        for name, value in self._asked.items():
+            least = self.least.get(name, 1)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}.")
         self._asked_store = store
         self.store = store or "int8"
         self.settings: dict[str, Any] = {**self.defaults, **self._asked}
@@ -62,10 +70,3 @@ def everything_allowed(mask: Mask | None) -> Ints | None:
     if mask is None or 2 * int(mask.sum()) > len(mask):
         return None
     return np.flatnonzero(mask)
-
-
-def check_settings(least: int, **settings: int | None) -> None:
-    """Raise ValueError when a setting is below ``least``."""
-    for name, value in settings.items():
-        if value is not None and value < least:
-            raise ValueError(f"{name} must be at least {least}, not {value}.")

@@ -39,7 +39,7 @@ from latelite.indexes.ivf.codebook import (
     sample_size,
 )
 from latelite.indexes.ivf.lists import TOGETHER, Lists, arrays_of, members_of
-from latelite.indexes.kind import IndexKind, check_settings
+from latelite.indexes.kind import IndexKind
 from latelite.storage.segments import Segment, SegmentWriter
 from latelite.storage.snapshot import OpenSegment, Snapshot
 
@@ -65,6 +65,7 @@ class IVFKind(IndexKind):
         "n_candidates": 256,
         "scan_threshold": SCANNED,
     }
+    least: ClassVar[Mapping[str, int]] = {"scan_threshold": 0}
 
     def build(self, writer: SegmentWriter, parents: Sequence[OpenSegment], base: Snapshot) -> None:
         """Assign the segment's tokens to a codebook, fitted where there is none that suits."""
@@ -163,13 +164,12 @@ class IVF(TokenIndex):
             scan_threshold: segments of fewer tokens are scanned, which is faster than lists and exact; by default
                 32,768.
         """
-        check_settings(1, n_probe=n_probe, n_candidates=n_candidates, n_centroids=n_centroids)
         super().__init__(
             IVFKind(
                 n_centroids=n_centroids,
                 n_probe=n_probe,
                 n_candidates=n_candidates,
-                scan_threshold=None if scan_threshold is None else max(scan_threshold, 1),
+                scan_threshold=scan_threshold,
             ),
             index_folder,
             index_name,
