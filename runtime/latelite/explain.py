@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latelite.arrays import distinct
+from latelite.occurrences import Occurrence, occurrences
 from latelite.terms import Terms
 
 Floats = NDArray[np.float32]
@@ -77,7 +78,8 @@ class Answer:
     """(tokens, 2) of the tokens that were encoded and kept; -1 for special tokens."""
     clusters: Ints
     """(tokens,) the vector that stands for each token: 0, 1, ... without pooling."""
-    terms: Terms
+    terms_of: Callable[[str], Terms]
+    """Splits a part of the text into terms."""
 
 
 def explain(question: Question, answer: Answer) -> list[Match]:
@@ -166,11 +168,13 @@ def _lexical(
     question: Question, answer: Answer, words: list[tuple[int, int]], best: dict[tuple[int, int, int], float]
 ) -> None:
     """Where the document has the pieces of a word, most of them side by side."""
-    ids, spans = answer.terms.ids, answer.terms.spans
     read = int(answer.spans[:, 1].max(initial=0))
     owners = _owners(question.terms.spans, words)
-    places = np.flatnonzero(np.isin(ids, question.terms.ids))
-    found = list(zip(places.tolist(), ids[places].tolist(), spans[places].tolist(), strict=True))
+    parts = [
+        [question.text[slice(*span)] for span in (words[word], *question.terms.spans[owners == word].tolist())]
+        for word in range(len(words))
+    ]
+    found = occurrences(answer.text, answer.terms_of, question.terms.ids[owners >= 0], parts)
     for word in range(len(words)):
         pieces = np.flatnonzero(owners == word)
         terms = question.terms.ids[pieces].tolist()
@@ -190,9 +194,9 @@ def _lexical(
                 break
 
 
-def _side_by_side(found: list[tuple[int, int, list[int]]]) -> list[list[tuple[int, int, list[int]]]]:
+def _side_by_side(found: list[Occurrence]) -> list[list[Occurrence]]:
     """Pieces (position, term, span) in runs of neighbours that touch each other."""
-    runs: list[list[tuple[int, int, list[int]]]] = []
+    runs: list[list[Occurrence]] = []
     for each in found:
         if runs and runs[-1][-1][0] + 1 == each[0] and runs[-1][-1][2][1] == each[2][0]:
             runs[-1].append(each)
