@@ -75,7 +75,13 @@ def main() -> int:
     totals: Counter[str] = Counter()
     for row in rows:
         totals.update({name: value for name, value in row.items() if type(value) is int and name != "seed"})
-    figures = {"count": options.count, "runs": options.runs, "outcomes": outcomes, "totals": totals, "rows": rows}
+    figures = {
+        "count": options.count,
+        "runs": options.runs,
+        "outcomes": dict(outcomes),
+        "totals": dict(totals),
+        "rows": rows,
+    }
     if options.json:
         command = "python benchmarks/durability.py " + " ".join(sys.argv[1:])
         after = device.state()
