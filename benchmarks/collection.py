@@ -1,0 +1,129 @@
+"""What do filters, explanations and changes of metadata cost in a collection? On one thread.
+
+    python benchmarks/collection.py --bundle models/default-onnx --data DATA/en-scifact --json benchmarks/results
+
+explain   ms that ten explained hits take more than ten hits, median over the set's questions: ``cold`` are explanations
+          of documents that were not explained before, ``warm`` the same ones again.
+filters   a collection of 100,000 documents of one made vector each: ms of a search, median, without a filter; ``where``
+          on a field without an index that half of the documents match; on a field with an index that 1 % match.
+metadata  seconds that new metadata of 1,000 of these documents take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+# Before NumPy and the tokenizer are loaded: afterwards they have their threads.
+for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[variable] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+import beir  # noqa: E402
+import numpy as np  # noqa: E402
+import results  # noqa: E402
+
+from latelite import Collection, device, models  # noqa: E402
+
+DOCUMENTS = 100_000
+CHANGED = 1_000
+_REPEATS = 15
+
+
+def milliseconds(call: Callable[[], Any]) -> float:
+    """Of one call."""
+    start = time.perf_counter()
+    call()
+    return 1000 * (time.perf_counter() - start)
+
+
+def median(times: list[float]) -> float:
+    return round(float(np.median(times)), 2)
+
+
+def explained(model: models.ColBERT, data: Path, wanted: int, work: Path) -> dict[str, Any]:
+    """The part ``explain``; each question is asked without, then with an explanation, then with one again."""
+    found = beir.load(data)
+    questions = list(found.queries.values())[:wanted]
+    with Collection(work / "explain.lt", model) as collection:
+        chosen = list({name for query in list(found.queries)[:wanted] for name in found.qrels[query]})
+        others = [name for name in found.documents if name not in set(chosen)][: 10 * wanted]
+        names = chosen + others
+        collection.add(names, [found.documents[name] for name in names], show_progress_bar=False)
+        collection.search(questions[0], k=10, explain=True)
+        plain, cold, warm = [], [], []
+        for question in questions:
+            collection.search(question, k=10)
+            plain.append(milliseconds(partial(collection.search, question, k=10)))
+            cold.append(milliseconds(partial(collection.search, question, k=10, explain=True)))
+            warm.append(milliseconds(partial(collection.search, question, k=10, explain=True)))
+        return {
+            "documents": len(names),
+            "questions": len(questions),
+            "plain_ms": median(plain),
+            "cold_more_ms": median([a - b for a, b in zip(cold, plain, strict=True)]),
+            "warm_more_ms": median([a - b for a, b in zip(warm, plain, strict=True)]),
+        }
+
+
+def filtered(model: models.ColBERT, work: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The parts ``filters`` and ``metadata``."""
+    rng = np.random.default_rng(5)
+    vectors = rng.standard_normal((DOCUMENTS, 1, model.dim)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
+    texts = [f"note {number} of the archive" for number in range(DOCUMENTS)]
+    metadata = [{"even": n % 2, "year": 1900 + n % 100, "shelf": n % 100, "title": f"t{n}"} for n in range(DOCUMENTS)]
+    with Collection(work / "filters.lt", model) as collection:
+        collection.add_vectors(range(DOCUMENTS), texts, list(vectors), metadata)
+        collection.compact()
+        collection.index_metadata("shelf")
+        cases: dict[str, Mapping[str, Any] | None] = {
+            "unfiltered": None,
+            "not_indexed": {"even": 1},
+            "indexed": {"shelf": 7},
+        }
+        times: dict[str, list[float]] = {name: [] for name in cases}
+        for turn in range(_REPEATS + 1):
+            for name, where in cases.items():
+                took = milliseconds(partial(collection.search, "a note on the archive", k=10, where=where))
+                if turn:
+                    times[name].append(took)
+        filters = {"documents": DOCUMENTS, **{f"{name}_ms": median(each) for name, each in times.items()}}
+        changes = []
+        for turn in range(5):
+            ids = list(range(turn * CHANGED, (turn + 1) * CHANGED))
+            new = [{"year": 2000 + turn, "shelf": turn} for _ in ids]
+            changes.append(milliseconds(partial(collection.update_metadata, ids, new)) / 1000)
+        return filters, {"documents": DOCUMENTS, "changed": CHANGED, "seconds": round(float(np.median(changes)), 3)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path, default=Path("models/default-onnx"))
+    parser.add_argument("--data", type=Path, help="a folder in BEIR layout, for explanations; left out without it")
+    parser.add_argument("--questions", type=int, default=40)
+    parser.add_argument("--json", type=Path, help="write a result into this folder")
+    options = parser.parse_args()
+    model = models.ColBERT(options.bundle, threads=1)
+    before = device.state()
+    figures: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        if options.data:
+            figures["explain"] = explained(model, options.data, options.questions, Path(scratch))
+            print(figures["explain"], flush=True)
+        figures["filters"], figures["metadata"] = filtered(model, Path(scratch))
+        print(figures["filters"], figures["metadata"], flush=True)
+    if options.json:
+        command = "python benchmarks/collection.py --data DATA/en-scifact --json benchmarks/results"
+        result = results.result_of("collection", figures, command=command, before=before, after=device.state())
+        print(results.save(result, options.json))
+
+
+if __name__ == "__main__":
+    main()
