@@ -179,7 +179,8 @@ def main() -> None:
         figures[checkpoint.resolve().name] = one(checkpoint.name, checkpoint, "trained", options.under)
     if options.json:
         words = ["benchmarks/export.py", *(f"--only {name}" for name in options.only or ())]
-        part = "-".join(options.only) if options.only else None
+        words += [f"--checkpoint {path.name}" for path in options.checkpoint]
+        part = "-".join((*(options.only or ()), *(path.name for path in options.checkpoint))) or None
         result = result_of("export", figures, part=part, command=" ".join(words), before=before, after=device.state())
         print(save(result, options.json))
 
