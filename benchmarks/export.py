@@ -105,7 +105,7 @@ def write_random(name: str, folder: Path) -> None:
 
 def measure(name: str, checkpoint: Path, weights: str, under: list[str]) -> dict[str, Any]:
     """One export by the command line, in a process of its own."""
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "bundle"
         code = "import sys; from latelite_export.cli import main; sys.exit(main(sys.argv[1:]))"
         start = time.monotonic()
