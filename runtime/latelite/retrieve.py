@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,9 @@ class ColBERT:
         self,
         queries_embeddings: Sequence[Vectors] | Vectors,
         k: int = 10,
-        *,
+        k_token: int | None = None,
+        device: Any = None,
+        batch_size: int | None = None,
         subset: Sequence[int | str] | Sequence[Sequence[int | str]] | None = None,
     ) -> list[list[RerankResult]]:
         """The best ``k`` documents of each query, best first.
@@ -35,8 +38,11 @@ class ColBERT:
         Args:
             queries_embeddings: for each query, (tokens, dim) float32; a single 2-D array is one query.
             k: results per query; fewer come back only when fewer documents exist.
+            k_token: tokens of the index that each query token proposes documents by, for `latelite.indexes.HNSW`; None
+                takes the index's own setting. The other kinds look for documents in other ways and pass it over.
+            device, batch_size: taken for PyLate's sake and without effect.
             subset: ids to search among: one list for all queries or one list per query. (PyLate ignores it for token
                 indexes; here it restricts candidates before they are scored.)
         """
-        results = self.index(queries_embeddings, k=k, subset=subset)
+        results = self.index(queries_embeddings, k=k, subset=subset, k_token=k_token)
         return [[RerankResult(id=hit["id"], score=hit["score"]) for hit in hits] for hits in results]

@@ -122,3 +122,48 @@ def test_parameters_of_pylates_voyager(tmp_path: Path) -> None:
         assert (index._kind.settings["M"], index._kind.settings["ef_search"]) == (32, 50)
     with pytest.raises(TypeError, match="unheard_of"):
         indexes.Voyager(tmp_path, "other", unheard_of=1)
+
+
+@pytest.mark.parametrize("kind", ["PLAID", "Voyager", "Exact"])
+def test_the_example_of_pylates_retriever(name: str, kind: str) -> None:
+    if kind == "Voyager":
+        pytest.importorskip("hnswlib")
+    from latelite import indexes, models, retrieve
+
+    model = models.ColBERT(model_name_or_path=name, device="cpu")
+    index = getattr(indexes, kind)(index_folder="test_index", index_name="colbert", override=True)
+    documents_embeddings = model.encode(sentences=["fruits are healthy.", "fruits are good.", "fruits are bad."])
+    index = index.add_documents(documents_ids=["1", "2", "3"], documents_embeddings=documents_embeddings)
+    queries_embeddings = model.encode(sentences=["fruits are healthy.", "fruits are bad."])
+    retriever = retrieve.ColBERT(index=index)
+    results = retriever.retrieve(
+        queries_embeddings=queries_embeddings, k=2, k_token=10, device="cpu", batch_size=1, subset=["1", "3"]
+    )
+    assert [{hit["id"] for hit in hits} for hits in results] == [{"1", "3"}] * 2
+    with pytest.raises(ValueError, match="k_token"):
+        retriever.retrieve(queries_embeddings, 2, 0)
+
+
+def test_k_token_reaches_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("hnswlib")
+    import numpy as np
+
+    from latelite import indexes, retrieve
+    from latelite.indexes.hnsw import HNSWKind
+
+    asked = []
+    near = HNSWKind._near
+
+    def noted(kind: HNSWKind, *arguments: object) -> object:
+        asked.append(kind.settings["k_token"])
+        return near(kind, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(HNSWKind, "_near", noted)
+    vectors = np.random.default_rng(1).standard_normal((60, 8, 16)).astype(np.float32)
+    with indexes.HNSW(tmp_path, "graph", graph_threshold=1) as index:
+        index.add_documents(range(60), list(vectors))
+        index.compact()
+        retriever = retrieve.ColBERT(index)
+        retriever.retrieve([vectors[0]], 3, k_token=7)
+        retriever.retrieve([vectors[0]], 3)
+    assert asked == [7, 96]

@@ -83,6 +83,8 @@ class TokenIndex:
         queries_embeddings: Any,
         k: int = 10,
         subset: Sequence[DocumentId] | Sequence[Sequence[DocumentId]] | None = None,
+        *,
+        k_token: int | None = None,
     ) -> list[list[dict[str, Any]]]:
         """Return the ``k`` best documents of each query, best first.
 
@@ -91,24 +93,28 @@ class TokenIndex:
             k: results per query; fewer come back only when fewer documents are in the index or the subset.
             subset: ids to search in: one list for all queries or one list per query. The restriction applies before
                 scoring. Ids that are not in the index are passed over.
+            k_token: for this call in place of the setting of this name, where the kind has one.
 
         Returns:
             Per query a list of ``{"id": ..., "score": float}``. Documents with equal scores come in the order in which
             they were added.
 
         Raises:
-            ValueError: ``k`` is below 1, or as many subsets as queries were expected.
+            ValueError: ``k`` or ``k_token`` is below 1, or as many subsets as queries were expected.
             InvalidVectorsError, IndexMismatchError: a query is not (tokens, dim) of finite numbers.
         """
         if operator.index(k) < 1:
             raise ValueError(f"k must be at least 1, not {k}.")
+        if k_token is not None and operator.index(k_token) < 1:
+            raise ValueError(f"k_token must be at least 1, not {k_token}.")
 
         def answered(view: Snapshot) -> list[list[dict[str, Any]]]:
             dim = view.settings.dim if view.settings else self._storage.dim
             queries = checked_queries(queries_embeddings, dim)
             allowed = self._allowed(view, subset, len(queries))
             asked = [Query(query, masks) for query, masks in zip(queries, allowed, strict=True)]
-            best = rank(self._kind, view, asked, k)
+            kind = self._kind.with_settings(k_token=k_token)
+            best = rank(kind, view, asked, k)
             return [
                 [
                     {"id": row.id, "score": score}

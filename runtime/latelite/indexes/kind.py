@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -41,6 +42,15 @@ class IndexKind:
     def parameters(self) -> dict[str, Any]:
         """Settings that are recorded."""
         return dict(self.settings)
+
+    def with_settings(self, **settings: int | None) -> Self:
+        """This kind with other settings, for one search; None and settings that the kind lacks are passed over."""
+        changed = {name: value for name, value in settings.items() if value is not None and name in self.defaults}
+        if not changed:
+            return self
+        other = copy.copy(self)
+        other.settings = {**self.settings, **changed}
+        return other
 
     def adopt(self, settings: Settings) -> None:
         """Take over recorded settings where the caller named none; unknown ones, of a newer version, are left alone."""
