@@ -3,7 +3,8 @@
 
 import { spawn } from "node:child_process";
 import { readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { createServer } from "node:http";
+import { extname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { isMainThread, Worker, workerData } from "node:worker_threads";
 
@@ -66,6 +67,45 @@ async function offline(options) {
     await context.close();
     await server.stop();
   }
+}
+
+/** Memory by Chromium's own measure, which counts WebAssembly's: once opened, and after all questions, explained. */
+async function heap({ site, questions, ...options }) {
+  const { server, address } = await isolated(site);
+  const context = await launch({ ...options, flags: ["--enable-blink-features=ForceEagerMeasureMemory"] });
+  try {
+    const page = await context.newPage();
+    await page.goto(`${address}package.json`);
+    const measured = () => page.evaluate(async () => (await performance.measureUserAgentSpecificMemory()).bytes);
+    await page.evaluate(async () => {
+      const { open } = await import("./latelite.js");
+      globalThis.notes = await open(undefined, { threads: 1 });
+    });
+    const opened = await measured();
+    await ask(page, questions, true);
+    return { questions: questions.length, opened_bytes: opened, asked_bytes: await measured() };
+  } finally {
+    await context.close();
+    server.close();
+  }
+}
+
+/** A file server whose pages are isolated from other origins, without which Chromium measures nothing. */
+async function isolated(folder) {
+  const types = { ".js": "text/javascript", ".json": "application/json" };
+  const server = createServer(({ url }, response) => {
+    const name = decodeURIComponent(new URL(url, "http://localhost").pathname);
+    response.setHeader("content-type", types[extname(name)] ?? "application/octet-stream");
+    response.setHeader("cross-origin-opener-policy", "same-origin");
+    response.setHeader("cross-origin-embedder-policy", "require-corp");
+    try {
+      response.end(readFileSync(join(folder, name)));
+    } catch {
+      response.writeHead(404).end();
+    }
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return { server, address: `http://127.0.0.1:${server.address().port}/` };
 }
 
 async function firstVisit(context, server, question) {
@@ -239,9 +279,9 @@ const settled = (page) =>
     while (!(await there())) await new Promise((resolve) => setTimeout(resolve, 20));
   });
 
-async function launch({ playwright, chromium: executablePath, profile }) {
+async function launch({ playwright, chromium: executablePath, profile, flags = [] }) {
   const { chromium } = await import(playwright);
-  const context = await chromium.launchPersistentContext(profile, { executablePath, args: ["--no-sandbox"], locale: "en-GB" });
+  const context = await chromium.launchPersistentContext(profile, { executablePath, args: ["--no-sandbox", ...flags], locale: "en-GB" });
   context.setDefaultTimeout(120_000);
   return context;
 }
@@ -276,7 +316,7 @@ function slowDown({ pid, slowdown, stop }) {
 }
 
 if (isMainThread) {
-  const task = { agreement, visit, offline }[process.argv[2]];
+  const task = { agreement, visit, offline, heap }[process.argv[2]];
   console.log(JSON.stringify(await task(JSON.parse(readFileSync(0, "utf8")))));
 } else {
   slowDown(workerData);

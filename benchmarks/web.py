@@ -15,6 +15,7 @@ demo's.
 ``browser``    Chromium on a site that a plain file server serves, at full speed and with its threads slowed down: bytes
                of the first visit, times until the first answer and until everything is on the device, of warm
                questions, memory, and what kept the page's main thread from answering. `web.mjs` is the browser's side.
+``heap``       memory of the page with each collection, by Chromium's own measure (measureUserAgentSpecificMemory).
 ``offline``    the demo's questions in a new page, after the server was stopped.
 
 Times are in milliseconds, from the question's arrival to its hits, explained, as the page asks.
@@ -189,6 +190,15 @@ def visited(site: Path, asked: Sequence[str], slowdown: float) -> dict[str, Any]
         return {**figures, **task("visit", site=str(site), **options)}
 
 
+def heap(work: Path, asked: Sequence[str]) -> dict[str, Any]:
+    """Memory of a page with each collection, before and after questions."""
+    found = {}
+    for name in COLLECTIONS:
+        with tempfile.TemporaryDirectory() as profile:
+            found[name] = task("heap", site=str(work / f"{name}-int8"), questions=asked, profile=profile, **_browser())
+    return found
+
+
 def answered_offline(work: Path, screenshots: Path | None) -> list[dict[str, Any]]:
     """The demo's questions and the first titles that a page without a network shows for them."""
     asked = [question for _, question in demo.QUESTIONS]
@@ -227,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--slowdown", type=float, default=4.0)
     parser.add_argument("--prepare", action="store_true", help="make the collections and their sites, measure nothing")
     parser.add_argument(
-        "--only", choices=(*AGREEMENT, "sensitivity", "offline", *COLLECTIONS), help="measure only this"
+        "--only", choices=(*AGREEMENT, "sensitivity", "offline", "heap", *COLLECTIONS), help="measure only this"
     )
     parser.add_argument("--screenshots", type=Path, help="keep pictures of the page without a network here")
     parser.add_argument("--save", action="store_true", help="write a result file, see results.py")
@@ -247,7 +257,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "sets": [each.name for each in sets],
         "k": K,
     }
-    parts = (options.only,) if options.only else (*AGREEMENT, "sensitivity", *COLLECTIONS, "offline")
+    parts = (options.only,) if options.only else (*AGREEMENT, "sensitivity", *COLLECTIONS, "heap", "offline")
     for part in parts:
         if part in AGREEMENT:
             name, precision = AGREEMENT[part]
@@ -256,6 +266,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         elif part == "sensitivity":
             figures[part] = sensitivity(work / "passages.lt", options.bundle, asked)
+        elif part == "heap":
+            figures[part] = heap(work, asked[: options.asked])
         elif part == "offline":
             figures[part] = answered_offline(work, options.screenshots)
         else:
