@@ -2,21 +2,21 @@
 
     python benchmarks/hybrid.py --data ../data/*/ ../data/de-xquad:../data/en-xquad --cache models/build/hybrid
 
-Every design is judged by nDCG@10. What is to be chosen (the weight, what the terms are, how many are passed over) is
-chosen on one half of each set's questions, and reported on the other. Designs:
+Every design is judged by nDCG@10. The weight of a design is chosen on one half of each set's questions (see halves.py),
+and its figures are those of the other. Designs:
 
-- ``bm25 words``, ``bm25 pieces``: BM25 over words (``\\w+``, case-folded) or over the tokenizer's pieces;
+- ``bm25 words``, ``bm25 terms``: BM25 over words (``\\w+``, case-folded), or over the product's terms;
 - ``semantic``: MaxSim / query tokens, exact;
-- ``rank fusion``: reciprocal ranks of ``semantic`` and ``bm25 pieces``, k = 60;
-- ``pieces``, ``words``, ``both``: MaxSim / query tokens + weight * BM25 / its upper bound; ``both`` takes the mean of
-  the two shares;
-- ``stems``: as ``words``, of words cut after six letters;
-- ``stop <share>``: as ``pieces``, without pieces that more than that share of the documents have;
-- ``adaptive``: as ``pieces``, the weight times the deviation of the question's semantic scores over the mean deviation
+- ``rank fusion``: reciprocal ranks of ``semantic`` and ``bm25 terms``, k = 60;
+- ``terms``, the product's: MaxSim / query tokens + weight * BM25 / its upper bound, over subwords and first letters of
+  words as terms of one kind; ``subwords`` and ``first letters`` take one of them, ``words`` whole words;
+- ``terms, k1 1.2, b .75``: as ``terms``, with the usual parameters of BM25;
+- ``adaptive``: as ``terms``, the weight times the deviation of the question's semantic scores over the mean deviation
   of the first half's questions.
 
 ``cross`` marks questions in another language than the documents. Figures hold one row per set and design, the mean over
-sets, and for ``pieces`` the curve over `WEIGHTS`.
+sets, the set that loses most against the better of BM25 over words, BM25 over terms, and MaxSim, and for ``terms`` the
+curve over `WEIGHTS`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,30 +35,26 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
 
 import beir  # noqa: E402
+import halves  # noqa: E402
 import metrics  # noqa: E402
 import numpy as np  # noqa: E402
 import results  # noqa: E402
 
-from latelite import device, models  # noqa: E402
+from latelite import device, lexical, models  # noqa: E402
 from latelite.lexical import BM25, build_postings  # noqa: E402
 from latelite.maxsim import maxsim_batch  # noqa: E402
+from latelite.terms import FIRST_LETTERS  # noqa: E402
 
-WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.25, 1.5)
-STOP_SHARES = (0.5, 0.25, 0.1)
+WEIGHTS = (0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.7)
+HALVES = ("bm25 words", "bm25 terms", "semantic")
+USUAL = 1.2, 0.75
+"""k1 and b."""
 _SEED = 17
 _AT_ONCE = 16
-_STEM = 6
 _RANK_CONSTANT = 60
 
 Matrix = Any
 """(queries, documents) float32."""
-
-
-@dataclass(frozen=True)
-class Half:
-    """Rows of a set's questions."""
-
-    rows: Any
 
 
 class Set:
@@ -105,32 +100,38 @@ class Set:
             return np.split(file["vectors"].astype(np.float32), np.cumsum(file["lengths"])[:-1])
 
     @cached_property
-    def pieces(self) -> Matrix:
-        """BM25 / upper bound, over the tokenizer's pieces."""
+    def terms(self) -> Matrix:
+        """BM25 / upper bound, over the product's terms."""
         return self._bm25(self._model.analyzer.ids)
+
+    @cached_property
+    def usual(self) -> Matrix:
+        """The same with the usual parameters."""
+        own = lexical.K1, lexical.B
+        lexical.K1, lexical.B = USUAL
+        try:
+            return self._bm25(self._model.analyzer.ids)
+        finally:
+            lexical.K1, lexical.B = own
+
+    @cached_property
+    def subwords(self) -> Matrix:
+        """The same over the tokenizer's subwords alone."""
+        return self._bm25(lambda text: _below(self._model.analyzer.ids(text), FIRST_LETTERS))
+
+    @cached_property
+    def first_letters(self) -> Matrix:
+        """The same over the first letters of words alone."""
+        return self._bm25(lambda text: _from(self._model.analyzer.ids(text), FIRST_LETTERS))
 
     @cached_property
     def words(self) -> Matrix:
         """The same over words."""
-        return self._bm25(_numbered(lambda word: word))
+        return self._bm25(_numbered())
 
-    @cached_property
-    def stems(self) -> Matrix:
-        """The same over the first letters of words."""
-        return self._bm25(_numbered(lambda word: word[:_STEM]))
-
-    def without_stop_pieces(self, share: float) -> Matrix:
-        """As `pieces`, without pieces that more than ``share`` of the documents have."""
-        return self._bm25(self._model.analyzer.ids, stop=share)
-
-    def _bm25(self, terms_of: Callable[[str], Any], stop: float = 1.0) -> Matrix:
-        documents = [terms_of(text) for text in self.data.documents.values()]
-        queries = [terms_of(text) for text in self._texts]
-        size = 1 + max(int(terms.max(initial=0)) for terms in [*documents, *queries])
-        postings = build_postings(documents, size)
-        kept = np.diff(postings.offsets) <= stop * len(documents)
-        ranking = BM25([(postings, None)])
-        return np.stack([ranking.score(query[kept[query]])[0] for query in queries])
+    def _bm25(self, terms_of: Callable[[str], Any]) -> Matrix:
+        ranking = BM25([(build_postings([terms_of(text) for text in self.data.documents.values()]), None)])
+        return np.stack([ranking.score(terms_of(text))[0] for text in self._texts])
 
     def ndcg(self, scores: Matrix, rows: Any) -> float:
         """nDCG@10 of the questions ``rows``; ties go to the earlier document."""
@@ -141,13 +142,21 @@ class Set:
         return total / len(rows)
 
 
-def _numbered(shape: Callable[[str], str]) -> Callable[[str], Any]:
+def _below(ids: Any, bound: int) -> Any:
+    return ids[ids < bound]
+
+
+def _from(ids: Any, bound: int) -> Any:
+    return ids[ids >= bound]
+
+
+def _numbered() -> Callable[[str], Any]:
     """Words of a text as numbers, the same number for the same word."""
     numbers: dict[str, int] = {}
 
     def terms_of(text: str) -> Any:
-        words = (shape(word) for word in re.findall(r"\w+", text.casefold()))
-        return np.array([numbers.setdefault(word, len(numbers)) for word in words], np.int32)
+        words = re.findall(r"\w+", text.casefold())
+        return np.array([numbers.setdefault(word, len(numbers)) for word in words], np.uint32)
 
     return terms_of
 
@@ -162,12 +171,12 @@ def designs(data: Set, first: Any) -> dict[str, Callable[[float], Matrix]]:
     deviation = data.semantic.std(axis=1, keepdims=True)
     mean = float(deviation[first].mean())
     weighted = {
-        "pieces": data.pieces,
+        "terms": data.terms,
+        "subwords": data.subwords,
+        "first letters": data.first_letters,
         "words": data.words,
-        "both": (data.pieces + data.words) / 2,
-        "stems": data.stems,
-        **{f"stop {share}": data.without_stop_pieces(share) for share in STOP_SHARES},
-        "adaptive": data.pieces * (deviation / mean),
+        "terms, k1 1.2, b .75": data.usual,
+        "adaptive": data.terms * (deviation / mean),
     }
     return {name: _sum(data.semantic, lexical) for name, lexical in weighted.items()}
 
@@ -178,16 +187,16 @@ def _sum(semantic: Matrix, lexical: Matrix) -> Callable[[float], Matrix]:
 
 def measure(sets: Sequence[Set]) -> dict[str, Any]:
     """The figures; see the module's docstring."""
-    halves = {data.name: (range(0, len(data.queries), 2), range(1, len(data.queries), 2)) for data in sets}
     curves: dict[str, dict[str, tuple[list[float], list[float]]]] = {}
     rows: dict[str, dict[str, float]] = {}
     for data in sets:
-        first, second = halves[data.name]
+        chosen_on = np.array([halves.half(query) == "choice" for query in data.queries])
+        first, second = np.flatnonzero(chosen_on), np.flatnonzero(~chosen_on)
         rows[data.name] = {
             "bm25 words": data.ndcg(data.words, second),
-            "bm25 pieces": data.ndcg(data.pieces, second),
+            "bm25 terms": data.ndcg(data.terms, second),
             "semantic": data.ndcg(data.semantic, second),
-            "rank fusion": data.ndcg(_reciprocal(data.semantic) + _reciprocal(data.pieces), second),
+            "rank fusion": data.ndcg(_reciprocal(data.semantic) + _reciprocal(data.terms), second),
         }
         for name, score in designs(data, first).items():
             matrices = [score(weight) for weight in WEIGHTS]
@@ -209,12 +218,20 @@ def measure(sets: Sequence[Set]) -> dict[str, Any]:
         "cross": [data.name for data in sets if data.cross],
         "mean": {name: float(np.mean([rows[s][name] for s in own])) for name in rows[own[0]]},
         "mean of all": {name: float(np.mean([rows[data.name][name] for data in sets])) for name in rows[own[0]]},
+        "worst": {name: _worst(rows, name) for name in chosen},
         "curve": {
             "weights": WEIGHTS,
-            "first half": np.mean([curves["pieces"][data.name][0] for data in sets], axis=0).tolist(),
-            "second half": np.mean([curves["pieces"][data.name][1] for data in sets], axis=0).tolist(),
+            "first half": np.mean([curves["terms"][data.name][0] for data in sets], axis=0).tolist(),
+            "second half": np.mean([curves["terms"][data.name][1] for data in sets], axis=0).tolist(),
         },
     }
+
+
+def _worst(rows: Mapping[str, Mapping[str, float]], name: str) -> tuple[str, float]:
+    """The set that loses most against the better of its halves, and how much."""
+    lost = {each: row[name] - max(row[half] for half in HALVES) for each, row in rows.items()}
+    worst = min(lost, key=lambda each: lost[each])
+    return worst, lost[worst]
 
 
 def main() -> None:
@@ -236,7 +253,7 @@ def main() -> None:
         queries, _, corpus = spec.partition(":")
         sets.append(Set(Path(queries), Path(corpus) if corpus else None, model, options.cache, options.queries))
     figures = {"queries per set": options.queries, "checkpoint": model.manifest.checkpoint["id"], **measure(sets)}
-    print(json.dumps({k: figures[k] for k in ("weights", "mean", "mean of all", "curve")}, indent=1))
+    print(json.dumps({k: figures[k] for k in ("weights", "mean", "mean of all", "worst", "curve")}, indent=1))
     if not options.no_save:
         command = "python benchmarks/hybrid.py --bundle BUNDLE --data DATA/*/ --cache CACHE"
         result = results.result_of(

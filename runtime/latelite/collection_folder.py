@@ -25,7 +25,7 @@ from latelite.storage.folders import LITTER, copy_file, delete_folder, make_fold
 from latelite.storage.segments import SEGMENTS
 
 FORMAT = "latelite-collection"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 HEADER_NAME = "collection.json"
 MODEL = "model"
 REINDEXED = "reindexed"

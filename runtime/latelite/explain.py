@@ -1,8 +1,8 @@
 """Why a document was found: which of its parts match which words of the query.
 
 Late interaction scores each token of the query by the one token of the document that is nearest to it, and BM25 scores
-the pieces that both have. Both are known without encoding the document again: its vectors are stored, and the
-tokenizer says where each token stands.
+the subwords and first letters of words that both have. Both are known without encoding the document again: its vectors
+are stored, and the tokenizer says where each token stands.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from latelite.arrays import distinct
 from latelite.occurrences import Occurrence, occurrences
-from latelite.terms import Terms
+from latelite.terms import FIRST_LETTERS, Terms
+from latelite.words import UNSPACED, folded
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -30,11 +31,7 @@ _TELLING = 4
 _OCCURRENCES = 8
 """Places at most that one word of the query is shown at for being the same word."""
 _JOINER = "\u200d"
-# Scripts that are written without spaces, where the word around a token is a guess: Thai to Lao, Burmese, Khmer, kana,
-# Han.
-_UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
-)
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 _RUN = re.compile(r"\S+")
 
 
@@ -86,7 +83,7 @@ def explain(question: Question, answer: Answer) -> list[Match]:
     """The parts of a document that match, in the order of the text.
 
     For each word of the query: where the tokens nearest to its tokens stand, and where the document has the same
-    pieces, widened to whole words. What matches two words of the query is there for both.
+    subwords or first letters, widened to whole words. What matches two words of the query is there for both.
     """
     words = _words(question)
     best: dict[tuple[int, int, int], float] = {}
@@ -167,35 +164,68 @@ def _semantic(
 def _lexical(
     question: Question, answer: Answer, words: list[tuple[int, int]], best: dict[tuple[int, int, int], float]
 ) -> None:
-    """Where the document has the pieces of a word, most of them side by side."""
+    """Where the document has the subwords of a word, most of them side by side, or a word that begins alike."""
     read = int(answer.spans[:, 1].max(initial=0))
     owners = _owners(question.terms.spans, words)
+    are_subwords = question.terms.ids < FIRST_LETTERS
     parts = [
-        [question.text[slice(*span)] for span in (words[word], *question.terms.spans[owners == word].tolist())]
-        for word in range(len(words))
+        [question.text[slice(*span)] for span in (place, *question.terms.spans[are_subwords & (owners == word)].tolist())]
+        for word, place in enumerate(words)
     ]
     found = occurrences(answer.text, answer.terms_of, question.terms.ids[owners >= 0], parts)
+    subwords = [each for each in found if each[1] < FIRST_LETTERS]
+    beginnings = [each for each in found if each[1] >= FIRST_LETTERS]
     for word in range(len(words)):
-        pieces = np.flatnonzero(owners == word)
-        terms = question.terms.ids[pieces].tolist()
-        lengths = dict(zip(terms, np.diff(question.terms.spans[pieces])[:, 0].tolist(), strict=True))
+        terms = np.flatnonzero(owners == word)
+        asked = {
+            term: (start, end)
+            for term, (start, end) in zip(
+                question.terms.ids[terms].tolist(), question.terms.spans[terms].tolist(), strict=True
+            )
+        }
+        shares = _subword_shares(asked, subwords)
+        for span, share in _word_shares(question.text, asked, answer.text, beginnings).items():
+            shares[span] = max(share, shares.get(span, 0.0))
         shown = 0
-        for run in _side_by_side([each for each in found if each[1] in lengths]):
-            start, end = run[0][2][0], run[-1][2][1]
-            share = sum(lengths[term] for term in {term for _, term, _ in run}) / max(sum(lengths.values()), 1)
-            span = _widened(answer.text, start, end)
-            if share <= _MOST or span is None or (word, *span) in best:
+        for (start, end), share in sorted(shares.items()):
+            place = _widened(answer.text, start, end)
+            if share <= _MOST or place is None or (word, *place) in best:
                 continue
-            if end - start < _TELLING and end - start <= _MOST * (span[1] - span[0]):
+            if end - start < _TELLING and end - start <= _MOST * (place[1] - place[0]):
                 continue  # "ab" of "abroad"
-            best[(word, *span)] = share if span[0] >= read else _cosine(question, answer, words[word], span)
+            best[(word, *place)] = share if place[0] >= read else _cosine(question, answer, words[word], place)
             shown += 1
             if shown == _OCCURRENCES:
                 break
 
 
+Asked = dict[int, tuple[int, int]]
+"""The terms of a word of the query, and their spans."""
+
+
+def _subword_shares(asked: Asked, subwords: list[Occurrence]) -> dict[tuple[int, int], float]:
+    """Where subwords of a word stand side by side, and which share of its characters they are."""
+    lengths = {term: end - start for term, (start, end) in asked.items() if term < FIRST_LETTERS}
+    shares = {}
+    for run in _side_by_side([each for each in subwords if each[1] in lengths]):
+        share = sum(lengths[term] for term in {term for _, term, _ in run}) / max(sum(lengths.values()), 1)
+        shares[run[0][2][0], run[-1][2][1]] = share
+    return shares
+
+
+def _word_shares(query: str, asked: Asked, text: str, beginnings: list[Occurrence]) -> dict[tuple[int, int], float]:
+    """Where words begin as those of a word of the query do, and which share of its characters they have in common."""
+    shares = {}
+    for _, term, (start, end) in beginnings:
+        if term in asked:
+            one, other = folded([query[slice(*asked[term])]])[0], folded([text[start:end]])[0]
+            alike = [a == b for a, b in zip(one, other, strict=False)]
+            shares[start, end] = [*alike, False].index(False) / max(len(one), 1)
+    return shares
+
+
 def _side_by_side(found: list[Occurrence]) -> list[list[Occurrence]]:
-    """Pieces (position, term, span) in runs of neighbours that touch each other."""
+    """Subwords in runs of neighbours that touch each other."""
     runs: list[list[Occurrence]] = []
     for each in found:
         if runs and runs[-1][-1][0] + 1 == each[0] and runs[-1][-1][2][1] == each[2][0]:

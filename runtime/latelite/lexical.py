@@ -9,7 +9,7 @@ a document would get if every term of the query saturated, those that no documen
 quotient, so it lies between 0 and 1, does not depend on which other documents are looked at, and is small where most
 words of a query are unknown to the collection.
 
-A term's id is its place in the tokenizer's vocabulary (`latelite.terms`).
+What the terms are says `latelite.terms`; here they are numbers below 2**32.
 """
 
 from __future__ import annotations
@@ -23,27 +23,30 @@ from numpy.typing import NDArray
 from latelite.arrays import distinct
 from latelite.errors import IndexCorruptError
 
-K1 = 1.2
-B = 0.75
+K1 = 0.9
+B = 0.4
 _COMMON = 0.25
 _SOME = 32
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Ids = NDArray[np.int32]
+TermIds = NDArray[np.uint32]
 Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Postings:
-    """Which documents have a term, and how often: compressed sparse rows over the vocabulary.
+    """Which documents have a term, and how often: compressed sparse rows over the terms that occur.
 
-    The documents of term ``t`` are ``documents[offsets[t]:offsets[t + 1]]``, ascending. 5 bytes a (document, term);
-    all arrays may be memory-mapped.
+    The documents of ``terms[i]`` are ``documents[offsets[i]:offsets[i + 1]]``, ascending. 5 bytes a (document, term), 8
+    for each different term and 4 for each document; all arrays may be memory-mapped.
     """
 
-    offsets: Ints
-    """(vocabulary + 1,) int64"""
+    terms: TermIds
+    """(terms,) uint32, ascending: those that a document has"""
+    offsets: TermIds
+    """(terms + 1,) uint32"""
     documents: Ids
     """(postings,) int32, numbers of documents"""
     frequencies: NDArray[np.uint8]
@@ -54,41 +57,51 @@ class Postings:
     def check(self) -> None:
         """Raise IndexCorruptError when the arrays do not fit each other."""
         fits = (
-            len(self.offsets) > 0
+            len(self.offsets) == len(self.terms) + 1
             and int(self.offsets[0]) == 0
             and int(self.offsets[-1]) == len(self.documents) == len(self.frequencies)
-            and bool((np.diff(self.offsets) >= 0).all())
+            and bool((self.offsets[1:] > self.offsets[:-1]).all())
+            and bool((self.terms[1:] > self.terms[:-1]).all())
             and (not len(self.documents) or 0 <= self.documents.min() <= self.documents.max() < len(self.lengths))
         )
         if not fits:
             raise IndexCorruptError("the postings for lexical search are damaged: their arrays do not fit each other.")
 
+    def ranges(self, terms: TermIds) -> tuple[Ints, Ints]:
+        """(terms,) where the documents of each term begin and end; nothing lies between for terms that none has."""
+        if not len(self.terms):
+            return np.zeros(len(terms), np.int64), np.zeros(len(terms), np.int64)
+        # Numbers of another type would convert, and so read, all of the array.
+        places = np.searchsorted(self.terms, terms.astype(np.uint32, copy=False))
+        places[places == len(self.terms)] = 0
+        there = self.terms[places] == terms
+        starts = self.offsets[places].astype(np.int64)
+        return starts, np.where(there, self.offsets[places + 1].astype(np.int64), starts)
 
-def build_postings(terms_per_document: Sequence[Ids], vocabulary_size: int) -> Postings:
+
+def build_postings(terms_per_document: Sequence[TermIds]) -> Postings:
     """Postings of documents that are numbered as they come.
 
     Args:
-        terms_per_document: for each document (terms,) int32 ids, with repeats, in any order.
-        vocabulary_size: ids are below this.
-
-    Raises:
-        ValueError: an id lies outside the vocabulary.
+        terms_per_document: for each document (terms,) uint32, with repeats, in any order.
     """
     lengths = np.fromiter((len(terms) for terms in terms_per_document), np.int32, len(terms_per_document))
-    terms = np.concatenate([np.empty(0, np.int32), *terms_per_document]).astype(np.int64)
-    if len(terms) and not 0 <= terms.min() <= terms.max() < vocabulary_size:
-        raise ValueError(f"term ids must be at least 0 and below {vocabulary_size}.")
-    documents = np.repeat(np.arange(len(lengths)), lengths)
-    keys, counts = np.unique(terms * max(len(lengths), 1) + documents, return_counts=True)
-    terms, documents = np.divmod(keys, max(len(lengths), 1))
-    return _postings(terms, documents, np.minimum(counts, 255).astype(np.uint8), lengths, vocabulary_size)
+    terms = np.concatenate([np.empty(0, np.uint32), *terms_per_document]).astype(np.uint64)
+    documents = np.repeat(np.arange(len(lengths), dtype=np.uint64), lengths)
+    pairs, counts = np.unique(terms << np.uint64(32) | documents, return_counts=True)
+    return _postings(
+        (pairs >> np.uint64(32)).astype(np.uint32),
+        pairs.astype(np.uint32).astype(np.int32),
+        np.minimum(counts, 255).astype(np.uint8),
+        lengths,
+    )
 
 
 def merge_postings(parts: Sequence[tuple[Postings, Mask | None]]) -> Postings:
     """Postings of the documents of all ``parts``, one part after another.
 
     Args:
-        parts: postings over one vocabulary, each with the documents to keep, (documents,) bool; None keeps all.
+        parts: postings, each with the documents to keep, (documents,) bool; None keeps all.
     """
     terms, documents, frequencies, lengths = [], [], [], []
     first = 0
@@ -96,7 +109,7 @@ def merge_postings(parts: Sequence[tuple[Postings, Mask | None]]) -> Postings:
         keep = np.ones(len(postings.lengths), np.bool_) if kept is None else kept
         numbers = first + np.cumsum(keep) - 1
         stays = keep[postings.documents]
-        terms.append(np.repeat(np.arange(len(postings.offsets) - 1), np.diff(postings.offsets))[stays])
+        terms.append(np.repeat(postings.terms, np.diff(postings.offsets))[stays])
         documents.append(numbers[postings.documents[stays]])
         frequencies.append(postings.frequencies[stays])
         lengths.append(postings.lengths[keep])
@@ -105,19 +118,27 @@ def merge_postings(parts: Sequence[tuple[Postings, Mask | None]]) -> Postings:
     order = np.argsort(all_terms, kind="stable")  # within a term the parts stay in order, so documents ascend
     return _postings(
         all_terms[order],
-        np.concatenate(documents)[order],
+        np.concatenate(documents)[order].astype(np.int32),
         np.concatenate(frequencies)[order],
         np.concatenate(lengths),
-        len(parts[0][0].offsets) - 1,
     )
 
 
-def _postings(
-    terms: Ints, documents: Ints, frequencies: NDArray[np.uint8], lengths: Ids, vocabulary_size: int
-) -> Postings:
+def _postings(terms: TermIds, documents: Ids, frequencies: NDArray[np.uint8], lengths: Ids) -> Postings:
     """Postings from (term, document) pairs in the order of both."""
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(terms, minlength=vocabulary_size))]).astype(np.int64)
-    return Postings(offsets, documents.astype(np.int32), frequencies, lengths)
+    different, starts = np.unique(terms, return_index=True)
+    return Postings(different, as_offsets(np.append(starts, len(terms))), documents, frequencies, lengths)
+
+
+def as_offsets(offsets: Ints) -> TermIds:
+    """Offsets into postings as they are stored.
+
+    Raises:
+        OverflowError: there are 2**32 postings or more, some 20 GB.
+    """
+    if int(offsets[-1]) >> 32:
+        raise OverflowError(f"{offsets[-1]} postings are more than a segment can have; keep several collections.")
+    return offsets.astype(np.uint32)
 
 
 @dataclass(frozen=True)
@@ -147,7 +168,7 @@ class BM25:
     Which postings the documents lie in changes no score: the statistics are those of all live documents.
 
     Args:
-        parts: postings over one vocabulary, each with its live documents, (documents,) bool; None where all are.
+        parts: postings, each with its live documents, (documents,) bool; None where all are.
     """
 
     def __init__(self, parts: Sequence[tuple[Postings, Mask | None]]) -> None:
@@ -160,15 +181,15 @@ class BM25:
         self._documents, self._length = documents, total
         self._norms: tuple[float, list[Floats]] = 0.0, []
 
-    def statistics(self, query_terms: Ids) -> Statistics:
-        """Of the live documents, for a query's terms: (terms,) ids, with repeats."""
+    def statistics(self, query_terms: TermIds) -> Statistics:
+        """Of the live documents, for a query's terms: (terms,), with repeats."""
         return Statistics(self._documents, self._length, self._document_frequencies(distinct(query_terms)))
 
-    def score(self, query_terms: Ids, statistics: Statistics | None = None) -> list[Floats]:
+    def score(self, query_terms: TermIds, statistics: Statistics | None = None) -> list[Floats]:
         """Score every document.
 
         Args:
-            query_terms: (terms,) ids, with repeats.
+            query_terms: (terms,), with repeats.
             statistics: for this query, of all collections that are searched as one; None takes this one's.
 
         Returns:
@@ -183,16 +204,17 @@ class BM25:
         found = known.frequencies
         weights = counts * np.log1p((known.documents - found + 0.5) / (found + 0.5))
         all_norms = self._norms_at(known.mean_length)
-        for term, weight in zip(terms.tolist(), (weights / weights.sum()).astype(np.float32), strict=True):
-            for (postings, _), norms, score in zip(self._parts, all_norms, scores, strict=True):
-                start, stop = int(postings.offsets[term]), int(postings.offsets[term + 1])
+        shares = (weights / weights.sum()).astype(np.float32)
+        for (postings, _), norms, score in zip(self._parts, all_norms, scores, strict=True):
+            starts, stops = postings.ranges(terms)
+            for start, stop, weight in zip(starts.tolist(), stops.tolist(), shares, strict=True):
                 # Wide numbers, `take` and `add.at` take a third of the time of ``score[documents] += ...``.
                 documents = postings.documents[start:stop].astype(np.intp)
                 frequencies = postings.frequencies[start:stop].astype(np.float32)
                 np.add.at(score, documents, weight * frequencies / (frequencies + norms.take(documents)))
         return scores
 
-    def are_common(self, terms: Ids, statistics: Statistics | None = None) -> Mask:
+    def are_common(self, terms: TermIds, statistics: Statistics | None = None) -> Mask:
         """(terms,) True for terms that more than a quarter of the documents have, where there are some documents."""
         known = statistics or self.statistics(terms)
         if known.documents < _SOME:
@@ -209,11 +231,11 @@ class BM25:
             known = self._norms = mean_length, norms
         return known[1]
 
-    def _document_frequencies(self, terms: Ids) -> Ints:
+    def _document_frequencies(self, terms: TermIds) -> Ints:
         """(terms,) live documents that have each term."""
         found = np.zeros(len(terms), np.int64)
         for postings, live in self._parts:
-            starts, stops = postings.offsets[terms], postings.offsets[terms + 1]
+            starts, stops = postings.ranges(terms)
             if live is None:
                 found += stops - starts
             else:

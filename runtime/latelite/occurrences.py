@@ -1,7 +1,7 @@
 """Where a document has the terms of a query, without splitting the whole document into terms.
 
 Splitting a text takes a millisecond for some 250 words, and few of them can have a term of the query. Only those are
-split: whose letters hold more than half of a word's terms, or which begin like it.
+split: whose letters hold more than half of a word's subwords, or which begin like it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def occurrences(
     Args:
         terms_of: splits a text into terms; here, one of the text's words is split like the same word elsewhere.
         wanted: (terms,) of the query.
-        words: of each word of the query, the word and the parts of it that its terms stand for.
+        words: of each word of the query, the word and the parts of it that its subwords stand for.
     """
     forms = [(_plain(word), [_plain(part) for part in parts]) for word, *parts in words]
     runs = [(run.start(), run[0]) for run in _RUN.finditer(text)]

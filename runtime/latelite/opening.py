@@ -103,7 +103,7 @@ def _opened(folder: Path, model: str | Path | ColBERT | None, options: Options) 
         kind,
         dim=model.dim,
         fingerprint=header.fingerprint,
-        vocabulary_size=model.analyzer.vocabulary_size,
+        lexical=True,
         timeout=options.timeout,
         read_only=options.read_only,
     )

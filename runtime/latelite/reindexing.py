@@ -121,7 +121,7 @@ def _build(
         target.kind,
         dim=target.model.dim,
         fingerprint=target.header.fingerprint,
-        vocabulary_size=target.model.analyzer.vocabulary_size,
+        lexical=True,
         timeout=timeout,
     )
     try:

@@ -26,8 +26,8 @@ class Hit:
 
     id: int | str
     score: float
-    """What hits are ordered by. In hybrid search ``semantic + weight * lexical``, at most 1.3 with the usual weight of
-    .3 (the bundle's ``lexical_weight``); else the half that was asked for."""
+    """What hits are ordered by. In hybrid search ``semantic + weight * lexical``, at most 1.35 with the usual weight of
+    .35 (the bundle's ``lexical_weight``); else the half that was asked for."""
     text: str
     metadata: Mapping[str, Any]
     semantic: float | None = None

@@ -133,10 +133,9 @@ class Searcher:
         """Lexical scores over all parts of a state."""
         known = self._lexical
         if known is None or known[0] is not view:
-            size = self._model.analyzer.vocabulary_size
             parts = []
             for part in view.parts:
-                postings = open_postings(part, size)
+                postings = open_postings(part)
                 if postings is None:
                     raise IndexCorruptError(f"{self._storage.folder} holds documents without words; add them again.")
                 parts.append((postings, part.live))

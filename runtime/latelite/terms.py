@@ -1,16 +1,21 @@
-"""Text -> terms for lexical search: the ids that the encoder's tokenizer gives for the whole, case-folded text.
+"""Text -> terms for lexical search: the subwords that the encoder's tokenizer knows, and the first letters of words.
 
-No second analyser: the vocabulary that the encoder was trained with splits compounds, knows every language of the
-model, and leaves nothing out that stands behind the document length. Texts are case-folded since a piece of "Ordner"
-and one of "ordner" are different ids, and people type in lower case.
+Both are taken from the whole text, whatever its case, so what stands behind the document length is found. Subwords
+split compounds, know every language of the model, also those without spaces, and tell words apart that begin alike;
+first letters (`latelite.words`) bring the inflections of a word together, which a tokenizer cuts in different ways.
+
+A term is a number below 2**32, the same on every machine. A subword's is its id in the tokenizer's vocabulary; that of
+first letters has the highest bit set, and 31 bits of the CRC-32 of their UTF-8 below. First letters so never meet a
+subword; among a million different ones, one in 2,000 shares its number with another.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +24,13 @@ from tokenizers import Tokenizer
 from latelite.alignment import aligned, as_written, well_formed
 from latelite.manifest import TokenIds
 from latelite.tokenization import load_tokenizer
+from latelite.words import first_letters, folded, word_spans, words
+
+RULE = "subwords, first letters of words"
+"""Names what is done here, for whoever reads what was made of it; see `latelite.web`."""
+
+FIRST_LETTERS = 1 << 31
+"""Terms from here on are first letters of words, those below subwords."""
 
 _CHUNK = 1 << 16
 """Characters that are tokenized at once: the tokenizer takes some 200 bytes for each of its tokens."""
@@ -30,10 +42,11 @@ _LAST_SPACE = re.compile(r"\s\S*\Z")
 class Terms:
     """The terms of one text and where they stand in it."""
 
-    ids: NDArray[np.int32]
-    """(terms,) in the order of the text, with repeats."""
+    ids: NDArray[np.uint32]
+    """(terms,) the subwords in the order of the text, then the words; with repeats."""
     spans: NDArray[np.int64]
-    """(terms, 2) code points of the text as it was given: first, and one past the last."""
+    """(terms, 2) code points of the text as it was given: first, and one past the last. First letters span their word.
+    """
 
 
 class Analyzer:
@@ -52,38 +65,44 @@ class Analyzer:
         excluded |= {id_ for id_ in (token_ids.query_prefix, token_ids.document_prefix) if id_ is not None}
         excluded |= {token_ids.padding} | _unknown_ids(self._tokenizer, tokenizer_json)
         excluded |= set(self._ids(" "))  # white space by itself
-        self.vocabulary_size: int = max(
-            self._tokenizer.get_vocab_size(), 1 + max(self._tokenizer.get_added_tokens_decoder(), default=-1)
-        )
-        """Term ids are below this."""
-        self._is_term = np.ones(self.vocabulary_size, np.bool_)
+        size = max(self._tokenizer.get_vocab_size(), 1 + max(self._tokenizer.get_added_tokens_decoder(), default=-1))
+        self._is_term = np.ones(size, np.bool_)
         self._is_term[sorted(excluded)] = False
         # Byte-level vocabularies have one id for a word at the very start of a text and another for it elsewhere.
         consistent = self._ids("x x") == 2 * self._ids("x")
         self._lead = " " if not consistent and self._ids(" x x") == 2 * self._ids(" x") else ""
 
-    def ids(self, text: str) -> NDArray[np.int32]:
-        """(terms,) ids of a text's terms, in order and with repeats."""
-        found = [
-            np.array(self._ids(self._with_lead(well_formed(chunk).casefold())), np.int32) for _, chunk in _chunks(text)
-        ]
-        ids = np.concatenate(found) if found else np.empty(0, np.int32)
-        kept: NDArray[np.int32] = ids[self._is_term[ids]]
-        return kept
+    def ids(self, text: str) -> NDArray[np.uint32]:
+        """(terms,) a text's terms, in the order of `Terms` and with repeats."""
+        subwords, prefixes = [np.empty(0, np.uint32)], [np.empty(0, np.uint32)]
+        for _, chunk in _chunks(text):
+            plain = well_formed(chunk)
+            subwords.append(np.array(self._ids(self._with_lead(plain.casefold())), np.uint32))
+            prefixes.append(_prefix_terms(words(plain)))
+        ids = np.concatenate(subwords)
+        return np.concatenate([ids[self._is_term[ids]], *prefixes])
 
     def terms(self, text: str) -> Terms:
         """The terms of a text with their places in it."""
-        ids, spans = [np.empty(0, np.int32)], [np.empty((0, 2), np.int64)]
+        subwords, prefixes = [np.empty(0, np.uint32)], [np.empty(0, np.uint32)]
+        subword_spans, prefix_spans = [np.empty((0, 2), np.int64)], [np.empty((0, 2), np.int64)]
         for start, chunk in _chunks(text):
-            folded, source = aligned(chunk, str.casefold)
-            led = self._with_lead(folded)
+            changed, source = aligned(chunk, str.casefold)
+            led = self._with_lead(changed)
             encoding = self._tokenizer.encode(led, add_special_tokens=False)
-            offsets = np.array(encoding.offsets, np.int64).reshape(-1, 2) - (len(led) - len(folded))
-            ids.append(np.array(encoding.ids, np.int32))
-            spans.append(start + as_written(offsets, source))
-        all_ids = np.concatenate(ids)
-        kept = self._is_term[all_ids]
-        return Terms(all_ids[kept], np.concatenate(spans)[kept])
+            offsets = np.array(encoding.offsets, np.int64).reshape(-1, 2) - (len(led) - len(changed))
+            subwords.append(np.array(encoding.ids, np.uint32))
+            subword_spans.append(start + as_written(offsets, source))
+            plain, source = aligned(chunk)
+            found = word_spans(plain)
+            prefixes.append(_prefix_terms([plain[first:last] for first, last in found]))
+            prefix_spans.append(start + as_written(found, source))
+        ids = np.concatenate(subwords)
+        kept = self._is_term[ids]
+        return Terms(
+            np.concatenate([ids[kept], *prefixes]),
+            np.concatenate([np.concatenate(subword_spans)[kept], *prefix_spans]),
+        )
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
@@ -91,6 +110,12 @@ class Analyzer:
 
     def _with_lead(self, folded: str) -> str:
         return folded if not self._lead or folded[:1].isspace() else self._lead + folded
+
+
+def _prefix_terms(written: Sequence[str]) -> NDArray[np.uint32]:
+    """(words,) the term of each word's first letters."""
+    numbers = [crc32(first_letters(word).encode()) for word in folded(written)]
+    return np.array(numbers, np.uint32) | np.uint32(FIRST_LETTERS)
 
 
 def _unknown_ids(tokenizer: Tokenizer, tokenizer_json: Path) -> set[int]:

@@ -107,7 +107,7 @@ class EncodedTexts:
     texts: list[Text] = field(default_factory=list)
     arrays: list[Floats] = field(default_factory=list)
     cut: list[bool] = field(default_factory=list)
-    words: list[NDArray[np.int32]] = field(default_factory=list)
+    words: list[NDArray[np.uint32]] = field(default_factory=list)
     pooled: list[Ints | None] = field(default_factory=list)
 
     @property
@@ -139,7 +139,7 @@ class EncodedTexts:
     def metadata(self, position: int) -> str:
         return self.texts[position].metadata
 
-    def terms(self, position: int) -> NDArray[np.int32] | None:
+    def terms(self, position: int) -> NDArray[np.uint32] | None:
         return self.words[position]
 
     def truncated(self, position: int) -> bool:

@@ -1,4 +1,4 @@
-"""Terms of a text: the tokenizer's ids of the case-folded text, and where they stand in the text as it was given."""
+"""Terms of a text: its subwords, the first letters of its words, and where they stand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from latelite.manifest import TokenIds
-from latelite.terms import Analyzer
+from latelite.terms import FIRST_LETTERS, Analyzer
 
 NO_PREFIX = TokenIds(query_prefix=None, document_prefix=None, padding=0, skiplist=())
 SENTENCES = [
@@ -64,6 +64,10 @@ def analyzers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Analyzer]:
     return made
 
 
+def subwords(analyzer: Analyzer, text: str) -> list[int]:
+    return [term for term in analyzer.ids(text).tolist() if term < FIRST_LETTERS]
+
+
 KINDS = pytest.mark.parametrize("kind", ["unigram", "byte_level", "word_piece"])
 
 
@@ -76,20 +80,24 @@ def test_case_makes_no_difference(analyzers: dict[str, Analyzer], kind: str) -> 
 
 @KINDS
 def test_a_word_is_the_same_term_wherever_it_stands(analyzers: dict[str, Analyzer], kind: str) -> None:
-    of = analyzers[kind].ids
-    assert of("bread").tolist() == of("rye bread")[-len(of("bread")) :].tolist()
+    def of(text: str) -> list[int]:
+        return subwords(analyzers[kind], text)
+
+    assert of("bread") == of("rye bread")[-len(of("bread")) :]
 
 
 def test_prefixes_special_and_unknown_tokens_are_no_terms(analyzers: dict[str, Analyzer]) -> None:
-    pieces, words, byte_pieces = (analyzers[kind].ids for kind in ("unigram", "word_piece", "byte_level"))
-    assert words("[d] bread").tolist() == words("bread").tolist()
-    assert pieces("<pad> bread").tolist()[-1:] == pieces("bread").tolist()[-1:]
-    assert pieces("<pad>").tolist() == pieces("<s>").tolist() == byte_pieces("<pad>").tolist() == []
-    assert words("漢").tolist() == []
-    assert pieces("bread漢").tolist() == pieces("bread").tolist()
-    assert len(byte_pieces("漢")) > 0  # bytes know every text
-    for of in (pieces, words, byte_pieces):
-        assert of("").tolist() == []
+    def of(kind: str, text: str) -> list[int]:
+        return subwords(analyzers[kind], text)
+
+    assert of("word_piece", "[d] bread") == of("word_piece", "bread")
+    assert of("unigram", "<pad> bread")[-1:] == of("unigram", "bread")[-1:]
+    assert of("unigram", "<pad>") == of("unigram", "<s>") == of("byte_level", "<pad>") == []
+    assert of("word_piece", "漢") == []
+    assert of("unigram", "bread漢") == of("unigram", "bread")
+    assert len(of("byte_level", "漢")) > 0  # bytes know every text
+    for kind in analyzers:
+        assert analyzers[kind].ids("").tolist() == []
 
 
 @KINDS
@@ -108,8 +116,11 @@ def test_spans_point_at_the_words_as_written(analyzers: dict[str, Analyzer], kin
     analyzer = analyzers[kind]
     text = "İİ ßßß \ud83d\ude00 \udce9 Bread"
     terms = analyzer.terms(text)
-    of_word = terms.spans[-len(analyzer.ids("bread")) :]
+    spans = terms.spans[terms.ids < FIRST_LETTERS]
+    of_word = spans[-len(subwords(analyzer, "bread")) :]
     assert text[of_word[0, 0] : of_word[-1, 1]].strip() == "Bread"
+    words = terms.spans[terms.ids >= FIRST_LETTERS].tolist()
+    assert [text[start:end] for start, end in words] == ["İİ", "ßßß", "Bread"]
 
 
 @KINDS
@@ -125,11 +136,26 @@ def test_a_long_text_is_cut_where_no_term_is(
     assert len(analyzers[kind].ids("d" * 1000)) > 0  # no white space at all
 
 
+def test_words_that_begin_alike_share_a_term(analyzers: dict[str, Analyzer]) -> None:
+    def of(text: str) -> set[int]:
+        return {term for term in analyzers["word_piece"].ids(text).tolist() if term >= FIRST_LETTERS}
+
+    assert of("lösche") == of("löschen") == of("LOSCHE") == of("lo\u0308scht") != of("gelöscht")
+    assert of("1234567") != of("1234568")  # numbers are no inflections of each other
+    assert of("日本語 ไทย") == set()
+    assert of("a _b_ c-d") == of("A B C D")
+
+
+def test_terms_are_the_same_everywhere(analyzers: dict[str, Analyzer]) -> None:
+    """Collections are carried from machine to machine."""
+    ids = analyzers["word_piece"].ids("Straße, हिन्दी 한국어")
+    assert ids[ids >= FIRST_LETTERS].tolist() == [4271021207, 3613542750, 4184791386]
+
+
 def test_every_exported_bundle_has_terms(bundle: Callable[[str], Path]) -> None:
     from latelite.models import ColBERT
 
     for name in ("bert-pylate", "roberta-attend", "mpnet"):
         model = ColBERT(bundle(name))
         ids = model.analyzer.ids("A Folder, a folder")
-        assert len(ids) > 0
-        assert ids.max() < model.analyzer.vocabulary_size
+        assert 0 < (ids < FIRST_LETTERS).sum() < len(ids)

@@ -38,7 +38,7 @@ class CollectionTarget:
         self._writer = writer
         self._model = model
         self._pool_factor = pool_factor
-        self._remembered: OrderedDict[bytes, tuple[Floats, bool, NDArray[np.int32], Ints | None]] = OrderedDict()
+        self._remembered: OrderedDict[bytes, tuple[Floats, bool, NDArray[np.uint32], Ints | None]] = OrderedDict()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[SourceCatalogue]:

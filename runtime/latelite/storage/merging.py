@@ -77,7 +77,7 @@ def merge_segments(storage: Storage, parents: Sequence[OpenSegment], base: Snaps
             dim=kept[0][0].dim,
             grid=grid,
         )
-        if storage.vocabulary_size is not None:
+        if storage.lexical:
             add_merged(writer, parents)
         sidecar = storage.kind.build(writer, parents, base)
     entry = writer.entry()

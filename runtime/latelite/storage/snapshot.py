@@ -90,7 +90,7 @@ class Recent:
     numbers: Ints
     tokens: Floats
     offsets: Ints
-    terms: tuple[NDArray[np.int32] | None, ...] = ()
+    terms: tuple[NDArray[np.uint32] | None, ...] = ()
     """Lexical terms of each document, with repeats; None where the index has no texts."""
     quantisation: None = None
     live: None = None
@@ -103,7 +103,7 @@ class Recent:
         return self.tokens[self.offsets[position] : self.offsets[position + 1]].copy()
 
     @classmethod
-    def of(cls, documents: Sequence[tuple[int, Floats, NDArray[np.int32] | None]], dim: int) -> Recent:
+    def of(cls, documents: Sequence[tuple[int, Floats, NDArray[np.uint32] | None]], dim: int) -> Recent:
         """From number, vectors and terms of each document, ascending by number."""
         lengths = [len(vectors) for _, vectors, _ in documents]
         return cls(

@@ -143,7 +143,7 @@ def _recent(connection: sqlite3.Connection, path: Path, dim: int, known: Recent)
             (
                 number,
                 np.frombuffer(data, "<f4").reshape(-1, dim),
-                None if terms is None else np.frombuffer(terms, "<i4"),
+                None if terms is None else np.frombuffer(terms, "<u4"),
             )
         )
     return Recent.of(documents, dim)

@@ -60,7 +60,7 @@ class Storage(Rows):
         *,
         dim: int | None = None,
         fingerprint: str | None = None,
-        vocabulary_size: int | None = None,
+        lexical: bool = False,
         timeout: float = 30.0,
         read_only: bool = False,
     ) -> None:
@@ -69,7 +69,7 @@ class Storage(Rows):
             folder: need not exist; the first write makes it.
             dim: dimension of the token vectors; None takes that of the first document.
             fingerprint: identifies the model. An index that remembers another one is refused.
-            vocabulary_size: lexical terms are below this; None for an index without texts.
+            lexical: whether documents have terms, which are written as postings; False for an index without texts.
             timeout: seconds to wait for another writer.
             read_only: never write, not even to undo what a killed writer left.
         """
@@ -77,7 +77,7 @@ class Storage(Rows):
         self.kind = kind
         self.dim = dim
         self.fingerprint = fingerprint
-        self.vocabulary_size = vocabulary_size
+        self.lexical = lexical
         self.catalogue = Catalogue(folder, timeout=timeout, read_only=read_only)
         self.opened: dict[str, OpenSegment] = {}
         """Segments that a writer of this process has open already, by name, until they are in a snapshot."""

@@ -63,7 +63,7 @@ class NewDocuments(Protocol):
         """ASCII JSON."""
         ...
 
-    def terms(self, position: int) -> NDArray[np.int32] | None: ...
+    def terms(self, position: int) -> NDArray[np.uint32] | None: ...
 
     def truncated(self, position: int) -> bool: ...
 
@@ -130,7 +130,7 @@ class Transaction:
             for position, number in enumerate(numbers):
                 terms = documents.terms(position)
                 data = np.ascontiguousarray(documents.vectors(position), "<f4").tobytes()
-                self._insert("recent", (number, data, None if terms is None else terms.astype("<i4").tobytes()))
+                self._insert("recent", (number, data, None if terms is None else terms.astype("<u4").tobytes()))
         else:
             self._write_segment(waiting, kept, documents, np.array(numbers, np.int64))
         return list(numbers)
@@ -290,8 +290,8 @@ class Transaction:
         with SegmentWriter(storage.folder, int(everyone[0])) as writer:
             tokens = blocks() if grid is None else (grid.encode(block) for block in blocks())
             writer.add_documents(everyone, lengths, tokens, dim=dim, grid=grid)
-            if storage.vocabulary_size is not None:
-                add_postings(writer, [each for each in terms if each is not None], storage.vocabulary_size)
+            if storage.lexical:
+                add_postings(writer, [each for each in terms if each is not None])
             sidecar = storage.kind.build(writer, [], self.base)
         open_segment(storage, writer.entry(), sidecar, dim)
         self._insert("segments", writer.entry().row[:-1])

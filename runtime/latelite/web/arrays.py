@@ -64,6 +64,7 @@ def add_part(stored: Stored, number: int, part: Any, kept: Mask) -> dict[str, An
 def add_postings(stored: Stored, parts: Sequence[tuple[Postings, Mask]]) -> None:
     """The lexical postings of all parts as one."""
     postings = merge_postings([(postings, kept) for postings, kept in parts])
+    stored.add("postings/terms", _plain(postings.terms, np.uint32))
     stored.add("postings/offsets", _plain(postings.offsets, np.uint32))
     stored.add("postings/documents", _plain(postings.documents, np.int32))
     stored.add("postings/frequencies", _plain(postings.frequencies, np.uint8))

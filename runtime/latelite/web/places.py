@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latelite.storage.pooling import clusters_of
+from latelite.terms import FIRST_LETTERS
 from latelite.web.stored import Stored
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ Ints = NDArray[np.int64]
 
 
 def add_places(stored: Stored, collection: Collection, rows: Sequence[Any], lengths: Sequence[int]) -> None:
-    """Spans of the tokens and terms of every document, in parts that are fetched when one of them is shown.
+    """Spans of the tokens and subwords of every document, in parts that are fetched when one of them is shown.
 
     Args:
         rows: with ``number`` and ``text``, in the order of the documents.
@@ -49,7 +50,7 @@ def _joined(chunk: Sequence[NDArray[np.int32]]) -> tuple[bytes, dict[str, Any]]:
 
 
 def _places(collection: Collection, text: str, vectors: int, clusters: Ints | None) -> NDArray[np.int32]:
-    """How many tokens and terms, spans and clusters of the tokens, ids and spans of the terms: (numbers,).
+    """How many tokens and subwords, spans and clusters of the tokens, ids and spans of the subwords: (numbers,).
 
     Spans and clusters are written as steps from the one before: those are small and alike, and shrink to a third.
     """
@@ -59,13 +60,14 @@ def _places(collection: Collection, text: str, vectors: int, clusters: Ints | No
     if len(clusters) != len(spans):  # another tokenizer's, or nothing of the text was kept
         spans = np.full((len(clusters), 2), -1)
     terms = collection.model.analyzer.terms(text)
+    subwords = terms.ids < FIRST_LETTERS  # the library finds the words itself
     units = _units(text)
     flat = [
-        np.array([len(spans), len(terms.ids)]),
+        np.array([len(spans), int(subwords.sum())]),
         _steps(_counted(spans, units)).ravel(),
         np.diff(clusters, prepend=0),
-        terms.ids,
-        _steps(_counted(terms.spans, units)).ravel(),
+        terms.ids[subwords],
+        _steps(_counted(terms.spans[subwords], units)).ravel(),
     ]
     return np.concatenate(flat).astype(np.int32)
 

@@ -17,7 +17,7 @@ from latelite.web.stored import DATA
 
 INDEX = "collection.json"
 FORMAT = "latelite-web"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _WORKER = "service-worker.js"
 _THEME = "#1f5f8b"
 _ICONS = {"icon-192.png": "192x192", "icon-512.png": "512x512", "icon-maskable.png": "512x512"}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latelite import __version__, lexical
+from latelite import __version__, lexical, terms
 from latelite.errors import WebExportError
 from latelite.files import atomic_write
 from latelite.manifest import Precision
@@ -24,9 +24,6 @@ from latelite.web.texts import add_records, add_texts
 if TYPE_CHECKING:
     from latelite.collection import Collection
     from latelite.storage.snapshot import Snapshot
-
-TERMS = "pieces"
-"""How texts become terms (`latelite.terms`); the library refuses a rule that it does not know."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +117,7 @@ def _add_documents(collection: Collection, stored: Stored, view: Snapshot) -> di
     masks = [np.ones(len(part), np.bool_) if part.live is None else part.live for part in view.parts]
     postings = []
     for part, kept in zip(view.parts, masks, strict=True):
-        found = open_postings(part, collection.model.analyzer.vocabulary_size)
+        found = open_postings(part)
         if found is None:
             raise WebExportError(f"{collection.folder} has no texts to search by their words.")
         postings.append((found, kept))
@@ -137,7 +134,7 @@ def _add_documents(collection: Collection, stored: Stored, view: Snapshot) -> di
         "tokens": sum(part["tokens"] for part in described),
         "parameters": dict(view.settings.parameters) if view.settings else {},
         "lexical": {
-            "terms": TERMS,
+            "terms": terms.RULE,
             "k1": lexical.K1,
             "b": lexical.B,
             "weight": collection.model.manifest.lexical_weight,

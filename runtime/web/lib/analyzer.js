@@ -1,7 +1,11 @@
-/** Text -> terms for lexical search, as `latelite.terms` does it in Python: the tokenizer's ids of the case-folded text. */
+/**
+ * Text -> terms for lexical search, as `latelite.terms` does it in Python: the tokenizer's ids of the case-folded text, and
+ * the first letters of its words.
+ */
 
 import { casefold } from "./casefold.js";
 import { startsWithSpace, wellFormed } from "./text.js";
+import { wordTerms } from "./words.js";
 
 /** Turns texts into term ids. */
 export class Analyzer {
@@ -27,12 +31,13 @@ export class Analyzer {
   }
 
   /**
-   * Ids of the text's terms, in order and with repeats.
+   * Ids of the text's terms with repeats: the subwords in the order of the text, then the words.
    * @param {string} text
    * @returns {number[]}
    */
   ids(text) {
-    return this._ids(this._prepared(text)).filter((id) => !this._excluded.has(id));
+    const subwords = this._ids(this._prepared(text)).filter((id) => !this._excluded.has(id));
+    return [...subwords, ...wordTerms(wellFormed(text)).ids];
   }
 
   /**
@@ -45,7 +50,7 @@ export class Analyzer {
     const { ids, tokens } = this._tokenizer.encode(this._prepared(text), { add_special_tokens: false });
     const spans = locator.spans(text, tokens);
     const kept = (_, place) => !this._excluded.has(ids[place]);
-    return { ids: ids.filter(kept), spans: spans.filter(kept) };
+    return withWords({ ids: ids.filter(kept), spans: spans.filter(kept) }, text);
   }
 
   _prepared(text) {
@@ -57,6 +62,17 @@ export class Analyzer {
   _ids(text) {
     return this._tokenizer.encode(text, { add_special_tokens: false }).ids;
   }
+}
+
+/**
+ * The subwords of a text, and its words.
+ * @param {{ids: ArrayLike<number>, spans: [number, number][]}} subwords
+ * @param {string} text
+ * @returns {{ids: number[], spans: [number, number][]}}
+ */
+export function withWords(subwords, text) {
+  const { ids, spans } = wordTerms(wellFormed(text));
+  return { ids: [...Array.from(subwords.ids), ...ids], spans: [...subwords.spans, ...spans] };
 }
 
 /** @returns {number | null} */

@@ -1,6 +1,6 @@
 /** A collection in memory: model, vectors and postings of one export, and the searches in them. */
 
-import { Analyzer } from "./analyzer.js";
+import { Analyzer, withWords } from "./analyzer.js";
 import { Encoder } from "./encoder.js";
 import { FormatError, QueryError } from "./errors.js";
 import { Explainer } from "./explain.js";
@@ -17,7 +17,7 @@ import { Tokenization } from "./tokenization.js";
 import { openTokenizer } from "./tokenizer.js";
 
 /** The rule by which texts become terms; `analyzer.js` follows it. */
-const TERMS = "pieces";
+const TERMS = "subwords, first letters of words";
 const MODES = ["hybrid", "semantic", "lexical"];
 
 /**
@@ -239,13 +239,15 @@ export class WebCollection {
   close() {}
 
   /** What `explain` says of some documents. */
-  async _explained(query, vectors, numbers) {
+  async _explained(query, asked, numbers) {
     const prompt = this._prompt(true);
-    const question = this._explainer.question(query, prompt, vectors);
+    const question = this._explainer.question(query, prompt, asked);
     return Promise.all(
       numbers.map(async (number) => {
-        const [text, places] = await Promise.all([this._records.text(number), this._records.places(number)]);
-        return this._explainer.matches(question, { text, vectors: this._vectors(number), ...places });
+        const [text, { spans, clusters, subwords }] = await Promise.all([this._records.text(number), this._records.places(number)]);
+        const terms = withWords(subwords, text);
+        const vectors = /** @type {Float32Array} */ (this._vectors(number));
+        return this._explainer.matches(question, { text, vectors, spans, clusters, terms });
       }),
     );
   }

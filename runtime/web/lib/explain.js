@@ -6,13 +6,12 @@
 
 import { isSpace, NOT_SPACE } from "./text.js";
 import { Locator } from "./spans.js";
+import { FIRST_LETTERS, folded, UNSPACED_CHARACTER } from "./words.js";
 
 const OCCURRENCES = 8;
 // Of the characters of a word: what has no more in common is not the same word. Fewer than TELLING must be most of it.
 const MOST = 0.5;
 const TELLING = 4;
-// Scripts that are written without spaces, where the word around a token is a guess.
-const UNSPACED = /[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u{20000}-\u{3ffff}]/u;
 const PUNCTUATION = /^\p{P}*$/u;
 const AROUND = "!\"'(),.:;?[]{}¿¡«»„“”‚‘’…。、？！：；（）「」";
 const JOINER = "\u200d";
@@ -87,33 +86,65 @@ export class Explainer {
     });
   }
 
-  /** Where the document has the pieces of a word, most of them side by side. */
+  /** Where the document has the subwords of a word, most of them side by side, or a word that begins alike. */
   _lexical(question, answer, stored, best) {
-    const { ids, spans } = answer.terms;
     const owners = ownersOf(question.terms.spans, question.words);
     const read = answer.spans.reduce((most, [, end]) => Math.max(most, end), 0);
-    question.words.forEach((asked, word) => {
-      const lengths = new Map();
+    question.words.forEach((word, number) => {
+      /** @type {Map<number, Span>} */
+      const asked = new Map();
       question.terms.ids.forEach((term, place) => {
-        const [start, end] = question.terms.spans[place];
-        if (owners[place] === word) lengths.set(term, end - start);
+        if (owners[place] === number) asked.set(term, question.terms.spans[place]);
       });
-      const whole = Math.max([...lengths.values()].reduce((sum, length) => sum + length, 0), 1);
+      const shares = subwordShares(asked, answer.terms);
+      for (const { span, share } of wordShares(question.text, asked, answer.text, answer.terms)) {
+        const known = shares.get(span.join());
+        shares.set(span.join(), { span, share: Math.max(share, known?.share ?? 0) });
+      }
       let shown = 0;
-      for (const run of runsOf(ids, spans, lengths)) {
-        const share = [...new Set(run.map((place) => ids[place]))].reduce((sum, term) => sum + lengths.get(term), 0) / whole;
-        const [start, end] = [spans[run[0]][0], spans[run.at(-1)][1]];
+      for (const { span: [start, end], share } of [...shares.values()].sort((a, b) => a.span[0] - b.span[0] || a.span[1] - b.span[1])) {
         const span = wordAround(answer.text, start, end);
         if (share <= MOST || span === null) continue;
-        const key = [word, ...span].join();
+        const key = [number, ...span].join();
         if (best.has(key)) continue;
         if (end - start < TELLING && end - start <= MOST * (span[1] - span[0])) continue; // "ab" of "abroad"
-        const score = span[0] >= read ? share : nearestCosine(question, answer, stored, asked, span);
-        best.set(key, { word, start: span[0], end: span[1], score });
+        const score = span[0] >= read ? share : nearestCosine(question, answer, stored, word, span);
+        best.set(key, { word: number, start: span[0], end: span[1], score });
         if (++shown === OCCURRENCES) break;
       }
     });
   }
+}
+
+/**
+ * Where subwords of a word stand side by side, and which share of its characters they are.
+ * @returns {Map<string, {span: Span, share: number}>} by the span
+ */
+function subwordShares(asked, { ids, spans }) {
+  const lengths = new Map([...asked].filter(([term]) => term < FIRST_LETTERS).map(([term, [start, end]]) => [term, end - start]));
+  const whole = Math.max([...lengths.values()].reduce((sum, length) => sum + length, 0), 1);
+  const shares = new Map();
+  for (const run of runsOf(ids, spans, lengths)) {
+    const share = [...new Set(run.map((place) => ids[place]))].reduce((sum, term) => sum + lengths.get(term), 0) / whole;
+    /** @type {Span} */
+    const span = [spans[run[0]][0], spans[run.at(-1)][1]];
+    shares.set(span.join(), { span, share });
+  }
+  return shares;
+}
+
+/** Where words begin as those of a word of the query do, and which share of its characters they have in common. */
+function wordShares(query, asked, text, { ids, spans }) {
+  const shares = [];
+  for (let place = 0; place < ids.length; place++) {
+    if (ids[place] < FIRST_LETTERS || !asked.has(ids[place])) continue;
+    const one = [...folded(query.slice(...asked.get(ids[place])))];
+    const other = [...folded(text.slice(...spans[place]))];
+    let alike = 0;
+    while (alike < Math.min(one.length, other.length) && one[alike] === other[alike]) alike++;
+    shares.push({ span: spans[place], share: alike / Math.max(one.length, 1) });
+  }
+  return shares;
 }
 
 /** Places of the wanted terms, those that stand side by side together. */
@@ -133,7 +164,7 @@ function wordsOf(text, spans, terms, common) {
   const words = [];
   for (const { 0: run, index } of text.matchAll(NOT_SPACE)) {
     const end = index + run.length;
-    if (!UNSPACED.test(run)) {
+    if (!UNSPACED_CHARACTER.test(run)) {
       words.push([index, end]);
       continue;
     }
@@ -206,7 +237,7 @@ function isMark(character) {
 }
 
 function isLetter(character) {
-  return !UNSPACED.test(character) && (/^[\p{L}\p{N}_]$/u.test(character) || isMark(character));
+  return !UNSPACED_CHARACTER.test(character) && (/^[\p{L}\p{N}_]$/u.test(character) || isMark(character));
 }
 
 /** A word of the query without the punctuation around it, unless there is nothing else. */

@@ -10,7 +10,7 @@ import { DamagedFileError, FormatError, UnreachableError } from "./errors.js";
 
 export const INDEX_NAME = "collection.json";
 const FORMAT = "latelite-web";
-const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 2;
 const CACHE_NAME = "latelite-collections";
 const AT_ONCE = 4;
 

@@ -5,9 +5,10 @@ const SOME = 32;
 const f32 = Math.fround;
 
 /**
- * Which documents have a term, and how often: compressed sparse rows over the vocabulary.
+ * Which documents have a term, and how often: compressed sparse rows over the terms that occur.
  * @typedef {object} Postings
- * @property {Uint32Array} offsets (vocabulary + 1)
+ * @property {Uint32Array} terms (terms) ascending: those that a document has
+ * @property {Uint32Array} offsets (terms + 1)
  * @property {Int32Array} documents (postings)
  * @property {Uint8Array} frequencies (postings) 255 means that many or more
  * @property {Int32Array} lengths (documents) terms of each, repeats included
@@ -32,7 +33,7 @@ export class BM25 {
    * @returns {Float32Array} (documents) between 0 and 1; 0 for documents that share no term with the query
    */
   score(terms) {
-    const { offsets, documents, frequencies, lengths } = this._postings;
+    const { documents, frequencies, lengths } = this._postings;
     const scores = new Float32Array(lengths.length);
     const counts = new Map();
     for (const term of [...terms].sort((a, b) => a - b)) counts.set(term, (counts.get(term) ?? 0) + 1);
@@ -41,7 +42,8 @@ export class BM25 {
     [...counts.keys()].forEach((term, number) => {
       // Rounded where NumPy rounds: products and sums are float32 there.
       const weight = f32(weights[number] / bound);
-      for (let place = offsets[term]; place < offsets[term + 1]; place++) {
+      const [start, stop] = this._range(term);
+      for (let place = start; place < stop; place++) {
         const document = documents[place];
         const frequency = frequencies[place];
         const share = f32(f32(weight * frequency) / f32(frequency + this._norms[document]));
@@ -57,8 +59,8 @@ export class BM25 {
    * @returns {boolean[]}
    */
   areCommon(terms) {
-    const { offsets, lengths } = this._postings;
-    return terms.map((term) => lengths.length >= SOME && offsets[term + 1] - offsets[term] > COMMON * lengths.length);
+    const { lengths } = this._postings;
+    return terms.map((term) => lengths.length >= SOME && this._found(term) > COMMON * lengths.length);
   }
 
   /**
@@ -67,9 +69,28 @@ export class BM25 {
    * @returns {number}
    */
   idf(term) {
-    const { offsets, lengths } = this._postings;
-    const found = offsets[term + 1] - offsets[term];
+    const { lengths } = this._postings;
+    const found = this._found(term);
     return Math.log1p((lengths.length - found + 0.5) / (found + 0.5));
+  }
+
+  /** How many documents have a term. */
+  _found(term) {
+    const [start, stop] = this._range(term);
+    return stop - start;
+  }
+
+  /** Where the documents of a term begin and end; nothing lies between for one that none has. */
+  _range(term) {
+    const { terms, offsets } = this._postings;
+    let low = 0;
+    let high = terms.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (terms[middle] < term) low = middle + 1;
+      else high = middle;
+    }
+    return terms[low] === term ? [offsets[low], offsets[low + 1]] : [0, 0];
   }
 }
 

@@ -53,9 +53,10 @@ async function listsOf(files, name, codebook, codebooks) {
  * @returns {Promise<import("./lexical.js").Postings>}
  */
 export async function postingsOf(files) {
-  const arrays = ["offsets", "documents", "frequencies", "lengths"];
-  const [offsets, documents, frequencies, lengths] = await Promise.all(arrays.map((array) => files.read(`postings/${array}`)));
+  const arrays = ["terms", "offsets", "documents", "frequencies", "lengths"];
+  const [terms, offsets, documents, frequencies, lengths] = await Promise.all(arrays.map((array) => files.read(`postings/${array}`)));
   return {
+    terms: new Uint32Array(terms.buffer),
     offsets: new Uint32Array(offsets.buffer),
     documents: new Int32Array(documents.buffer),
     frequencies,

@@ -66,9 +66,9 @@ export class Records {
   }
 
   /**
-   * Where the tokens and terms of a document stand in its text, in UTF-16 units.
+   * Where the tokens and subwords of a document stand in its text, in UTF-16 units.
    * @param {number} number
-   * @returns {Promise<{spans: [number, number][], clusters: Int32Array, terms: {ids: Int32Array, spans: [number, number][]}}>}
+   * @returns {Promise<{spans: [number, number][], clusters: Int32Array, subwords: {ids: Int32Array, spans: [number, number][]}}>}
    */
   async places(number) {
     const { content, first } = await this._part("places", number, placesOf);
@@ -172,8 +172,8 @@ function parsed(bytes, documents) {
 }
 
 /**
- * For each document: how many tokens and terms, spans and clusters of the tokens, ids and spans of the terms; spans and
- * clusters as steps from the one before.
+ * For each document: how many tokens and subwords, spans and clusters of the tokens, ids and spans of the subwords; spans
+ * and clusters as steps from the one before.
  */
 function placesOf(bytes, documents) {
   const values = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
@@ -191,11 +191,11 @@ function placesOf(bytes, documents) {
     return steps.map((step) => (sum += step));
   };
   return Array.from({ length: documents }, () => {
-    const [tokens, terms] = take(2);
+    const [tokens, subwords] = take(2);
     return {
       spans: spansOf(take(2 * tokens)),
       clusters: summed(take(tokens)),
-      terms: { ids: take(terms), spans: spansOf(take(2 * terms)) },
+      subwords: { ids: take(subwords), spans: spansOf(take(2 * subwords)) },
     };
   });
 }

@@ -1,0 +1,71 @@
+"""Words of a text, for lexical search: where they stand, and their first letters.
+
+A word is a run of letters, digits and the marks that follow them, of a script that is written with spaces. What stands
+for it is its first `LETTERS` letters without case and accents: most inflections change the end of a word, and people
+leave out accents when they type. Numbers and what else holds a digit have no inflections and stand whole.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+
+LETTERS = 5
+
+UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+"""Scripts that are written without spaces, as the inside of a character class: Thai to Lao, Burmese, Khmer, kana, Han.
+Where a word ends is a guess there; the tokenizer's subwords stand for their texts."""
+
+_PLAIN = re.compile(rf"[^\W_{UNSPACED}]+")
+_MAY_BE_MARKS = re.compile("[\u0300-\u1fff\u20d0-\U0010ffff]")
+_ACCENTS = re.compile("[\u0300-\u036f]+")
+_DIGIT = re.compile(r"\d")
+
+
+def words(text: str) -> list[str]:
+    """The words of a well-formed text, as they are written."""
+    return _pattern(text).findall(text)
+
+
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Where the words of a well-formed text stand."""
+    return [match.span() for match in _pattern(text).finditer(text)]
+
+
+def folded(words: Sequence[str]) -> list[str]:
+    """Words without case and accents, and with each character as it usually is written (full width, ligatures)."""
+    if not words:
+        return []
+    joined = "\n".join(words)
+    if joined.isascii():
+        return joined.lower().split("\n")
+    plain = _ACCENTS.sub("", unicodedata.normalize("NFKD", joined.casefold()))
+    return unicodedata.normalize("NFC", plain).split("\n")
+
+
+def first_letters(folded_word: str) -> str:
+    """What stands for a folded word."""
+    if len(folded_word) <= LETTERS or _DIGIT.search(folded_word):
+        return folded_word
+    return folded_word[:LETTERS]
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return _with_marks() if not text.isascii() and _MAY_BE_MARKS.search(text) else _PLAIN
+
+
+@lru_cache(maxsize=1)
+def _with_marks() -> re.Pattern[str]:
+    """Python's expressions know no class of combining marks, so it is put together here, when a text may have some."""
+    unspaced = re.compile(f"[{UNSPACED}]")
+    points = [
+        point
+        for point in (*range(0x300, 0x20000), *range(0xE0100, 0xE01F0))
+        if unicodedata.category(chr(point))[0] == "M" and not unspaced.match(chr(point))
+    ]
+    starts = [point for point, before in zip(points, [0, *points], strict=False) if point != before + 1]
+    ends = [point for point, after in zip(points, [*points[1:], 0], strict=True) if point != after - 1]
+    marks = "".join(f"{chr(start)}-{chr(end)}" for start, end in zip(starts, ends, strict=True))
+    return re.compile(rf"[^\W_{UNSPACED}]+(?:[{marks}]+[^\W_{UNSPACED}]*)*")
