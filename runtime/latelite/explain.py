@@ -169,7 +169,10 @@ def _lexical(
     owners = _owners(question.terms.spans, words)
     are_subwords = question.terms.ids < FIRST_LETTERS
     parts = [
-        [question.text[slice(*span)] for span in (place, *question.terms.spans[are_subwords & (owners == word)].tolist())]
+        [
+            question.text[slice(*span)]
+            for span in (place, *question.terms.spans[are_subwords & (owners == word)].tolist())
+        ]
         for word, place in enumerate(words)
     ]
     found = occurrences(answer.text, answer.terms_of, question.terms.ids[owners >= 0], parts)
