@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latelite.arrays import distinct
-from latelite.occurrences import Occurrence, occurrences
 from latelite.terms import FIRST_LETTERS, Terms
 from latelite.words import UNSPACED, folded
 
@@ -75,8 +74,7 @@ class Answer:
     """(tokens, 2) of the tokens that were encoded and kept; -1 for special tokens."""
     clusters: Ints
     """(tokens,) the vector that stands for each token: 0, 1, ... without pooling."""
-    terms_of: Callable[[str], Terms]
-    """Splits a part of the text into terms."""
+    terms: Terms
 
 
 def explain(question: Question, answer: Answer) -> list[Match]:
@@ -167,15 +165,9 @@ def _lexical(
     """Where the document has the subwords of a word, most of them side by side, or a word that begins alike."""
     read = int(answer.spans[:, 1].max(initial=0))
     owners = _owners(question.terms.spans, words)
-    are_subwords = question.terms.ids < FIRST_LETTERS
-    parts = [
-        [
-            question.text[slice(*span)]
-            for span in (place, *question.terms.spans[are_subwords & (owners == word)].tolist())
-        ]
-        for word, place in enumerate(words)
-    ]
-    found = occurrences(answer.text, answer.terms_of, question.terms.ids[owners >= 0], parts)
+    places = np.flatnonzero(np.isin(answer.terms.ids, question.terms.ids))
+    ids, spans = answer.terms.ids[places].tolist(), answer.terms.spans[places].tolist()
+    found = list(zip(places.tolist(), ids, spans, strict=True))
     subwords = [each for each in found if each[1] < FIRST_LETTERS]
     beginnings = [each for each in found if each[1] >= FIRST_LETTERS]
     for word in range(len(words)):
@@ -202,11 +194,13 @@ def _lexical(
                 break
 
 
+Found = list[tuple[int, int, list[int]]]
+"""Terms of a document: position, term, span."""
 Asked = dict[int, tuple[int, int]]
 """The terms of a word of the query, and their spans."""
 
 
-def _subword_shares(asked: Asked, subwords: list[Occurrence]) -> dict[tuple[int, int], float]:
+def _subword_shares(asked: Asked, subwords: Found) -> dict[tuple[int, int], float]:
     """Where subwords of a word stand side by side, and which share of its characters they are."""
     lengths = {term: end - start for term, (start, end) in asked.items() if term < FIRST_LETTERS}
     shares = {}
@@ -216,7 +210,7 @@ def _subword_shares(asked: Asked, subwords: list[Occurrence]) -> dict[tuple[int,
     return shares
 
 
-def _word_shares(query: str, asked: Asked, text: str, beginnings: list[Occurrence]) -> dict[tuple[int, int], float]:
+def _word_shares(query: str, asked: Asked, text: str, beginnings: Found) -> dict[tuple[int, int], float]:
     """Where words begin as those of a word of the query do, and which share of its characters they have in common."""
     shares = {}
     for _, term, (start, end) in beginnings:
@@ -227,9 +221,9 @@ def _word_shares(query: str, asked: Asked, text: str, beginnings: list[Occurrenc
     return shares
 
 
-def _side_by_side(found: list[Occurrence]) -> list[list[Occurrence]]:
+def _side_by_side(found: Found) -> list[Found]:
     """Subwords in runs of neighbours that touch each other."""
-    runs: list[list[Occurrence]] = []
+    runs: list[Found] = []
     for each in found:
         if runs and runs[-1][-1][0] + 1 == each[0] and runs[-1][-1][2][1] == each[2][0]:
             runs[-1].append(each)

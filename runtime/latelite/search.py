@@ -283,7 +283,7 @@ class _Asked:
             clusters = np.arange(len(vectors))
         if len(clusters) != len(spans):  # another tokenizer's, or nothing of the text was kept
             spans = np.full((len(clusters), 2), -1)
-        answer = Answer(row.text, vectors, spans, clusters, self._model.analyzer.terms)
+        answer = Answer(row.text, vectors, spans, clusters, self._model.analyzer.terms(row.text))
         return list(explain(Question(question.text, question.vectors, question.spans, question.terms, common), answer))
 
     def _lexical(self, number: int) -> float:

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latelite.explain import Answer, Match, Question, best_snippet, explain
-from latelite.occurrences import occurrences
 from latelite.terms import Terms
 
 
@@ -50,7 +49,7 @@ def explained(
     tokens = np.stack([vector("[CLS]"), *(vector(text[a:b]) for a, b in stored.tolist())])
     assigned = np.arange(len(tokens)) if clusters is None else np.array(clusters)
     vectors = np.stack([tokens[assigned == c].mean(axis=0) for c in range(assigned.max() + 1)])
-    answer = Answer(text, vectors, np.concatenate([special, stored]), assigned, lambda part: terms(part, numbers))
+    answer = Answer(text, vectors, np.concatenate([special, stored]), assigned, terms(text, numbers))
     return [(m.query, text[m.start : m.end], m.score) for m in explain(question, answer)]
 
 
@@ -137,19 +136,3 @@ def test_the_snippet_holds_the_matches_and_whole_words() -> None:
     assert "the needle in" in text[start:end]
     assert text[start - 1].isspace()
     assert text[end].isspace()
-
-
-def test_only_words_that_may_have_a_term_are_split() -> None:
-    """A document is not split into terms as a whole: that would take most of an explanation's time."""
-    numbers: dict[str, int] = {}
-    split: list[str] = []
-
-    def terms_of(part: str) -> Terms:
-        split.append(part)
-        return terms(part, numbers)
-
-    text = "filler words " * 500 + "Needle, (needle) and hay"
-    wanted = terms("needle", numbers)
-    found = occurrences(text, terms_of, wanted.ids, [["needle", "needle"]])
-    assert [text[start:end] for _, _, (start, end) in found] == ["Needle", "needle"]
-    assert split == ["Needle, (needle)"]
