@@ -78,7 +78,7 @@ class Analyzer:
         for _, chunk in _chunks(text):
             plain = well_formed(chunk)
             subwords.append(np.array(self._ids(self._with_lead(plain.casefold())), np.uint32))
-            prefixes.append(_prefix_terms(words(plain)))
+            prefixes.append(prefix_terms(words(plain)))
         ids = np.concatenate(subwords)
         return np.concatenate([ids[self._is_term[ids]], *prefixes])
 
@@ -95,7 +95,7 @@ class Analyzer:
             subword_spans.append(start + as_written(offsets, source))
             plain, source = aligned(chunk)
             found = word_spans(plain)
-            prefixes.append(_prefix_terms([plain[first:last] for first, last in found]))
+            prefixes.append(prefix_terms([plain[first:last] for first, last in found]))
             prefix_spans.append(start + as_written(found, source))
         ids = np.concatenate(subwords)
         kept = self._is_term[ids]
@@ -112,8 +112,8 @@ class Analyzer:
         return folded if not self._lead or folded[:1].isspace() else self._lead + folded
 
 
-def _prefix_terms(written: Sequence[str]) -> NDArray[np.uint32]:
-    """(words,) the term of each word's first letters."""
+def prefix_terms(written: Sequence[str]) -> NDArray[np.uint32]:
+    """(words,) uint32, the term of each word's first letters."""
     numbers = [crc32(first_letters(word).encode()) for word in folded(written)]
     return np.array(numbers, np.uint32) | np.uint32(FIRST_LETTERS)
 

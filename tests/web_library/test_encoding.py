@@ -15,7 +15,9 @@ from conftest import DEFAULT_BUNDLE
 from latelite import Collection
 from latelite.manifest import Precision
 from latelite.models import ColBERT
+from latelite.terms import prefix_terms
 from latelite.web.writer import write_site
+from latelite.words import words
 
 from .conftest import Ask
 from .texts import ALL
@@ -97,6 +99,13 @@ def test_case_is_folded_as_in_python(ask: Ask) -> None:
     wrong = [hex(p) for p in points if chr(p).casefold() != chr(p).lower() or chr(p).casefold() != chr(p)]
     assert len(wrong) > 1400  # what is folded at all is looked at
     assert folded == text.casefold()
+
+
+def test_words_are_those_of_python(ask: Ask) -> None:
+    points = [p for p in range(0x110000) if not 0xD800 <= p < 0xE000 and unicodedata.category(chr(p)) != "Cn"]
+    text = "".join(f" a{chr(p)} {chr(p)}b{chr(p)}cdefg" for p in points)
+    (found,) = ask(None, ("words.wordTerms", text))
+    assert found["ids"] == prefix_terms(words(text)).tolist()
 
 
 def test_white_space_is_stripped_as_in_python(ask: Ask) -> None:
