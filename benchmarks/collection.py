@@ -1,21 +1,29 @@
-"""What do filters, explanations and changes of metadata cost in a collection? On one thread.
+"""What do words, filters, explanations and changes of metadata cost in a collection? On one thread.
 
-    python benchmarks/collection.py --bundle models/default-onnx --data DATA/en-scifact --json benchmarks/results
+    python benchmarks/collection.py --data DATA/en-scifact --paragraphs TEXTS/*.jsonl.gz --json benchmarks/results
 
 explain   ms that ten explained hits take more than ten hits, median over the set's questions: ``cold`` are explanations
           of documents that were not explained before, ``warm`` the same ones again.
 filters   a collection of 100,000 documents of one made vector each: ms of a search, median, without a filter; ``where``
           on a field without an index that half of the documents match; on a field with an index that 1 % match.
 metadata  seconds that new metadata of 1,000 of these documents take.
+words     a collection of 100,000 paragraphs (the field ``text`` of JSON lines), of one made vector each: ms of a search,
+          median over titles of paragraphs, by meaning alone and with the words; bytes on disk of a posting, that is of
+          one term of one document.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import gzip
+import itertools
+import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,10 +38,16 @@ import numpy as np  # noqa: E402
 import results  # noqa: E402
 
 from latelite import Collection, device, models  # noqa: E402
+from latelite.search import Mode  # noqa: E402
+from latelite.storage.postings import open_postings  # noqa: E402
 
 DOCUMENTS = 100_000
 CHANGED = 1_000
 _REPEATS = 15
+_SHORTEST, _LONGEST = 200, 2000
+"""Characters of a paragraph."""
+_WORDS = 3
+"""Of a title that is asked, at least."""
 
 
 def milliseconds(call: Callable[[], Any]) -> float:
@@ -103,10 +117,58 @@ def filtered(model: models.ColBERT, work: Path) -> tuple[dict[str, Any], dict[st
         return filters, {"documents": DOCUMENTS, "changed": CHANGED, "seconds": round(float(np.median(changes)), 3)}
 
 
+def read_paragraphs(files: Sequence[Path]) -> tuple[list[str], list[str]]:
+    """`DOCUMENTS` paragraphs, of all files in turn, and the titles that some of them have."""
+    texts: dict[str, str] = {}
+    with contextlib.ExitStack() as stack:
+        opened = [stack.enter_context(gzip.open(path, "rt", encoding="utf-8")) for path in files]
+        for lines in itertools.zip_longest(*opened):
+            for line in filter(None, lines):
+                content = json.loads(line)
+                text = content.get("text") or ""
+                if _SHORTEST <= len(text) <= _LONGEST:
+                    texts.setdefault(text, str(content.get("title") or ""))
+            if len(texts) >= DOCUMENTS:
+                break
+    kept = list(texts)[:DOCUMENTS]
+    return kept, sorted({texts[text] for text in kept if len(texts[text].split()) >= _WORDS})
+
+
+def worded(model: models.ColBERT, files: Sequence[Path], wanted: int, work: Path) -> dict[str, Any]:
+    """The part ``words``."""
+    texts, titles = read_paragraphs(files)
+    rng = np.random.default_rng(5)
+    questions = [titles[at] for at in rng.permutation(len(titles))[:wanted]]
+    vectors = rng.standard_normal((len(texts), 1, model.dim)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
+    with Collection(work / "words.lt", model) as collection:
+        collection.add_vectors(range(len(texts)), texts, list(vectors))
+        collection.compact()
+        times: dict[Mode, list[float]] = {"semantic": [], "hybrid": []}
+        for mode in times:
+            collection.search(questions[0], k=10, mode=mode)
+        for question in questions:
+            for mode, each in times.items():
+                each.append(milliseconds(partial(collection.search, question, k=10, mode=mode)))
+        postings = [found for part in collection._storage.view().parts if (found := open_postings(part)) is not None]
+    arrays = [getattr(each, field.name) for each in postings for field in fields(each)]
+    count = sum(len(each.documents) for each in postings)
+    return {
+        "documents": len(texts),
+        "mean_characters": round(float(np.mean([len(text) for text in texts]))),
+        "questions": len(questions),
+        **{f"{mode}_ms": median(each) for mode, each in times.items()},
+        "more_ms": median([a - b for a, b in zip(times["hybrid"], times["semantic"], strict=True)]),
+        "postings": count,
+        "bytes_per_posting": round(sum(array.nbytes for array in arrays) / count, 2),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, default=Path("models/default-onnx"))
     parser.add_argument("--data", type=Path, help="a folder in BEIR layout, for explanations; left out without it")
+    parser.add_argument("--paragraphs", type=Path, nargs="+", help="gzipped JSON lines; no words are measured without")
     parser.add_argument("--questions", type=int, default=40)
     parser.add_argument("--json", type=Path, help="write a result into this folder")
     options = parser.parse_args()
@@ -117,10 +179,13 @@ def main() -> None:
         if options.data:
             figures["explain"] = explained(model, options.data, options.questions, Path(scratch))
             print(figures["explain"], flush=True)
+        if options.paragraphs:
+            figures["words"] = worded(model, options.paragraphs, 5 * options.questions, Path(scratch))
+            print(figures["words"], flush=True)
         figures["filters"], figures["metadata"] = filtered(model, Path(scratch))
         print(figures["filters"], figures["metadata"], flush=True)
     if options.json:
-        command = "python benchmarks/collection.py --data DATA/en-scifact --json benchmarks/results"
+        command = "python benchmarks/collection.py --data DATA/en-scifact --paragraphs TEXTS --json benchmarks/results"
         result = results.result_of("collection", figures, command=command, before=before, after=device.state())
         print(results.save(result, options.json))
 
