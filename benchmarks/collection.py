@@ -7,9 +7,9 @@ explain   ms that ten explained hits take more than ten hits, median over the se
 filters   a collection of 100,000 documents of one made vector each: ms of a search, median, without a filter; ``where``
           on a field without an index that half of the documents match; on a field with an index that 1 % match.
 metadata  seconds that new metadata of 1,000 of these documents take.
-words     a collection of 100,000 paragraphs (the field ``text`` of JSON lines), of one made vector each: ms of a search,
-          median over titles of paragraphs, by meaning alone and with the words; bytes on disk of a posting, that is of
-          one term of one document.
+words     a collection of 100,000 paragraphs (``text`` of JSON lines), of one made vector each: ms of a search, median
+          over titles of paragraphs, by meaning alone and with the words; bytes on disk of a posting, that is of one
+          term of one document.
 """
 
 from __future__ import annotations
