@@ -62,11 +62,18 @@ def add_part(stored: Stored, number: int, part: Any, kept: Mask) -> dict[str, An
 
 
 def add_postings(stored: Stored, parts: Sequence[tuple[Postings, Mask]]) -> None:
-    """The lexical postings of all parts as one."""
+    """The lexical postings of all parts as one.
+
+    Terms, and the documents of each term, are written as steps from the one before, and offsets as counts: small
+    numbers, which shrink to half.
+    """
     postings = merge_postings([(postings, kept) for postings, kept in parts])
-    stored.add("postings/terms", _plain(postings.terms, np.uint32))
-    stored.add("postings/offsets", _plain(postings.offsets, np.uint32))
-    stored.add("postings/documents", _plain(postings.documents, np.int32))
+    steps = np.diff(postings.documents, prepend=np.int32(0))
+    firsts = postings.offsets[:-1]
+    steps[firsts] = postings.documents[firsts]
+    stored.add("postings/terms", _plain(np.diff(postings.terms, prepend=np.uint32(0)), np.uint32))
+    stored.add("postings/counts", _plain(np.diff(postings.offsets), np.uint32))
+    stored.add("postings/documents", _plain(steps, np.int32))
     stored.add("postings/frequencies", _plain(postings.frequencies, np.uint8))
     stored.add("postings/lengths", _plain(postings.lengths, np.int32))
 

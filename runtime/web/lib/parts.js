@@ -53,15 +53,31 @@ async function listsOf(files, name, codebook, codebooks) {
  * @returns {Promise<import("./lexical.js").Postings>}
  */
 export async function postingsOf(files) {
-  const arrays = ["terms", "offsets", "documents", "frequencies", "lengths"];
-  const [terms, offsets, documents, frequencies, lengths] = await Promise.all(arrays.map((array) => files.read(`postings/${array}`)));
-  return {
-    terms: new Uint32Array(terms.buffer),
-    offsets: new Uint32Array(offsets.buffer),
+  const arrays = ["terms", "counts", "documents", "frequencies", "lengths"];
+  const [terms, counts, documents, frequencies, lengths] = await Promise.all(arrays.map((array) => files.read(`postings/${array}`)));
+  const postings = {
+    terms: summed(new Uint32Array(terms.buffer)),
+    offsets: new Uint32Array(counts.length / 4 + 1),
     documents: new Int32Array(documents.buffer),
     frequencies,
     lengths: new Int32Array(lengths.buffer),
   };
+  postings.offsets.set(summed(new Uint32Array(counts.buffer)), 1);
+  for (let term = 0; term < postings.terms.length; term++) {
+    summed(postings.documents.subarray(postings.offsets[term], postings.offsets[term + 1]));
+  }
+  return postings;
+}
+
+/**
+ * Steps from one number to the next as the numbers themselves, in their place.
+ * @template {Uint32Array | Int32Array} Numbers
+ * @param {Numbers} steps
+ * @returns {Numbers}
+ */
+function summed(steps) {
+  for (let place = 1; place < steps.length; place++) steps[place] += steps[place - 1];
+  return steps;
 }
 
 /**
