@@ -28,7 +28,6 @@ from latelite.indexes import IndexKind, make_kind
 from latelite.models import ColBERT
 from latelite.opening import Options, Parts, check_pool_factor, header_of, load_model
 from latelite.progress import Progress
-from latelite.sources.turn import turn
 from latelite.storage.catalogue import CATALOGUE
 from latelite.storage.folders import delete_folder, make_folder, refuse_link
 from latelite.storage.identifiers import decoded_id
@@ -39,6 +38,7 @@ from latelite.storage.segments import SEGMENTS, SegmentEntry
 from latelite.storage.snapshot import OpenSegment, Snapshot
 from latelite.storage.state import Kind
 from latelite.storage.storage import Storage
+from latelite.storage.turn import turn
 from latelite.storage.writer import Writer
 from latelite.texts import Text, encoded_groups
 

@@ -13,7 +13,7 @@ from latelite.sources.passage import Measure
 from latelite.sources.report import Report
 from latelite.sources.sync import Progress, Sync
 from latelite.sources.target import CollectionTarget, DryTarget
-from latelite.sources.turn import turn
+from latelite.storage.turn import turn
 
 if TYPE_CHECKING:
     from latelite.collection import Collection

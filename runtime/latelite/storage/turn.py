@@ -1,4 +1,4 @@
-"""One run at a time over one collection: two would encode the same passages."""
+"""One long run at a time over one collection: two that index files, or reindex, would encode the same texts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PAUSE = 0.2
 
 @contextlib.contextmanager
 def turn(folder: Path, *, timeout: float | None, on_wait: Callable[[], object]) -> Iterator[None]:
-    """Wait until no other process brings the collection in step with files.
+    """Wait until no other process brings the collection in step with files, or reindexes it.
 
     Reading and other writing go on meanwhile. The lock is the system's, on the folder itself: it leaves no file behind
     and ends with the process, however that ends.
@@ -49,7 +49,8 @@ def turn(folder: Path, *, timeout: float | None, on_wait: Callable[[], object]) 
                     waited = True
                 if timeout is not None and time.monotonic() - start > timeout:
                     raise IndexLockedError(
-                        f"Another process is still bringing {folder} in step with files after {timeout:g} seconds."
+                        f"Another process is still indexing files into {folder}, or reindexing it, after {timeout:g} "
+                        "seconds."
                     ) from None
                 time.sleep(_PAUSE)
             except OSError as error:
