@@ -178,7 +178,7 @@ def main() -> None:
     for checkpoint in options.checkpoint:
         figures[checkpoint.resolve().name] = one(checkpoint.name, checkpoint, "trained", options.under)
     if options.json:
-        words = ["benchmarks/export.py", *(f"--only {name}" for name in options.only or ())]
+        words = ["benchmarks/export_cost.py", *(f"--only {name}" for name in options.only or ())]
         words += [f"--checkpoint {path.name}" for path in options.checkpoint]
         part = "-".join((*(options.only or ()), *(path.name for path in options.checkpoint))) or None
         result = result_of("export", figures, part=part, command=" ".join(words), before=before, after=device.state())
