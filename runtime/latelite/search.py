@@ -6,11 +6,12 @@ import json
 import logging
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
-from latelite.arrays import Floats, Mask
+from latelite.arrays import Floats, Ints, Mask
 from latelite.errors import IndexCorruptError
 from latelite.explain import Answer, Match, Question, explain
 from latelite.filter_sql import Sql, compile_condition
@@ -25,6 +26,7 @@ from latelite.storage.postings import open_postings
 from latelite.storage.rows import Row
 from latelite.storage.snapshot import Snapshot
 from latelite.storage.storage import Storage
+from latelite.terms import Terms
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,8 @@ _BY_MEANING = 20
 no more of the ten best (SciFact .9993 with either, de-lohelp all of them) and take a quarter longer."""
 _PER_GROUP = 4
 """Documents that are ranked for each group at first."""
+_KNOWN_TEXTS, _KNOWN_CHARACTERS = 128, 8192
+"""Explained texts whose tokens and terms are remembered, and how long they may be: 10 MB at most."""
 
 
 class Searcher:
@@ -52,6 +56,11 @@ class Searcher:
         self._kind = kind
         self._model = model
         self._lexical: tuple[Snapshot, BM25] | None = None
+        self._known_places = lru_cache(maxsize=_KNOWN_TEXTS)(partial(_find_places, model))
+
+    def places(self, text: str) -> tuple[Ints, Terms]:
+        """Where the tokens and the terms of a document stand in its text; remembered, as people ask again and again."""
+        return self._known_places(text) if len(text) <= _KNOWN_CHARACTERS else _find_places(self._model, text)
 
     @property
     def model(self) -> ColBERT:
@@ -277,13 +286,13 @@ class _Asked:
         question, storage = self._question, self._searcher._storage
         common = self._searcher.bm25(self.view).are_common(question.terms.ids, self._statistics)
         vectors = storage.embeddings(self.view, row.number)
-        spans = self._model.document_spans(row.text)
+        spans, terms = self._searcher.places(row.text)
         clusters = clusters_of(storage, row.number)
         if clusters is None:
             clusters = np.arange(len(vectors))
         if len(clusters) != len(spans):  # another tokenizer's, or nothing of the text was kept
             spans = np.full((len(clusters), 2), -1)
-        answer = Answer(row.text, vectors, spans, clusters, self._model.analyzer.terms(row.text))
+        answer = Answer(row.text, vectors, spans, clusters, terms)
         return list(explain(Question(question.text, question.vectors, question.spans, question.terms, common), answer))
 
     def _lexical(self, number: int) -> float:
@@ -293,6 +302,10 @@ class _Asked:
 
 def _metadata_of(ranked: tuple[int, Row]) -> Mapping[str, Any]:
     return ranked[1].metadata
+
+
+def _find_places(model: ColBERT, text: str) -> tuple[Ints, Terms]:
+    return model.document_spans(text), model.analyzer.terms(text)
 
 
 def _check_k(k: int) -> None:
