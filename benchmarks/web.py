@@ -24,7 +24,6 @@ Times are in milliseconds, from the question's arrival to its hits, explained, a
 from __future__ import annotations
 
 import argparse
-import hashlib
 import itertools
 import json
 import shlex
@@ -41,6 +40,7 @@ import numpy as np
 import results
 
 from latelite import Collection, demo, device, models
+from latelite.files import sha256
 from latelite.manifest import Precision
 from latelite.search import Mode
 from latelite.web.writer import write_site
@@ -168,7 +168,7 @@ def _change_last_bit(bundle: Path) -> str:
     values = onnx.numpy_helper.to_array(weights)
     weights.CopyFrom(onnx.numpy_helper.from_array(np.nextafter(values, np.float32(np.inf)), weights.name))
     onnx.save(model, graph)
-    manifest["files"][graph.name]["sha256"] = hashlib.sha256(graph.read_bytes()).hexdigest()
+    manifest["files"][graph.name]["sha256"] = sha256(graph)
     manifest["files"][graph.name]["bytes"] = graph.stat().st_size
     (bundle / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     return str(weights.name)
