@@ -30,7 +30,6 @@ _TELLING = 4
 _OCCURRENCES = 8
 """Places at most that one word of the query is shown at for being the same word."""
 _JOINER = "\u200d"
-_UNSPACED = re.compile(f"[{UNSPACED}]")
 _RUN = re.compile(r"\S+")
 
 
@@ -124,7 +123,7 @@ def _words(question: Question) -> list[tuple[int, int]]:
     text = question.text
     words: list[tuple[int, int]] = []
     for run in _RUN.finditer(text):
-        if not _UNSPACED.search(run[0]):
+        if not _unspaced().search(run[0]):
             words.append(run.span())
             continue
         inside = {(start, end) for start, end in question.spans.tolist() if run.start() <= start < end <= run.end()}
@@ -287,9 +286,15 @@ def _is_mark(character: str) -> bool:
     return unicodedata.category(character)[0] == "M" or "\U0001f3fb" <= character <= "\U0001f3ff"
 
 
+@lru_cache(maxsize=1)
+def _unspaced() -> re.Pattern[str]:
+    """Compiled when first needed: it takes 4 ms, and most searches explain nothing."""
+    return re.compile(f"[{UNSPACED}]")
+
+
 @lru_cache(maxsize=4096)
 def _is_letter(character: str) -> bool:
-    if _UNSPACED.match(character):
+    if _unspaced().match(character):
         return False
     return character.isalnum() or character == "_" or _is_mark(character)
 

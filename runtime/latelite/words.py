@@ -18,8 +18,9 @@ UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf
 """Scripts that are written without spaces, as the inside of a character class: Thai to Lao, Burmese, Khmer, kana, Han.
 Where a word ends is a guess there; the tokenizer's subwords stand for their texts."""
 
-_PLAIN = re.compile(rf"[^\W_{UNSPACED}]+")
-_MAY_BE_MARKS = re.compile("[\u0300-\u1fff\u20d0-\U0010ffff]")
+_PLAIN = re.compile(r"[^\W_]+")
+_MAY_BE_MARKS = re.compile("[^\x00-\u02ff\u2000-\u20cf]")
+"""Combining marks and unspaced scripts among others. (Said by what it is not: that compiles in .3 instead of 8 ms.)"""
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 _DIGIT = re.compile(r"\d")
 
