@@ -1,7 +1,8 @@
 """The three phases of training, with everything that they draw from.
 
 The first brings the student's token vectors near the teacher's, the second teaches the teacher's ranking and
-translations at a constant rate, the third does the same while the rate falls to zero. The 16,000 steps take a night on two cores.
+translations at a constant rate, the third does the same while the rate falls to zero. The 16,000 steps take a
+night on two cores.
 """
 
 from dataclasses import replace
