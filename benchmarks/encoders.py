@@ -70,7 +70,6 @@ def encoder(kind: Kind, attention: Attention) -> Any:
 def write_plain(kind: Kind, folder: Path) -> dict[str, Path]:
     """``plain fp32`` and ``plain int8``: a trace as it is, and that through onnxruntime's quantize_dynamic."""
     import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
 
     from latelite_export import trace
 
@@ -78,6 +77,15 @@ def write_plain(kind: Kind, folder: Path) -> dict[str, Path]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         onnx.save(trace.trace(encoder(kind, "eager")), fp32)
+    quantize_plain(fp32, int8)
+    return {"plain fp32": fp32, "plain int8": int8}
+
+
+def quantize_plain(fp32: Path, int8: Path) -> None:
+    """Quantise a graph by onnxruntime's quantize_dynamic, per channel, as optimum ships it."""
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
     # It recommends a pre-processing step, through the root logger.
     logging.disable(logging.WARNING)
     try:
@@ -90,7 +98,6 @@ def write_plain(kind: Kind, folder: Path) -> dict[str, Path]:
         )
     finally:
         logging.disable(logging.NOTSET)
-    return {"plain fp32": fp32, "plain int8": int8}
 
 
 def write_fused(kind: Kind, folder: Path) -> dict[str, Path]:

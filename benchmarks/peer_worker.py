@@ -192,6 +192,32 @@ def _fast_plaid(documents: list[Any], folder: Path) -> Search:
     return find
 
 
+def _qdrant_edge(documents: list[Any], folder: Path) -> Search:
+    """A field of multivectors compared by MaxSim, after its optimisers have run."""
+    import qdrant_edge as edge
+
+    name = "colbert"
+    parameters = edge.EdgeVectorParams(
+        documents[0].shape[1],
+        edge.Distance.Dot,
+        multivector_config=edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim),
+    )
+    (folder / "shard").mkdir()
+    shard = edge.EdgeShard.create(str(folder / "shard"), edge.EdgeConfig(vectors={name: parameters}))
+    for start in range(0, len(documents), BATCH):
+        batch = enumerate(documents[start : start + BATCH], start)
+        points = [edge.Point(number, {name: vectors.tolist()}, {}) for number, vectors in batch]
+        shard.update(edge.UpdateOperation.upsert_points(points))
+    shard.optimize()
+    shard.flush()
+
+    def find(query: Any) -> list[int]:
+        request = edge.QueryRequest(limit=K, query=edge.Query.Nearest(query.tolist(), using=name))
+        return [hit.id for hit in shard.query(request)]
+
+    return find
+
+
 def _voyager(documents: list[Any], folder: Path) -> Search:
     """Token neighbours from Voyager, their documents ranked by MaxSim in NumPy."""
     import voyager
@@ -229,6 +255,7 @@ SEARCHERS: dict[str, Callable[[list[Any], Path], Search]] = {
     "latelite IVF": _latelite_index("IVF"),
     "maxsim-cpu": _maxsim_cpu,
     "fast-plaid": _fast_plaid,
+    "qdrant-edge": _qdrant_edge,
     "voyager": _voyager,
 }
 

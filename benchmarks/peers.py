@@ -5,8 +5,8 @@
 
 Encoders (the same checkpoint): latelite int8 and fp32, PyLate and Sentence Transformers 6 (PyTorch), OpenVINO (a plain
 trace of the checkpoint, quantised to int8 by NNCF; it is given ids, so its times lack tokenization). Searchers (the
-same token vectors): latelite's indexes, maxsim-cpu (exact scan), fast-plaid and Voyager (token neighbours, then MaxSim
-in NumPy), with their default settings.
+same token vectors): latelite's indexes, maxsim-cpu (exact scan), fast-plaid, Qdrant Edge (a multivector field) and
+Voyager (token neighbours, then MaxSim in NumPy), with their default settings.
 
 The peers' pins conflict, so each has a dependency group and an environment of its own, `.venv-peers/NAME`, which
 ``make peers`` makes; ``--peer NAME=PYTHON`` names another interpreter. A peer without one is recorded as not run.
@@ -64,6 +64,7 @@ PEERS = (
     Peer("latelite IVF", "searcher", ("latelite", "numpy")),
     Peer("maxsim-cpu", "searcher", ("maxsim-cpu",)),
     Peer("fast-plaid", "searcher", ("fast-plaid", "torch")),
+    Peer("qdrant-edge", "searcher", ("qdrant-edge-py",)),
     Peer("voyager", "searcher", ("voyager",)),
 )
 
