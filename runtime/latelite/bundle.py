@@ -9,6 +9,8 @@ from latelite.errors import BundleCorruptError, BundleError, BundleNotFoundError
 from latelite.files import sha256
 from latelite.manifest import MANIFEST_NAME, TOKENIZER_NAME, Graph, Manifest, Precision
 
+LICENCE_NAME = "LICENSE"
+
 
 class Bundle:
     """A folder written by ``latelite-export``.
@@ -40,6 +42,12 @@ class Bundle:
         """Path of the checked ``tokenizer.json``."""
         return self.checked(TOKENIZER_NAME)
 
+    @property
+    def licence(self) -> Path | None:
+        """Path of the model's licence, which goes with every copy; None where the bundle has none."""
+        path = self.folder / LICENCE_NAME
+        return path if path.is_file() else None
+
     def verify(self) -> list[Path]:
         """Check every file that the manifest names; returns their paths.
 
@@ -50,9 +58,11 @@ class Bundle:
         return [self.checked(name) for name in self.manifest.files]
 
     def copy(self, folder: Path) -> None:
-        """Copy the checked files into a folder; files of the same names there are replaced, the manifest last."""
+        """Copy the checked files and the licence into a folder; files of the same names there are replaced, the
+        manifest last."""
         folder.mkdir(parents=True, exist_ok=True)
-        for source in [*self.verify(), self.folder / MANIFEST_NAME]:
+        licences = [] if self.licence is None else [self.licence]
+        for source in [*self.verify(), *licences, self.folder / MANIFEST_NAME]:
             target = folder / source.name
             if not (target.exists() and source.samefile(target)):
                 shutil.copyfile(source, target)

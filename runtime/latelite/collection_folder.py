@@ -211,6 +211,8 @@ def _copy_model(bundle: Bundle, precision: Precision, target: Path) -> None:
     make_folder(target)
     for name in manifest.files:
         copy_file(bundle.checked(name), target / name)
+    if bundle.licence is not None:
+        copy_file(bundle.licence, target / bundle.licence.name)
     with atomic_write(target / MANIFEST_NAME) as file:
         file.write(manifest.to_json().encode())
     fsync_folder(target)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import latelite
+from latelite.bundle import Bundle
 from latelite.errors import WebExportError
 from latelite.files import atomic_write
 from latelite.web.assets import ONNXRUNTIME, TOKENIZERS
@@ -154,10 +155,10 @@ def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
-def copy_licenses(folder: Path, bundle: Path) -> None:
+def copy_licenses(folder: Path, bundle: Bundle) -> None:
     """The licences of the model, where its bundle has one, and of latelite itself, where the installation has it."""
-    if (bundle / "LICENSE").is_file():
-        shutil.copyfile(bundle / "LICENSE", folder / "MODEL-LICENSE")
+    if bundle.licence is not None:
+        shutil.copyfile(bundle.licence, folder / "MODEL-LICENSE")
     for source in (library_folder().parent.parent / "LICENSE", library_folder() / "LICENSE"):
         if source.is_file():
             shutil.copyfile(source, folder / "LICENSE")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,7 @@ def write_site(
 
     stored = Stored(target)
     stored.add("wasm", site.wasm(found), level=7)
-    stored.add("model", graph.read_bytes())
+    stored.add("model", graph.read_bytes(), strategy=zlib.Z_FILTERED)
     stored.add("tokenizer", collection.model.bundle.tokenizer_path.read_bytes())
     add_graphs(stored)
     contents = collection._storage.read(lambda view: _add_documents(collection, stored, view))
@@ -86,7 +87,7 @@ def write_site(
         "files": stored.files,
     }
     site.write_shell(target, site.shell(found, title))
-    site.copy_licenses(target, collection.model.bundle.folder)
+    site.copy_licenses(target, collection.model.bundle)
     # Last: whoever reads the index finds all that it names.
     with atomic_write(target / site.INDEX) as file:
         file.write(json.dumps(index, ensure_ascii=True, separators=(",", ":")).encode())
