@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ import numpy as np
 import pytest
 
 from conftest import Run
-from latelite import cli
+from latelite import cli, doctor
 
 
 @pytest.fixture
@@ -84,6 +87,45 @@ def test_failures_are_one_line_and_status_1(
     assert err.startswith("latelite: ")
     assert err.count("\n") == 1
     assert message in err
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RecursionError("too deep"), TypeError("x\ny"), RuntimeError("ONNX")])
+def test_what_nobody_foresaw_is_one_line_too(run: Run, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(doctor, "facts", fail)
+    status, out, err = run("doctor")
+    assert (status, out) == (cli.FAILED, "")
+    said = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
+    assert err.startswith(f"latelite: {said} (in test_cli.py, line ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes are closed differently there")
+def test_a_reader_that_has_read_enough_is_no_failure(tmp_path: Path, folder: Path, run: Run, model_folder: str) -> None:
+    """As ``latelite list notes.lt | head -1``."""
+    indexed(run, tmp_path / "n.lt", folder, model_folder)
+    command = [sys.executable, "-m", "latelite.cli", "list", str(tmp_path / "n.lt")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == cli.PIPE_CLOSED
+
+
+def test_output_that_the_terminal_cannot_show_is_escaped(
+    tmp_path: Path, folder: Path, run: Run, model_folder: str
+) -> None:
+    """File names that are not UTF-8, and terminals that are not."""
+    (folder / "bread.md").rename(folder / "caf\udce9 ’.md")
+    indexed(run, tmp_path / "n.lt", folder, model_folder)
+    command = [sys.executable, "-m", "latelite.cli", "search", str(tmp_path / "n.lt"), "rye bread", "-k", "1"]
+    for encoding, shown in (("ascii", "caf\\udce9 \\u2019.md"), ("utf-8", "caf\\udce9 ’.md")):
+        environment = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+        done = subprocess.run(command, env=environment, capture_output=True, check=True)
+        assert shown in done.stdout.decode(encoding)
 
 
 @pytest.mark.parametrize(
