@@ -76,14 +76,15 @@ def locate(name: str | None = None, *, precision: Precision | None = None) -> Pa
 def resolve(model: str | Path | None, *, precision: Precision | None = None) -> Path:
     """A bundle's folder: the one that ``model`` names, or that of an installed model, see `locate`.
 
-    A folder wins over an installed model of the same name. A path that does not exist is returned as it is, and whoever
-    opens it says what is missing.
+    A folder wins over an installed model of the same name; ``~`` is the home folder. A path that does not exist is
+    returned, too, and whoever opens it says what is missing.
     """
     if model is None:
         return locate(precision=precision)
-    if isinstance(model, str) and not Path(model).exists() and model in installed():
+    folder = Path(model).expanduser()
+    if isinstance(model, str) and not folder.exists() and model in installed():
         return locate(model, precision=precision)
-    return Path(model)
+    return folder
 
 
 def _folder(point: EntryPoint) -> Path:

@@ -93,6 +93,11 @@ def test_the_tilde_is_the_home_folder(tmp_path: Path, model: ColBERT, monkeypatc
         assert collection.folder == tmp_path / "notes.lt"
         collection.backup("~/copy.lt")
     assert (tmp_path / "copy.lt" / "collection.json").exists()
+    shutil.copytree(model.bundle.folder, tmp_path / "bundle")
+    assert ColBERT("~/bundle", threads=1).bundle.folder == tmp_path / "bundle"
+    with indexes.Exact("~/indexes", "notes") as index:
+        index.add_documents([1], [[[1.0, 0.0]]])
+    assert (tmp_path / "indexes" / "notes" / "documents.sqlite").exists()
 
 
 def test_without_mmap_files_are_read(notes: Collection, model: ColBERT, monkeypatch: pytest.MonkeyPatch) -> None:
