@@ -155,7 +155,7 @@ def test_a_model_that_is_not_told_runs_what_suits_the_cpu(
     for flags, expected in ((("asimddp",), "int8"), ((), "fp32")):
         monkeypatch.setattr(precision, "int8_flags", lambda flags=flags: flags)
         monkeypatch.setattr(platform, "machine", lambda: "aarch64")
-        with caplog.at_level(logging.INFO, "latelite.models"):
+        with caplog.at_level(logging.INFO, "latelite.encoder"):
             model = models.ColBERT(folder)
         assert model.precision == expected
         assert f"in {expected}: the CPU has" in caplog.text
