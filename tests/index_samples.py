@@ -1,4 +1,4 @@
-"""Small corpora of token vectors and a naive oracle, for the tests of MaxSim and the indexes."""
+"""Small corpora of token vectors, ranked by the definition of MaxSim, for the tests of MaxSim and the indexes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from latelite.maxsim.plain import plain_maxsim
 
 DIM = 16
 
@@ -37,14 +39,9 @@ def topical(count: int, *, seed: int = 0, dim: int = DIM, topics: int = 40, long
     return made
 
 
-def naive_maxsim(query: Floats, document: Floats) -> float:
-    """The definition, in float64."""
-    return float((query.astype(np.float64) @ document.astype(np.float64).T).max(axis=1).sum())
-
-
 def naive_ranking(query: Floats, ids: Sequence[Any], corpus: Sequence[Floats], k: int) -> list[Any]:
     """Ids of the ``k`` best documents; equal scores in the given order."""
-    scores = np.array([naive_maxsim(query, document) for document in corpus])
+    scores = np.array([plain_maxsim(query, document) for document in corpus])
     return [ids[number] for number in np.argsort(-scores, kind="stable")[:k]]
 
 

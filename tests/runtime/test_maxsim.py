@@ -11,11 +11,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index_samples import documents, naive_maxsim
+from index_samples import documents
 from latelite.errors import InvalidVectorsError
 from latelite.maxsim import maxsim, maxsim_batch, maxsim_documents, maxsim_rows, rough_error
 from latelite.maxsim.blocks import BLOCK_TOKENS
+from latelite.maxsim.plain import plain_maxsim
 from latelite.storage.quantisation import Grid
+
+
+def test_the_oracle_is_the_definition() -> None:
+    """Summed in loops, one component at a time, also where the best product is negative."""
+    rng = np.random.default_rng(3)
+    query, document = rng.standard_normal((3, 4)), -np.abs(rng.standard_normal((5, 4)))
+    for vectors in (document, document[:1], -document):
+        expected = sum(
+            max(sum(float(a) * float(b) for a, b in zip(q, d, strict=True)) for d in vectors) for q in np.abs(query)
+        )
+        assert plain_maxsim(np.abs(query), vectors) == pytest.approx(expected, abs=1e-12)
+    assert plain_maxsim(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[0.5, -2.0], [0.25, -1.0]])) == -0.5
+    with pytest.raises(ValueError, match="zero-size"):
+        plain_maxsim(query, document[:0])
 
 
 def flat(corpus: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -30,7 +45,7 @@ def test_equals_the_definition_for_any_query_count_and_dimension(queries: int, d
     scores = maxsim(query, *flat(corpus))
     assert scores.dtype == np.float32
     # Scores add up to `queries` terms of at most 1: the bound is relative to that.
-    expected = [naive_maxsim(query, document) for document in corpus]
+    expected = [plain_maxsim(query, document) for document in corpus]
     np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-5 * max(queries / 32, 1))
 
 
@@ -48,7 +63,7 @@ def test_documents_may_begin_end_and_stretch_across_blocks(lengths: list[int], s
     query = rng.standard_normal((3, 4)).astype(np.float32)
     pieces = [tokens[a:b] for a, b in pairwise(offsets)]
     scores = maxsim(query, tokens, offsets)
-    np.testing.assert_allclose(scores, [naive_maxsim(query, piece) for piece in pieces], atol=1e-5)
+    np.testing.assert_allclose(scores, [plain_maxsim(query, piece) for piece in pieces], atol=1e-5)
     np.testing.assert_array_equal(maxsim_documents(query, pieces), scores)
 
 
@@ -61,7 +76,7 @@ def test_codes_score_like_the_vectors_they_stand_for() -> None:
     query = rng.standard_normal((24, 32)).astype(np.float32)
     query /= np.linalg.norm(query, axis=1, keepdims=True)
     scores = maxsim(query, codes, offsets, quantisation=quantisation)
-    expected = [naive_maxsim(query, vectors[a:b]) for a, b in pairwise(offsets)]
+    expected = [plain_maxsim(query, vectors[a:b]) for a, b in pairwise(offsets)]
     np.testing.assert_allclose(scores, expected, rtol=5e-5)
     rough = maxsim(query, codes, offsets, quantisation=quantisation, rough=True)
     np.testing.assert_allclose(rough, expected, rtol=1e-2)
@@ -74,7 +89,7 @@ def test_codes_at_both_ends_score_right() -> None:
     quantisation = np.stack([np.zeros(32), np.full(32, 0.01)]).astype(np.float32)
     query = np.array([[1.0, 1.0] * 16, [1.0, -1.0] * 16, [-1.0, -1.0] * 16], np.float32)
     scores = maxsim(query, codes, np.array([0, 1, 2, 3]), quantisation=quantisation)
-    expected = [naive_maxsim(query, 0.01 * code[None]) for code in codes]
+    expected = [plain_maxsim(query, 0.01 * code[None]) for code in codes]
     np.testing.assert_allclose(scores, expected, atol=1e-3)
 
 
