@@ -13,6 +13,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ WRITES = {
 """Call -> what it may answer."""
 
 PROGRAM = """
-import json, os, signal, sys
+import json, os, sys
 import numpy
 from latelite import Collection
 from latelite.errors import LateliteError
@@ -62,7 +63,7 @@ def run():
         elif operation == "backup":
             collection.backup(backup)
 print("ready", flush=True)
-os.kill(os.getpid(), signal.SIGSTOP)  # until strace is there
+os.read(0, 1)  # until strace is there
 try:
     run()
     answer = ["done", "", 0]
@@ -84,16 +85,18 @@ def run_with(fault: str | None, arguments: list[str], trace: Path) -> tuple[list
     """Run the program; returns its answer and the calls that were made to fail."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-c", PROGRAM, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as process:
+        assert process.stdin is not None
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
         strace = ["strace", "-f", "-qq", "-o", str(trace), "-p", str(process.pid), "-e", "signal=none"]
         strace += ["-e", f"trace={fault.split(':')[0]}", "-e", f"inject={fault}"] if fault else []
         with subprocess.Popen(strace, stderr=subprocess.DEVNULL) as tracer:
             while not trace.exists() or "TracerPid:\t0" in Path(f"/proc/{process.pid}/status").read_text():
-                pass
-            os.kill(process.pid, 18)
+                time.sleep(0.001)
+            process.stdin.write("\n")
+            process.stdin.close()
             said = process.stdout.read()
             tracer.wait(timeout=60)
     injected = "\n".join(line for line in trace.read_text().splitlines() if "INJECTED" in line)
