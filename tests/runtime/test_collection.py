@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from collections.abc import Callable
@@ -142,6 +143,7 @@ def test_k_below_one_is_refused(notes: Collection, k: int) -> None:
         (["x"], [None], None, TypeError),
         (["x"], ["t"], [{"when": object()}], ValueError),
         (["x"], ["t"], [{"score": float("nan")}], ValueError),
+        (["x"], ["t"], [{"deep": functools.reduce(lambda inner, _: [inner], range(100_000), [])}], ValueError),
     ],
 )
 def test_bad_documents_are_refused_and_nothing_is_added(
