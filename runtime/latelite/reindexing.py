@@ -36,7 +36,6 @@ from latelite.storage.pooling import TABLE as POOLING
 from latelite.storage.schema import SCHEMA, checksum
 from latelite.storage.segments import SEGMENTS, SegmentEntry
 from latelite.storage.snapshot import OpenSegment, Snapshot
-from latelite.storage.state import Kind
 from latelite.storage.storage import Storage
 from latelite.storage.turn import turn
 from latelite.storage.writer import Writer
@@ -272,7 +271,7 @@ def _rebuild(storage: Storage, fresh: Storage) -> None:
             return
 
 
-def _describe(connection: sqlite3.Connection, kind: Kind, segment: SegmentEntry | None) -> None:
+def _describe(connection: sqlite3.Connection, kind: IndexKind, segment: SegmentEntry | None) -> None:
     """Make a copied catalogue that of an index of a kind with one segment, and with an identity of its own."""
     with connection:
         row = connection.execute("SELECT generation, next_number, dim, fingerprint FROM state").fetchone()

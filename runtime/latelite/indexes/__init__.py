@@ -12,8 +12,8 @@ from latelite.indexes.exact import Exact, ExactKind
 from latelite.indexes.hnsw import HNSW, HNSWKind
 from latelite.indexes.index import TokenIndex
 from latelite.indexes.ivf.ivf import IVF, IVFKind
-from latelite.indexes.kind import IndexKind
 from latelite.indexes.pylate import PLAID, Voyager
+from latelite.storage.kind import IndexKind
 
 KINDS: dict[str, type[IndexKind]] = {"Exact": ExactKind, "HNSW": HNSWKind, "IVF": IVFKind}
 """What a collection may be given as ``index``."""

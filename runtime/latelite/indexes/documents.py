@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from latelite.arrays import Floats
+from latelite.arrays import Floats, Ints
 from latelite.errors import IndexMismatchError, InvalidVectorsError
 from latelite.storage.identifiers import DocumentId
+from latelite.storage.writing import NewDocuments
 
 
-class Documents:
+class Documents(NewDocuments):
     """The documents of one call: their arrays as the caller holds them, converted to float32 a block at a time."""
 
     def __init__(self, ids: Sequence[DocumentId], embeddings: Sequence[Any]) -> None:
@@ -25,9 +27,16 @@ class Documents:
         """
         if len(ids) != len(embeddings):
             raise ValueError(f"{len(ids)} ids for {len(embeddings)} documents; each document needs one id.")
-        self.ids = ids
+        self._ids = ids
         self.arrays = [vectors(array, f"Document {i!r}") for i, array in zip(ids, embeddings, strict=True)]
-        self.lengths = np.fromiter((len(array) for array in self.arrays), np.int64, len(self.arrays))
+
+    @property
+    def ids(self) -> Sequence[DocumentId]:
+        return self._ids
+
+    @cached_property
+    def lengths(self) -> Ints:
+        return np.fromiter(map(len, self.arrays), np.int64, len(self.arrays))
 
     def check_dim(self, dim: int) -> None:
         """Raise IndexMismatchError when a document has another dimension."""
@@ -66,26 +75,6 @@ class Documents:
         """(tokens, dim) float32 of one document."""
         found: Floats = self.arrays[position].astype(np.float32, copy=False)
         return found
-
-    def text(self, position: int) -> str:
-        """Token indexes have no texts."""
-        return ""
-
-    def metadata(self, position: int) -> str:
-        """Nor metadata."""
-        return "{}"
-
-    def terms(self, position: int) -> None:
-        """Nor terms."""
-        return
-
-    def truncated(self, position: int) -> bool:
-        """What the vectors come from is not known."""
-        return False
-
-    def clusters(self, position: int) -> None:
-        """Nor whether they are pooled."""
-        return
 
     def _refuse(self, start: int, stop: int) -> None:
         for number in range(start, stop):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from latelite.indexes.index import TokenIndex
-from latelite.indexes.kind import IndexKind
+from latelite.storage.kind import IndexKind
 
 StoreType = Literal["int8", "float32"]
 

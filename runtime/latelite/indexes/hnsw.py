@@ -36,12 +36,12 @@ from latelite.cpus import usable_cpus
 from latelite.errors import IndexCorruptError, IndexNotFoundError, MissingExtraError
 from latelite.files import sha256
 from latelite.indexes.index import TokenIndex
-from latelite.indexes.kind import IndexKind, everything_allowed
 from latelite.indexes.queries import merge_tokens
 from latelite.indexes.ranking import nth_largest
 from latelite.maxsim import maxsim, maxsim_rows
 from latelite.maxsim.blocks import ranges
 from latelite.storage.folders import fsync_file, refuse_special
+from latelite.storage.kind import IndexKind, everything_allowed
 from latelite.storage.segments import Segment, SegmentWriter
 from latelite.storage.snapshot import OpenSegment, Recent, Snapshot
 

@@ -13,10 +13,10 @@ import numpy as np
 from latelite.arrays import Floats, Ints, Mask, distinct
 from latelite.errors import UnknownIdError
 from latelite.indexes.documents import Documents
-from latelite.indexes.kind import IndexKind
 from latelite.indexes.queries import checked_queries
 from latelite.indexes.ranking import Query, rank
 from latelite.storage.identifiers import DocumentId, checked_id, checked_ids
+from latelite.storage.kind import IndexKind
 from latelite.storage.rows import Moved
 from latelite.storage.segments import BLOCK_TOKENS
 from latelite.storage.snapshot import Snapshot

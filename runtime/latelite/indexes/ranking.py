@@ -64,7 +64,7 @@ def rank(kind: Any, view: Snapshot, queries: Sequence[Query], k: int) -> list[Ra
     """The ``k`` best documents of each query, among those that are allowed.
 
     Args:
-        kind: finds the candidates, see `latelite.indexes.kind`.
+        kind: finds the candidates, see `latelite.storage.kind.IndexKind`.
     """
     results: list[Ranking] = []
     for start in range(0, len(queries), _QUERIES_AT_ONCE):

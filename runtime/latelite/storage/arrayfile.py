@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from latelite.errors import IndexCorruptError, IndexNotFoundError
+from latelite.storage.priority import rest
 
 logger = logging.getLogger(__name__)
 
@@ -132,6 +133,7 @@ class ArrayWriter:
             self._file.write(data)
             digest.update(data)
             rows += len(chunk)
+            rest()
             written += data.nbytes
         if rows != shape[0]:
             raise ValueError(f"{name}: {rows} rows written, {shape[0]} announced.")

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import sqlite3
 import threading
@@ -33,8 +32,6 @@ from latelite.filter_sql import register
 from latelite.storage.folders import fsync_file, lacks_locks, refuse_special
 from latelite.storage.schema import APPLICATION_ID, SCHEMA, USER_VERSION, check_schema
 from latelite.storage.sqlite_errors import Action, system_error, translated
-
-logger = logging.getLogger(__name__)
 
 CATALOGUE = "documents.sqlite"
 JOURNAL = CATALOGUE + "-journal"

@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latelite.arrays import Ints
-from latelite.errors import IndexCorruptError
 from latelite.storage.postings import add_merged
 from latelite.storage.quantisation import Grid, best_grid
 from latelite.storage.segments import BLOCK_TOKENS, SEGMENTS, Segment, SegmentEntry, SegmentWriter, largest_grid
@@ -64,7 +63,7 @@ def merge_segments(storage: Storage, parents: Sequence[OpenSegment], base: Snaps
     chosen = [np.arange(len(part)) if part.live is None else np.flatnonzero(part.live) for part in parents]
     kept = [(part.files, places) for part, places in zip(parents, chosen, strict=True) if len(places)]
     for files, places in kept:
-        check_documents(storage, files, places)
+        storage.check_vectors(files, places)
     if not kept:
         return None
     grid = _grid(kept) if storage.kind.store == "int8" else None
@@ -90,21 +89,6 @@ def open_segment(storage: Storage, entry: SegmentEntry, sidecar: Any, dim: int) 
     files = Segment(storage.folder / SEGMENTS / entry.name, entry, dim=dim)
     loaded = sidecar if sidecar is not None else storage.kind.load(files)
     storage.opened[entry.name] = OpenSegment(entry, files, None, loaded)
-
-
-def check_documents(storage: Storage, files: Segment, places: Ints) -> None:
-    """Compare the vectors of documents with their checksums.
-
-    Raises:
-        IndexCorruptError: naming the file and the documents.
-    """
-    hit = np.intersect1d(files.damaged(), places)
-    if not len(hit):
-        return
-    raise IndexCorruptError(
-        f"{files.arrays.path} is damaged: the token vectors of {storage.names(files.numbers[hit])} changed. Add these "
-        "documents again, or remove them; the others are sound."
-    )
 
 
 def token_chunks(segment: Segment, places: Ints, grid: Grid | None) -> Iterator[NDArray[Any]]:

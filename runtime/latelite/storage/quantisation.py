@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from latelite.storage.priority import rest
+
 Floats = NDArray[np.float32]
 Codes = NDArray[np.int8]
 
@@ -98,6 +100,7 @@ def best_grid(known: Grid | None, blocks: Callable[[], Iterable[Floats]]) -> Gri
     survey = _Survey(known)
     for block in blocks():
         survey.add(block)
+        rest()
     if survey.low is None or survey.high is None:
         return None
     if survey.known_fits():
@@ -107,6 +110,7 @@ def best_grid(known: Grid | None, blocks: Callable[[], Iterable[Floats]]) -> Gri
     tails = _Tails(survey.low, survey.high)
     for block in blocks():
         tails.add(block)
+        rest()
     return tails.grid()
 
 

@@ -165,16 +165,7 @@ class Rows:
             rows = connection.execute("SELECT number, metadata FROM documents ORDER BY number")
             return [(number, self.parsed(metadata, f"number {number}")) for number, metadata in rows]
 
-    def select(self, condition: str, values: Sequence[Any], *, limit: int | None, offset: int) -> list[int]:
-        """Numbers of the documents of now that meet an SQL condition, in the order of insertion."""
-        query = f"SELECT number FROM documents WHERE {condition} ORDER BY number LIMIT ? OFFSET ?"
-        with self.reading() as connection:
-            if connection is None:
-                return []
-            found = connection.execute(query, (*values, -1 if limit is None else limit, offset))
-            return [number for (number,) in found]
-
-    def ids(self, numbers: Ints | None = None) -> list[DocumentId]:
+    def ids(self) -> list[DocumentId]:
         """Ids of all documents in the order of insertion."""
         with self.reading() as connection:
             if connection is None:

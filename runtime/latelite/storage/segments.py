@@ -19,6 +19,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from latelite.errors import IndexCorruptError
 from latelite.files import fsync_folder
 from latelite.storage.arrayfile import ArrayFile, ArrayWriter, Layout
 from latelite.storage.folders import SEGMENT_NAME, make_folder, refuse_link, refuse_special
+from latelite.storage.priority import rest
 from latelite.storage.quantisation import Grid
 from latelite.storage.schema import check_row, checksum
 
@@ -172,11 +174,10 @@ class Segment:
     def damaged(self) -> Ints:
         """Positions of the documents whose token vectors do not have their checksums, ascending."""
         found = []
-        for position, (start, stop) in enumerate(
-            zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True)
-        ):
+        for position, (start, stop) in enumerate(pairwise(map(int, self.offsets))):
             if token_checksum(self.tokens[start:stop]) != self.checksums[position]:
                 found.append(position)
+            rest()
             if stop % BLOCK_TOKENS < stop - start:
                 self.arrays.release()
         return np.array(found, np.int64)
@@ -219,7 +220,7 @@ class SegmentWriter:
             self.writer.add_whole("quantisation", grid.to_array())
         self.writer.add_whole("offsets", np.append(0, ends))
         self.writer.add_whole("numbers", numbers)
-        self.writer.add_whole("checksums", np.array(sums.found, np.int64))
+        self.writer.add_whole("checksums", sums.found)
         self._span = int(numbers[0]), int(numbers[-1])
 
     def so_far(self) -> Segment:
@@ -255,14 +256,14 @@ class _Checksums:
     """Checksums of documents whose tokens pass by in chunks."""
 
     def __init__(self, ends: Ints) -> None:
-        self._ends = iter(ends.tolist())
-        self.found: list[int] = []
+        self._ends = map(int, ends)
+        self.found = np.empty(len(ends), np.int64)
         self.longest = 0.0
         """L2 norm of the longest token"""
 
     def passing(self, chunks: Iterable[NDArray[Any]], dtype: Any) -> Iterator[NDArray[Any]]:
         """Hand on ``chunks``."""
-        position, end = 0, next(self._ends, 0)
+        position, end, count = 0, next(self._ends, 0), 0
         digest = hashlib.blake2b(digest_size=8)
         for chunk in chunks:
             chunk = np.ascontiguousarray(chunk, dtype)
@@ -272,7 +273,8 @@ class _Checksums:
             start = 0
             while end and end <= position + len(chunk):
                 digest.update(chunk[start : end - position].data.cast("B"))
-                self.found.append(int.from_bytes(digest.digest(), "little", signed=True))
+                self.found[count] = int.from_bytes(digest.digest(), "little", signed=True)
+                count += 1
                 digest = hashlib.blake2b(digest_size=8)
                 start, end = end - position, next(self._ends, 0)
             if start < len(chunk):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,29 +34,6 @@ class Settings:
     """Of the kind, as they were last written."""
 
 
-class Part(Protocol):
-    """Documents that lie in one place."""
-
-    numbers: Ints
-    """(documents,) ascending."""
-    tokens: NDArray[Any]
-    """(tokens, dim) int8 codes with a `quantisation`, or float32."""
-    offsets: Ints
-    """(documents + 1,) first token of each document."""
-    quantisation: Floats | None
-    """(2, dim) offset and scale of the codes."""
-    live: Mask | None
-    """(documents,) False for removed documents; None when none is removed."""
-    sidecar: Any
-    """What the index kind keeps beside the vectors; None where all documents are scanned."""
-
-    def __len__(self) -> int: ...
-
-    def embeddings(self, position: int) -> Floats:
-        """(tokens of one document, dim)"""
-        ...
-
-
 @dataclass(frozen=True, eq=False)
 class OpenSegment:
     """A segment as one state sees it."""
@@ -64,7 +41,9 @@ class OpenSegment:
     entry: SegmentEntry
     files: Segment
     live: Mask | None
+    """(documents,) False for removed documents; None when none is removed."""
     sidecar: Any
+    """What the index kind keeps beside the vectors; None where all documents are scanned."""
 
     def __post_init__(self) -> None:
         # Plain attributes: they are read in the inner loops of a search.
@@ -72,9 +51,13 @@ class OpenSegment:
             object.__setattr__(self, name, getattr(self.files, name))
 
     numbers: Ints = None  # type: ignore[assignment]
+    """(documents,) ascending."""
     tokens: NDArray[Any] = None  # type: ignore[assignment]
+    """(tokens, dim) int8 codes with a `quantisation`, or float32."""
     offsets: Ints = None  # type: ignore[assignment]
+    """(documents + 1,) first token of each document."""
     quantisation: Floats | None = None
+    """(2, dim) offset and scale of the codes."""
 
     def __len__(self) -> int:
         return len(self.files)
@@ -85,7 +68,7 @@ class OpenSegment:
 
 @dataclass(frozen=True, eq=False)
 class Recent:
-    """Documents that are not in a segment yet: float32 vectors in memory."""
+    """Documents that are not in a segment yet: float32 vectors in memory; a part like an `OpenSegment`."""
 
     numbers: Ints
     tokens: Floats

@@ -4,60 +4,23 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latelite.errors import IndexCorruptError
 from latelite.storage.catalogue import CATALOGUE
+from latelite.storage.kind import IndexKind
 from latelite.storage.schema import check_row
-from latelite.storage.segments import SEGMENTS, Segment, SegmentEntry, SegmentWriter
+from latelite.storage.segments import SEGMENTS, Segment, SegmentEntry
 from latelite.storage.snapshot import NOTHING, OpenSegment, Recent, Settings, Snapshot
 
 Committed = tuple[str, int, Settings]
 """Identity of the catalogue, generation, settings."""
-
-
-class Kind(Protocol):
-    """What a kind of index adds to the vectors. `latelite.indexes` has the kinds."""
-
-    @property
-    def name(self) -> str: ...
-
-    store: str
-    """How token vectors are kept: ``"int8"`` or ``"float32"``."""
-
-    def parameters(self) -> dict[str, Any]:
-        """Settings that are recorded in the catalogue."""
-        ...
-
-    def adopt(self, settings: Settings) -> None:
-        """Take over recorded settings where the caller named none."""
-        ...
-
-    def build(self, writer: SegmentWriter, parents: Sequence[OpenSegment], base: Snapshot) -> Any:
-        """Add the sidecar of this kind to a new segment whose vectors are written.
-
-        Args:
-            parents: the segments that it was merged from, where it was.
-            base: the state before.
-
-        Returns:
-            What `load` would return for it, where that is at hand; else None.
-        """
-        ...
-
-    def load(self, segment: Segment) -> Any:
-        """Open the sidecar of a segment; None where it has none and is scanned."""
-        ...
-
-    def verify(self, segment: Segment) -> None:
-        """Compare the files beside the arrays with their checksums."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -149,7 +112,7 @@ def _recent(connection: sqlite3.Connection, path: Path, dim: int, known: Recent)
     return Recent.of(documents, dim)
 
 
-def assemble(contents: Contents, folder: Path, kind: Kind, opened: Mapping[str, OpenSegment]) -> Snapshot:
+def assemble(contents: Contents, folder: Path, kind: IndexKind, opened: Mapping[str, OpenSegment]) -> Snapshot:
     """Open the segments that are not in ``opened``, and put the snapshot together.
 
     Raises:

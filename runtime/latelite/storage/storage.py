@@ -24,7 +24,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from latelite.arrays import Floats
+import numpy as np
+
+from latelite.arrays import Floats, Ints
 from latelite.errors import (
     IndexCorruptError,
     IndexLockedError,
@@ -35,11 +37,13 @@ from latelite.errors import (
 )
 from latelite.storage.catalogue import CATALOGUE, JOURNAL, Catalogue
 from latelite.storage.folders import LITTER, refuse_link
+from latelite.storage.kind import IndexKind
+from latelite.storage.priority import searching
 from latelite.storage.rows import Moved, Row, Rows
 from latelite.storage.schema import check_schema
-from latelite.storage.segments import SEGMENTS
+from latelite.storage.segments import SEGMENTS, Segment
 from latelite.storage.snapshot import OpenSegment, Settings, Snapshot, runs
-from latelite.storage.state import Committed, Contents, Kind, assemble, read_committed, read_contents
+from latelite.storage.state import Committed, Contents, assemble, read_committed, read_contents
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +60,7 @@ class Storage(Rows):
     def __init__(
         self,
         folder: Path,
-        kind: Kind,
+        kind: IndexKind,
         *,
         dim: int | None = None,
         fingerprint: str | None = None,
@@ -213,7 +217,8 @@ class Storage(Rows):
         """Ask until the answer belongs to one state; ``question`` raises `Moved` where it cannot tell."""
         for attempt in range(_ATTEMPTS):
             try:
-                return question(self.view() if attempt == 0 else self.refresh())
+                with searching():
+                    return question(self.view() if attempt == 0 else self.refresh())
             except Moved:
                 continue
         raise IndexLockedError(f"{self.folder} changes faster than it can be read; try again.")
@@ -228,6 +233,19 @@ class Storage(Rows):
         with self.reading() as connection:
             found = [] if connection is None else list(self.checked_rows(connection, numbers, None))
         return sorted(found, key=lambda row: row.number)
+
+    def check_vectors(self, files: Segment, places: Ints) -> None:
+        """Compare the vectors of the documents ``places`` of a segment with their checksums.
+
+        Raises:
+            IndexCorruptError: naming the file and the documents.
+        """
+        hit = np.intersect1d(files.damaged(), places)
+        if len(hit):
+            raise IndexCorruptError(
+                f"{files.arrays.path} is damaged: the token vectors of {self.names(files.numbers[hit])} changed. Add "
+                "these documents again, or remove them; the others are sound."
+            )
 
     def embeddings(self, view: Snapshot, number: int) -> Floats:
         """(tokens, dim) float32 of one document."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from latelite.errors import IndexCorruptError, IndexNotFoundError
 from latelite.storage.postings import verify_postings
 from latelite.storage.segments import Segment
@@ -23,12 +25,7 @@ def verify(storage: Storage) -> None:
         files.verify()
         verify_postings(files)
         storage.kind.verify(files)
-        hit = files.damaged()
-        if len(hit):
-            raise IndexCorruptError(
-                f"{files.arrays.path} is damaged: the token vectors of {storage.names(files.numbers[hit])} changed. "
-                "Add these documents again, or remove them; the others are sound."
-            )
+        storage.check_vectors(files, np.arange(len(files)))
     with storage.reading() as connection:
         if connection is None:
             raise IndexNotFoundError(f"{storage.catalogue.path} is missing.")

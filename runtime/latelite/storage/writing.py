@@ -8,7 +8,6 @@ as a segment at once.
 from __future__ import annotations
 
 import json
-import logging
 import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ from latelite.storage.identifiers import DocumentId, decoded_id, encoded_id
 from latelite.storage.merging import open_segment
 from latelite.storage.pooling import delete_clusters, put_clusters
 from latelite.storage.postings import add_postings
+from latelite.storage.priority import rest
 from latelite.storage.quantisation import best_grid
 from latelite.storage.rows import find
 from latelite.storage.schema import checksum
@@ -32,14 +32,12 @@ from latelite.storage.segments import BLOCK_TOKENS, SegmentEntry, SegmentWriter,
 from latelite.storage.snapshot import OpenSegment, Recent, Snapshot, runs
 from latelite.storage.storage import Storage
 
-logger = logging.getLogger(__name__)
-
 RECENT_TOKENS = 4096
 """Tokens from which recent documents become a segment."""
 
 
 class NewDocuments(Protocol):
-    """Documents of one call, checked."""
+    """Documents of one call, checked. Those of an index without texts need not say more than ids and vectors."""
 
     @property
     def ids(self) -> Sequence[DocumentId]: ...
@@ -57,19 +55,23 @@ class NewDocuments(Protocol):
         """(tokens, dim) of one document."""
         ...
 
-    def text(self, position: int) -> str: ...
+    def text(self, position: int) -> str:
+        return ""
 
     def metadata(self, position: int) -> str:
         """ASCII JSON."""
-        ...
+        return "{}"
 
-    def terms(self, position: int) -> NDArray[np.uint32] | None: ...
+    def terms(self, position: int) -> NDArray[np.uint32] | None:
+        return None
 
-    def truncated(self, position: int) -> bool: ...
+    def truncated(self, position: int) -> bool:
+        """Whether the vectors are those of the text's beginning only."""
+        return False
 
     def clusters(self, position: int) -> Ints | None:
         """(tokens,) the vector that stands for each token of the text, where they are pooled."""
-        ...
+        return None
 
 
 class Transaction:
@@ -116,6 +118,7 @@ class Transaction:
         self._next = max([self._next, *(number + 1 for number in numbers[-1:])])
         for position, number in enumerate(numbers):
             tokens, truncated = int(documents.lengths[position]), int(documents.truncated(position))
+            rest()
             row = (number, encoded_id(ids[position]), tokens, truncated, self.generation, documents.metadata(position))
             self._insert("documents", row)
             self._insert("texts", (number, _bindable(documents.text(position))))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from latelite import indexes
 from latelite.storage.arrayfile import ArrayFile, ArrayWriter
 
 
@@ -33,3 +35,20 @@ def test_release_gives_the_pages_of_a_mapped_file_back(tmp_path: Path) -> None:
     file.release()
     assert mapped() - before < 0.1 * content.nbytes
     assert array.sum(dtype=np.int64) == total
+
+
+def test_compacting_takes_a_few_bytes_a_document(tmp_path: Path) -> None:
+    """Not an object of Python's for each of a million documents."""
+    peaks: list[int] = []
+    for count in (2_000, 2_000, 22_000):  # the first imports what a compaction needs
+        vectors = np.random.default_rng(0).standard_normal((count, 1, 1)).astype(np.float32)
+        with indexes.Exact(tmp_path, str(len(peaks)), store="float32") as index:
+            for some in (slice(0, count // 2), slice(count // 2, count)):
+                index.add_documents(range(some.start, some.stop), list(vectors[some]))
+            tracemalloc.start()
+            try:
+                index.compact()
+                peaks.append(tracemalloc.get_traced_memory()[1])
+            finally:
+                tracemalloc.stop()
+    assert peaks[2] - peaks[1] < 64 * 20_000

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from latelite.arrays import Floats, Ints
 from latelite.maxsim.graphs import products
+from latelite.storage.priority import rest
 
 _SEED = 100
 _ITERATIONS = 4
@@ -165,6 +166,7 @@ def assign(tokens: Floats, centroids: Floats) -> Ints:
         rows = _unsigned(tokens[start : start + block], steps)
         (found,) = products().run(None, {"rows": rows, "columns": columns})
         found.argmax(axis=1, out=nearest[start : start + block])
+        rest()
     return nearest
 
 

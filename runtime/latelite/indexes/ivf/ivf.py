@@ -39,7 +39,7 @@ from latelite.indexes.ivf.codebook import (
     sample_size,
 )
 from latelite.indexes.ivf.lists import TOGETHER, Lists, arrays_of, members_of
-from latelite.indexes.kind import IndexKind
+from latelite.storage.kind import IndexKind
 from latelite.storage.segments import Segment, SegmentWriter
 from latelite.storage.snapshot import OpenSegment, Snapshot
 

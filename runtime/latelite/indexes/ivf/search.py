@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from latelite.arrays import Bytes, Floats, Ints, Mask
 from latelite.indexes.ivf.interaction import Closeness
-from latelite.indexes.kind import everything_allowed
 from latelite.indexes.queries import merge_tokens
 from latelite.indexes.ranking import nth_largest
 from latelite.maxsim import maxsim_rows
+from latelite.storage.kind import everything_allowed
 from latelite.storage.snapshot import OpenSegment, Recent, Snapshot
 
 _INTERACTING = 1.5

@@ -14,7 +14,7 @@ from latelite.storage.snapshot import OpenSegment, Settings, Snapshot
 
 
 class IndexKind:
-    """Scans everything; kinds that find candidates override the methods. Also a `latelite.storage.storage.Kind`.
+    """Scans everything; kinds that find candidates override the methods, as those in `latelite.indexes` do.
 
     Settings are resolved in one place: what the caller names, else what the index recorded, else the default.
     """
@@ -60,7 +60,15 @@ class IndexKind:
         self.settings = {**self.defaults, **recorded, **self._asked}
 
     def build(self, writer: SegmentWriter, parents: Sequence[OpenSegment], base: Snapshot) -> Any:
-        """Add the sidecar of this kind to a new segment; returns it opened, where it is at hand."""
+        """Add the sidecar of this kind to a new segment whose vectors are written.
+
+        Args:
+            parents: the segments that it was merged from, where it was.
+            base: the state before.
+
+        Returns:
+            What `load` would return for it, where that is at hand; else None.
+        """
         return None
 
     def load(self, segment: Segment) -> Any:
