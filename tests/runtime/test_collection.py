@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import shutil
 from collections.abc import Callable
@@ -133,6 +132,14 @@ def test_k_below_one_is_refused(notes: Collection, k: int) -> None:
         notes.search("x", k=k)
 
 
+def nested(levels: int) -> list[Any]:
+    """Lists in lists."""
+    inner: list[Any] = []
+    for _ in range(levels):
+        inner = [inner]
+    return inner
+
+
 @pytest.mark.parametrize(
     ("ids", "texts", "metadata", "error"),
     [
@@ -143,7 +150,7 @@ def test_k_below_one_is_refused(notes: Collection, k: int) -> None:
         (["x"], [None], None, TypeError),
         (["x"], ["t"], [{"when": object()}], ValueError),
         (["x"], ["t"], [{"score": float("nan")}], ValueError),
-        (["x"], ["t"], [{"deep": functools.reduce(lambda inner, _: [inner], range(100_000), [])}], ValueError),
+        (["x"], ["t"], [{"deep": nested(100_000)}], ValueError),
     ],
 )
 def test_bad_documents_are_refused_and_nothing_is_added(

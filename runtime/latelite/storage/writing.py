@@ -151,11 +151,7 @@ class Transaction:
         Raises:
             UnknownIdError: one of them is not there.
         """
-        numbers = find(self.connection, ids)
-        for id_, number in zip(ids, numbers, strict=True):
-            if number is None:
-                raise UnknownIdError(f"The id {id_!r} is not in the index; nothing was removed.")
-        self._delete([number for number in numbers if number is not None])
+        self._delete(self._numbers(ids, "removed"))
         self.changed = True
 
     def ids(self) -> Iterator[tuple[int, DocumentId]]:
@@ -169,13 +165,7 @@ class Transaction:
         Raises:
             UnknownIdError: one of them is not there.
         """
-        for id_, number, content in zip(ids, find(self.connection, ids), metadata, strict=True):
-            if number is None:
-                raise UnknownIdError(f"The id {id_!r} is not in the index; nothing was changed.")
-            query = "SELECT number, id, tokens, truncated FROM documents WHERE number = ?"
-            row = (*self.connection.execute(query, (number,)).fetchone(), self.generation, content)
-            self._insert("documents", row, "REPLACE")
-        self.changed = True
+        self.relabel(list(zip(self._numbers(ids), map(encoded_id, ids), metadata, strict=True)))
 
     def rename(self, ids: Sequence[DocumentId], new_ids: Sequence[DocumentId], metadata: Sequence[str]) -> None:
         """Give documents other ids and metadata (ASCII JSON); texts and vectors stay.
@@ -184,30 +174,29 @@ class Transaction:
             UnknownIdError: one of them is not there.
             DuplicateIdError: a new id is that of another document.
         """
-        numbers = find(self.connection, ids)
-        for id_, new, number, taken in zip(ids, new_ids, numbers, find(self.connection, new_ids), strict=True):
-            if number is None:
-                raise UnknownIdError(f"The id {id_!r} is not in the index; nothing was changed.")
+        numbers = self._numbers(ids)
+        for new, number, taken in zip(new_ids, numbers, find(self.connection, new_ids), strict=True):
             if taken not in (None, number):
                 raise DuplicateIdError(f"The id {new!r} is in the index already.")
-        for new, number, content in zip(new_ids, numbers, metadata, strict=True):
-            row = self.connection.execute(
-                "SELECT tokens, truncated FROM documents WHERE number = ?", (number,)
-            ).fetchone()
-            self._insert("documents", (number, encoded_id(new), *row, self.generation, content), "REPLACE")
-        self.changed = True
+        self.relabel(list(zip(numbers, map(encoded_id, new_ids), metadata, strict=True)))
 
     def relabel(self, labels: Sequence[tuple[int, str, str]]) -> None:
         """Give documents, by number, other ids (encoded) and metadata (ASCII JSON); ids may change places."""
-        numbers = [(number,) for number, _, _ in labels]
-        known = [
-            self.connection.execute("SELECT tokens, truncated FROM documents WHERE number = ?", number).fetchone()
-            for number in numbers
-        ]
+        numbers, query = [label[:1] for label in labels], "SELECT tokens, truncated FROM documents WHERE number = ?"
+        known = [self.connection.execute(query, number).fetchone() for number in numbers]
         self.connection.executemany("DELETE FROM documents WHERE number = ?", numbers)
         for (number, id_, metadata), row in zip(labels, known, strict=True):
             self._insert("documents", (number, id_, *row, self.generation, metadata))
         self.changed = True
+
+    def _numbers(self, ids: Sequence[DocumentId], done: str = "changed") -> list[int]:
+        """The numbers of documents; raises UnknownIdError for one that is not there."""
+        numbers = []
+        for id_, number in zip(ids, find(self.connection, ids), strict=True):
+            if number is None:
+                raise UnknownIdError(f"The id {id_!r} is not in the index; nothing was {done}.")
+            numbers.append(number)
+        return numbers
 
     def finish(self) -> None:
         """Write the state; the transaction is committed afterwards."""
