@@ -5,6 +5,9 @@ The column must hold what ``json.dumps`` writes by default: ASCII, so that strin
 A number that SQLite reads may differ from Python's in the last bit (1 of 300 with 17 digits does, in SQLite 3.40), so
 numbers are equal by how they are written as well. What SQL cannot decide exactly, it asks of Python: a comparison of
 strings beyond ASCII, of numbers that nearly touch, or of lists and objects.
+
+What costs is reading the JSON, and once more each function that looks into it. Most documents are ruled out by the text
+of their metadata alone: a field that is 7 is written ``"field":7``, or ``"field": 7``.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from latelite.filters import ORDERS, AllOf, AnyOf, Condition, Leaf, Not, parse
+from latelite.filters import ORDERS, AllOf, AnyOf, Condition, Leaf, Not, parse, to_json
 
 _ASK = "latelite_matches"
 _LONGEST = 400_000
@@ -120,8 +123,27 @@ def _leaf(leaf: Leaf, column: str, indexed: Collection[str]) -> Sql:
     else:
         exact = _ordered(leaf, value, decoded, column)
     exact = Sql(f"ifnull({exact.text}, 0)", exact.parameters)
-    hint = _hint(leaf, decoded) if leaf.field in indexed and leaf.field.isascii() else None
+    if not leaf.field.isascii():
+        return exact
+    is_indexed = leaf.field in indexed
+    hint = _hint(leaf, decoded) if is_indexed or leaf.operator in ORDERS else None
+    if hint is None:
+        hint = _beginnings(leaf, column)
+    elif not is_indexed:
+        hint = Sql(f"ifnull({hint.text}, 0)", hint.parameters)  # NULL AND 1 is NULL, and so is NOT of it
     return exact if hint is None else Sql(f"({hint.text} AND {exact.text})", hint.parameters + exact.parameters)
+
+
+def _beginnings(leaf: Leaf, column: str) -> Sql | None:
+    """How the field and its value begin in the text of every document that matches; None when that rules out little."""
+    operands = leaf.operand if leaf.operator == "$in" else [leaf.operand]
+    if leaf.operator not in ("$eq", "$in") or len(operands) > _FEW or any(isinstance(x, list | dict) for x in operands):
+        return None
+    texts = {text for each in operands for text in _written(each)}
+    texts = {text for text in texts if not any(text != other and text.startswith(other) for other in texts)}
+    name = json.dumps(leaf.field)
+    begin = tuple(f"{name}:{space}{text}" for text in sorted(texts) for space in ("", " "))
+    return Sql("(" + " OR ".join([f"instr({column}, ?)"] * len(begin)) + ")", begin) if begin else None
 
 
 def _equal(leaf: Leaf, value: str, column: str) -> Sql:
@@ -157,19 +179,25 @@ def _ordered(leaf: Leaf, value: str, decoded: str, column: str) -> Sql:
     if isinstance(operand, str):
         if not _is_plain(operand):
             return Sql(f"({value} GLOB '\"*' AND {asked.text})", asked.parameters)
+        # Where nothing is escaped, a string is decoded as it is.
         return Sql(
-            f"({value} GLOB '\"*' AND CASE WHEN instr({value}, '\\') THEN {asked.text} "
-            f"ELSE substr({value}, 2, length({value}) - 2) {sign} ? END)",
+            f"({value} GLOB '\"*' AND CASE WHEN instr({column}, '\\') THEN {asked.text} ELSE {decoded} {sign} ? END)",
             (*asked.parameters, operand),
         )
     number = _bindable(operand)
     if number is None:
         return Sql(f"({value} GLOB '[-0-9]*' AND {asked.text})", asked.parameters)
-    whole = f"typeof({decoded}) = 'integer' OR " if isinstance(number, int) else ""
-    return Sql(
-        f"({value} GLOB '[-0-9]*' AND "
-        f"CASE WHEN {whole}abs({decoded} - ?) > ? THEN {decoded} {sign} ? ELSE {asked.text} END)",
+    near = Sql(
+        f"({value} GLOB '[-0-9]*' AND CASE WHEN abs({decoded} - ?) > ? THEN {decoded} {sign} ? ELSE {asked.text} END)",
         (number, _NEAR * max(abs(float(number)), 1e-300), number, *asked.parameters),
+    )
+    if not isinstance(number, int):
+        return near
+    # Integers are decoded as they are; true and false are decoded as 1 and 0.
+    return Sql(
+        f"CASE WHEN typeof({decoded}) = 'integer' THEN {decoded} {sign} ? AND ({decoded} NOT IN (0, 1) OR "
+        f"{value} GLOB '[0-9]*') ELSE {near.text} END",
+        (number, *near.parameters),
     )
 
 
@@ -179,9 +207,9 @@ def _contains(leaf: Leaf, value: str, column: str) -> Sql:
         return Sql(f"({value} GLOB '[[]*' AND {asked.text})", asked.parameters)
     # A list with the operand has one of the operand's spellings in it; to have it is not enough.
     texts = [json.dumps(leaf.operand)[1:-1]] if isinstance(leaf.operand, str) else _written(leaf.operand)
-    may = " OR ".join([f"instr({value}, ?)"] * len(texts))
+    may = " OR ".join([f"instr({column}, ?)"] * len(texts))
     if not isinstance(leaf.operand, str):
-        return Sql(f"({value} GLOB '[[]*' AND ({may}) AND {asked.text})", (*texts, *asked.parameters))
+        return Sql(f"(({may}) AND {value} GLOB '[[]*' AND {asked.text})", (*texts, *asked.parameters))
     if not _is_plain(leaf.operand):
         return Sql(f"({may} AND {asked.text})", (*texts, *asked.parameters))
     part, quoted = leaf.operand, f'"{leaf.operand}"'
@@ -268,19 +296,7 @@ def _path(field: str) -> str | None:
 
 
 def _asked(condition: Condition, column: str) -> Sql:
-    return Sql(f"{_ASK}({column}, ?)", (_dumped(condition),))
-
-
-def _dumped(condition: Condition) -> str:
-    return json.dumps(_mapping(condition))
-
-
-def _mapping(condition: Condition) -> dict[str, Any]:
-    if isinstance(condition, Leaf):
-        return {condition.field: {condition.operator: condition.operand}}
-    if isinstance(condition, Not):
-        return {"$not": _mapping(condition.part)}
-    return {"$and" if isinstance(condition, AllOf) else "$or": [_mapping(part) for part in condition.parts]}
+    return Sql(f"{_ASK}({column}, ?)", (to_json(condition),))
 
 
 @lru_cache(maxsize=256)

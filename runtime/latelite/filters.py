@@ -105,6 +105,11 @@ class Not:
 Condition = Leaf | AllOf | AnyOf | Not
 
 
+def to_json(condition: Condition) -> str:
+    """A text that `parse` makes the condition of again, once it is read as JSON."""
+    return json.dumps(_mapping(condition))
+
+
 def parse(where: Mapping[str, Any]) -> Condition:
     """A filter, checked; ``.matches(metadata)`` of the result decides about a document.
 
@@ -193,6 +198,14 @@ def _of_field(field: str, wanted: Any, depth: int) -> Condition:
         else:
             parts.append(_leaf(field, name, operand))
     return parts[0] if len(parts) == 1 else AllOf(tuple(parts))
+
+
+def _mapping(condition: Condition) -> dict[str, Any]:
+    if isinstance(condition, Leaf):
+        return {condition.field: {condition.operator: condition.operand}}
+    if isinstance(condition, Not):
+        return {"$not": _mapping(condition.part)}
+    return {"$and" if isinstance(condition, AllOf) else "$or": [_mapping(part) for part in condition.parts]}
 
 
 def _leaf(field: str, name: str, operand: Any, shown: str | None = None) -> Leaf:

@@ -11,16 +11,15 @@ from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
+from latelite.accepted import Accepted, Accepts
 from latelite.arrays import Floats, Ints, Mask
 from latelite.errors import IndexCorruptError
 from latelite.explain import Answer, Match, Question, explain
-from latelite.filter_sql import Sql, compile_condition
 from latelite.filters import parse
 from latelite.indexes.ranking import Query, Ranking, rank
 from latelite.lexical import BM25, Statistics, best
 from latelite.models import ColBERT
 from latelite.results import Hit
-from latelite.storage.metadata import indexed_fields
 from latelite.storage.pooling import clusters_of
 from latelite.storage.postings import open_postings
 from latelite.storage.rows import Row
@@ -55,6 +54,7 @@ class Searcher:
         self._storage = storage
         self._kind = kind
         self._model = model
+        self._accepted = Accepted(storage)
         self._lexical: tuple[Snapshot, BM25] | None = None
         self._known_places = lru_cache(maxsize=_KNOWN_TEXTS)(partial(_find_places, model))
 
@@ -118,20 +118,9 @@ class Searcher:
 
         return self._storage.read(answered)
 
-    def accepted(self, view: Snapshot, accepts: Any) -> list[Mask | None]:
+    def accepted(self, view: Snapshot, accepts: Accepts) -> list[Mask | None]:
         """Per part the live documents that a parsed condition, or a function, accepts."""
-        if callable(accepts):
-            rows = self._storage.metadata(view)
-            numbers = [number for number, metadata in rows if accepts(metadata)]
-            return list(view.masks(np.array(numbers, np.int64)))
-        sql = self.condition(accepts)
-        return list(self._storage.matching(view, sql.text, sql.parameters))
-
-    def condition(self, condition: Any) -> Sql:
-        """A parsed condition as SQL over the catalogue's documents."""
-        with self._storage.reading() as connection:
-            indexed = () if connection is None else indexed_fields(connection)
-        return compile_condition(condition, indexed=indexed)
+        return self._accepted.masks(view, accepts)
 
     def explain(self, query: str, row: Row, view: Snapshot) -> list[Match]:
         """Which parts of a document match which words of a query."""
@@ -154,6 +143,7 @@ class Searcher:
     def close(self) -> None:
         """Let go of the state that was searched last."""
         self._lexical = None
+        self._accepted.forget()
 
     def statistics(self, questions: Sequence[Question]) -> list[Statistics]:
         """Per question what BM25 has to know of the documents."""

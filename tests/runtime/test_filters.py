@@ -20,19 +20,22 @@ from latelite.filters import parse, parse_condition
 
 
 @contextmanager
-def catalogue(documents: Iterable[dict[str, Any]] = ()) -> Iterator[sqlite3.Connection]:
-    """A database with the documents' metadata."""
+def catalogue(documents: Iterable[dict[str, Any]] = (), *, spaced: bool = False) -> Iterator[sqlite3.Connection]:
+    """A database with the documents' metadata, written as collections do or as ``json.dumps`` by default."""
     with closing(sqlite3.connect(":memory:")) as connection:
         register(connection)
         connection.execute("CREATE TABLE documents (number INTEGER PRIMARY KEY, metadata TEXT)")
-        rows = [(number, json.dumps(metadata)) for number, metadata in enumerate(documents)]
+        separators = (", ", ": ") if spaced else (",", ":")
+        rows = [(number, json.dumps(metadata, separators=separators)) for number, metadata in enumerate(documents)]
         connection.executemany("INSERT INTO documents VALUES (?, ?)", rows)
         yield connection
 
 
-def selected(documents: list[dict[str, Any]], where: Any, *, indexed: tuple[str, ...] = ()) -> list[int]:
+def selected(
+    documents: list[dict[str, Any]], where: Any, *, indexed: tuple[str, ...] = (), spaced: bool = False
+) -> list[int]:
     """Numbers of the documents that match, by SQL."""
-    with catalogue(documents) as connection:
+    with catalogue(documents, spaced=spaced) as connection:
         for number, field in enumerate(indexed):
             connection.execute(f"CREATE INDEX field_{number} ON documents ({index_expression(field)})")
         sql = compile_condition(parse(where), indexed=indexed)
@@ -45,6 +48,7 @@ def filtered(documents: list[dict[str, Any]], where: Any) -> list[int]:
     condition = parse(where)
     numbers = [number for number, metadata in enumerate(documents) if condition.matches(metadata)]
     assert selected(documents, where) == numbers
+    assert selected(documents, where, spaced=True) == numbers
     assert selected(documents, where, indexed=("a", "year", "lang")) == numbers
     return numbers
 

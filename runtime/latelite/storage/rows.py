@@ -151,9 +151,10 @@ class Rows:
                 return view.masks(np.empty(0, np.int64))
             if not self.is_at(connection, view):
                 raise Moved
-            rows = connection.execute(f"SELECT number FROM documents WHERE {condition} ORDER BY number", values)
-            numbers = np.fromiter((number for (number,) in rows), np.int64)
-        return view.masks(numbers)
+            # One text with all numbers comes over in half the time of as many rows, and may be in any order.
+            query = f"SELECT group_concat(number, ' ') FROM documents WHERE {condition}"
+            (found,) = connection.execute(query, values).fetchone()
+        return view.masks(np.sort(np.fromstring(found or "", np.int64, sep=" ")))
 
     def metadata(self, view: Snapshot) -> list[tuple[int, dict[str, Any]]]:
         """Number and metadata of all documents of ``view``; raises Moved as `matching`."""

@@ -146,10 +146,14 @@ class Snapshot:
         """Per part (documents,) bool: the live documents among ``numbers`` (ascending)."""
         found = []
         for part in self.parts:
-            places = np.searchsorted(numbers, part.numbers)
             mask = np.zeros(len(part), np.bool_)
-            if len(numbers):
-                mask = numbers[np.minimum(places, len(numbers) - 1)] == part.numbers
+            first, last = np.searchsorted(numbers, [part.numbers[0], part.numbers[-1] + 1])
+            inside = numbers[first:last]
+            if part.numbers[-1] - part.numbers[0] == len(part) - 1:  # without gaps a number says its place
+                mask[inside - part.numbers[0]] = True
+            else:
+                places = np.searchsorted(part.numbers, inside)
+                mask[places[part.numbers[places] == inside]] = True
             found.append(mask if part.live is None else mask & part.live)
         return found
 
