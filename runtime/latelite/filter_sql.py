@@ -7,7 +7,8 @@ numbers are equal by how they are written as well. What SQL cannot decide exactl
 strings beyond ASCII, of numbers that nearly touch, or of lists and objects.
 
 What costs is reading the JSON, and once more each function that looks into it. Most documents are ruled out by the text
-of their metadata alone: a field that is 7 is written ``"field":7``, or ``"field": 7``.
+of their metadata alone: a field that is 7 is written ``"field":7``, or ``"field": 7``. Where the value of an ``AND`` is
+asked, and not only whether it holds, SQLite computes both its sides; of a ``CASE`` it computes what it needs.
 """
 
 from __future__ import annotations
@@ -125,12 +126,7 @@ def _leaf(leaf: Leaf, column: str, indexed: Collection[str]) -> Sql:
     exact = Sql(f"ifnull({exact.text}, 0)", exact.parameters)
     if not leaf.field.isascii():
         return exact
-    is_indexed = leaf.field in indexed
-    hint = _hint(leaf, decoded) if is_indexed or leaf.operator in ORDERS else None
-    if hint is None:
-        hint = _beginnings(leaf, column)
-    elif not is_indexed:
-        hint = Sql(f"ifnull({hint.text}, 0)", hint.parameters)  # NULL AND 1 is NULL, and so is NOT of it
+    hint = _hint(leaf, decoded) if leaf.field in indexed else _beginnings(leaf, column)
     return exact if hint is None else Sql(f"({hint.text} AND {exact.text})", hint.parameters + exact.parameters)
 
 
@@ -181,22 +177,25 @@ def _ordered(leaf: Leaf, value: str, decoded: str, column: str) -> Sql:
             return Sql(f"({value} GLOB '\"*' AND {asked.text})", asked.parameters)
         # Where nothing is escaped, a string is decoded as it is.
         return Sql(
-            f"({value} GLOB '\"*' AND CASE WHEN instr({column}, '\\') THEN {asked.text} ELSE {decoded} {sign} ? END)",
+            f"CASE WHEN instr({column}, '\\') THEN {asked.text} "
+            f"WHEN {decoded} {sign} ? THEN {value} GLOB '\"*' ELSE 0 END",
             (*asked.parameters, operand),
         )
     number = _bindable(operand)
     if number is None:
         return Sql(f"({value} GLOB '[-0-9]*' AND {asked.text})", asked.parameters)
+    margin = _NEAR * max(abs(float(number)), 1e-300)
     near = Sql(
-        f"({value} GLOB '[-0-9]*' AND CASE WHEN abs({decoded} - ?) > ? THEN {decoded} {sign} ? ELSE {asked.text} END)",
-        (number, _NEAR * max(abs(float(number)), 1e-300), number, *asked.parameters),
+        f"CASE WHEN NOT {decoded} {sign} ? THEN 0 WHEN abs({decoded} - ?) > ? THEN {value} GLOB '[-0-9]*' "
+        f"ELSE {asked.text} END",
+        (number + (margin if "<" in sign else -margin), number, margin, *asked.parameters),
     )
     if not isinstance(number, int):
         return near
-    # Integers are decoded as they are; true and false are decoded as 1 and 0.
+    # Integers are decoded as they are; but true and false are decoded as 1 and 0.
+    is_number = f" AND {value} GLOB '[-0-9]*'" if any(ORDERS[leaf.operator](each, number) for each in (0, 1)) else ""
     return Sql(
-        f"CASE WHEN typeof({decoded}) = 'integer' THEN {decoded} {sign} ? AND ({decoded} NOT IN (0, 1) OR "
-        f"{value} GLOB '[0-9]*') ELSE {near.text} END",
+        f"CASE WHEN typeof({decoded}) = 'integer' THEN {decoded} {sign} ?{is_number} ELSE {near.text} END",
         (number, *near.parameters),
     )
 
@@ -209,13 +208,14 @@ def _contains(leaf: Leaf, value: str, column: str) -> Sql:
     texts = [json.dumps(leaf.operand)[1:-1]] if isinstance(leaf.operand, str) else _written(leaf.operand)
     may = " OR ".join([f"instr({column}, ?)"] * len(texts))
     if not isinstance(leaf.operand, str):
-        return Sql(f"(({may}) AND {value} GLOB '[[]*' AND {asked.text})", (*texts, *asked.parameters))
+        decides = f"CASE WHEN {value} GLOB '[[]*' THEN {asked.text} ELSE 0 END"
+        return Sql(f"CASE WHEN {may} THEN {decides} ELSE 0 END", (*texts, *asked.parameters))
     if not _is_plain(leaf.operand):
-        return Sql(f"({may} AND {asked.text})", (*texts, *asked.parameters))
+        return Sql(f"CASE WHEN {may} THEN {asked.text} ELSE 0 END", (*texts, *asked.parameters))
     part, quoted = leaf.operand, f'"{leaf.operand}"'
     decides = (
-        f"CASE WHEN instr({value}, '\\') THEN {asked.text} "
-        f"WHEN {value} GLOB '\"*' THEN instr(substr({value}, 2, length({value}) - 2), ?) > 0 "
+        # The part has no quotation marks, so it is not found in those around a string.
+        f"CASE WHEN instr({column}, '\\') THEN {asked.text} WHEN {value} GLOB '\"*' THEN instr({value}, ?) > 0 "
     )
     parameters: tuple[Any, ...] = (*texts, *asked.parameters, part)
     if part[:1] not in (",", "]"):
@@ -225,9 +225,8 @@ def _contains(leaf: Leaf, value: str, column: str) -> Sql:
             f"THEN instr({value}, ?) > 0 "
         )
         parameters += (quoted,)
-    return Sql(
-        f"(({may}) AND {decides}WHEN {value} GLOB '[[]*' THEN {asked.text} ELSE 0 END)", parameters + asked.parameters
-    )
+    decides += f"WHEN {value} GLOB '[[]*' THEN {asked.text} ELSE 0 END"
+    return Sql(f"CASE WHEN {may} THEN {decides} ELSE 0 END", parameters + asked.parameters)
 
 
 def _hint(leaf: Leaf, decoded: str) -> Sql | None:
