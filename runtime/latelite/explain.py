@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from latelite.arrays import distinct
+from latelite.boundaries import unspaced, widened, word_end, word_start
 from latelite.terms import FIRST_LETTERS, Terms
-from latelite.words import UNSPACED, folded
+from latelite.words import folded
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -29,7 +29,6 @@ _TELLING = 4
 """Characters that are shown as a part of any longer word, as in compounds; fewer must be most of it."""
 _OCCURRENCES = 8
 """Places at most that one word of the query is shown at for being the same word."""
-_JOINER = "\u200d"
 _RUN = re.compile(r"\S+")
 
 
@@ -61,6 +60,33 @@ class Question:
     common: NDArray[np.bool_]
     """(terms,) True for terms that so many documents have that they explain nothing."""
 
+    # What follows is the same for each document that is explained.
+
+    @cached_property
+    def words(self) -> list[tuple[int, int]]:
+        """Spans of the words that say something."""
+        return _words(self)
+
+    @cached_property
+    def owners(self) -> Ints:
+        """(query tokens,) the word that each token belongs to; -1 for none."""
+        return _owners(self.spans, self.words)
+
+    @cached_property
+    def asked(self) -> list[Asked]:
+        """The terms of each word, and their spans."""
+        owners = _owners(self.terms.spans, self.words)
+        ids, spans = self.terms.ids, self.terms.spans
+        return [
+            {term: (start, end) for term, (start, end) in zip(ids[own].tolist(), spans[own].tolist(), strict=True)}
+            for own in (np.flatnonzero(owners == word) for word in range(len(self.words)))
+        ]
+
+    @cached_property
+    def normalised(self) -> Floats:
+        """``vectors``, each of length 1."""
+        return _normalised(self.vectors)
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -75,6 +101,12 @@ class Answer:
     """(tokens,) the vector that stands for each token: 0, 1, ... without pooling."""
     terms: Terms
 
+    @cached_property
+    def members(self) -> tuple[Ints, Ints]:
+        """The tokens in the order of their vectors, and (vectors + 1,) where those of each vector begin."""
+        order = np.argsort(self.clusters, kind="stable")
+        return order, np.searchsorted(self.clusters[order], np.arange(len(self.vectors) + 1))
+
 
 def explain(question: Question, answer: Answer) -> list[Match]:
     """The parts of a document that match, in the order of the text.
@@ -82,10 +114,12 @@ def explain(question: Question, answer: Answer) -> list[Match]:
     For each word of the query: where the tokens nearest to its tokens stand, and where the document has the same
     subwords or first letters, widened to whole words. What matches two words of the query is there for both.
     """
-    words = _words(question)
+    words = question.words
+    # Not a BLAS product: its threads would wake up, which costs more than it.
+    cosines: Floats = np.einsum("id,jd->ij", question.normalised, _normalised(answer.vectors))
     best: dict[tuple[int, int, int], float] = {}
-    _semantic(question, answer, words, best)
-    _lexical(question, answer, words, best)
+    _semantic(question, answer, cosines, best)
+    _lexical(question, answer, cosines, best)
     matches = [
         Match(_stripped(question.text[slice(*words[word])]), start, end, round(float(min(score, 1.0)), 6))
         for (word, start, end), score in best.items()
@@ -111,8 +145,8 @@ def best_snippet(text: str, matches: Sequence[Match], length: int = 160) -> tupl
             chosen, highest = start, total
     inside = [match.end for match in matches if chosen <= match.start and match.end <= chosen + length]
     spare = length - (max(inside, default=chosen) - chosen)
-    begin = _word_start(text, max(0, min(chosen - spare // 2, len(text) - length)), chosen)
-    return begin, _word_end(text, min(len(text), begin + length), max(inside, default=begin))
+    begin = word_start(text, max(0, min(chosen - spare // 2, len(text) - length)), chosen)
+    return begin, word_end(text, min(len(text), begin + length), max(inside, default=begin))
 
 
 def _words(question: Question) -> list[tuple[int, int]]:
@@ -123,7 +157,7 @@ def _words(question: Question) -> list[tuple[int, int]]:
     text = question.text
     words: list[tuple[int, int]] = []
     for run in _RUN.finditer(text):
-        if not _unspaced().search(run[0]):
+        if not unspaced().search(run[0]):
             words.append(run.span())
             continue
         inside = {(start, end) for start, end in question.spans.tolist() if run.start() <= start < end <= run.end()}
@@ -138,83 +172,86 @@ def _words(question: Question) -> list[tuple[int, int]]:
     return [word for word in words if word not in common] or words
 
 
-def _semantic(
-    question: Question, answer: Answer, words: list[tuple[int, int]], best: dict[tuple[int, int, int], float]
-) -> None:
-    """Where the tokens that MaxSim chose stand."""
-    if not len(answer.vectors):
-        return
-    owners = _owners(question.spans, words)
-    tokens = np.flatnonzero(owners >= 0)
-    cosines = _cosines(question.vectors[tokens], answer.vectors)
-    places: dict[tuple[int, int], list[float]] = {}
-    for token, row in zip(tokens.tolist(), cosines, strict=True):
-        nearest = int(row.argmax())
-        for member in np.flatnonzero(answer.clusters == nearest).tolist():
-            start, end = answer.spans[member].tolist()
-            if span := _widened(answer.text, start, end):
-                places.setdefault((int(owners[token]), *span), []).append(float(row[nearest]))  # type: ignore[arg-type]
-    for (word, start, end), scores in places.items():  # type: ignore[misc]
-        best[word, start, end] = max(scores)
-
-
-def _lexical(
-    question: Question, answer: Answer, words: list[tuple[int, int]], best: dict[tuple[int, int, int], float]
-) -> None:
-    """Where the document has the subwords of a word, most of them side by side, or a word that begins alike."""
-    read = int(answer.spans[:, 1].max(initial=0))
-    owners = _owners(question.terms.spans, words)
-    places = np.flatnonzero(np.isin(answer.terms.ids, question.terms.ids))
-    ids, spans = answer.terms.ids[places].tolist(), answer.terms.spans[places].tolist()
-    found = list(zip(places.tolist(), ids, spans, strict=True))
-    subwords = [each for each in found if each[1] < FIRST_LETTERS]
-    beginnings = [each for each in found if each[1] >= FIRST_LETTERS]
-    for word in range(len(words)):
-        terms = np.flatnonzero(owners == word)
-        asked = {
-            term: (start, end)
-            for term, (start, end) in zip(
-                question.terms.ids[terms].tolist(), question.terms.spans[terms].tolist(), strict=True
-            )
-        }
-        shares = _subword_shares(asked, subwords)
-        for span, share in _word_shares(question.text, asked, answer.text, beginnings).items():
-            shares[span] = max(share, shares.get(span, 0.0))
-        shown = 0
-        for (start, end), share in sorted(shares.items()):
-            place = _widened(answer.text, start, end)
-            if share <= _MOST or place is None or (word, *place) in best:
-                continue
-            if end - start < _TELLING and end - start <= _MOST * (place[1] - place[0]):
-                continue  # "ab" of "abroad"
-            best[(word, *place)] = share if place[0] >= read else _cosine(question, answer, words[word], place)
-            shown += 1
-            if shown == _OCCURRENCES:
-                break
-
-
+Best = dict[tuple[int, int, int], float]
+"""Scores of the word of this number and the part of the document between these code points."""
 Found = list[tuple[int, int, list[int]]]
 """Terms of a document: position, term, span."""
 Asked = dict[int, tuple[int, int]]
 """The terms of a word of the query, and their spans."""
 
 
-def _subword_shares(asked: Asked, subwords: Found) -> dict[tuple[int, int], float]:
+def _semantic(question: Question, answer: Answer, cosines: Floats, best: Best) -> None:
+    """Where the tokens that MaxSim chose stand."""
+    if not len(answer.vectors):
+        return
+    tokens = np.flatnonzero(question.owners >= 0)
+    nearest = cosines[tokens].argmax(axis=1)
+    order, firsts = answer.members
+    for owner, vector, score in zip(
+        question.owners[tokens].tolist(), nearest.tolist(), cosines[tokens, nearest].tolist(), strict=True
+    ):
+        for start, end in answer.spans[order[firsts[vector] : firsts[vector + 1]]].tolist():
+            if span := widened(answer.text, start, end):
+                best[owner, *span] = max(score, best.get((owner, *span), -1.0))
+
+
+def _lexical(question: Question, answer: Answer, cosines: Floats, best: Best) -> None:
+    """Where the document has the subwords of a word, most of them side by side, or a word that begins alike."""
+    read = int(answer.spans[:, 1].max(initial=0))
+    places = np.flatnonzero(_are_among(answer.terms.ids, question.terms.ids))
+    ids, spans = answer.terms.ids[places].tolist(), answer.terms.spans[places].tolist()
+    found: dict[int, Found] = {}
+    for place, term, span in zip(places.tolist(), ids, spans, strict=True):
+        found.setdefault(term, []).append((place, term, span))
+    for word, asked in enumerate(question.asked):
+        shares = _subword_shares(asked, found)
+        for span, share in _word_shares(question.text, asked, answer.text, found).items():
+            shares[span] = max(share, shares.get(span, 0.0))
+        shown = 0
+        for (start, end), share in sorted(shares.items()):
+            if share <= _MOST:
+                continue
+            place = widened(answer.text, start, end)
+            if place is None or (word, *place) in best:
+                continue
+            if end - start < _TELLING and end - start <= _MOST * (place[1] - place[0]):
+                continue  # "ab" of "abroad"
+            best[(word, *place)] = (
+                share if place[0] >= read else _cosine(question, answer, cosines, question.words[word], place)
+            )
+            shown += 1
+            if shown == _OCCURRENCES:
+                break
+
+
+def _are_among(ids: NDArray[np.uint32], wanted: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """(ids,) whether each is one of ``wanted``."""
+    if not len(wanted):
+        return np.zeros(len(ids), np.bool_)
+    ordered = np.sort(wanted)
+    among: NDArray[np.bool_] = ordered[np.minimum(np.searchsorted(ordered, ids), len(ordered) - 1)] == ids
+    return among
+
+
+def _subword_shares(asked: Asked, found: Mapping[int, Found]) -> dict[tuple[int, int], float]:
     """Where subwords of a word stand side by side, and which share of its characters they are."""
     lengths = {term: end - start for term, (start, end) in asked.items() if term < FIRST_LETTERS}
     shares = {}
-    for run in _side_by_side([each for each in subwords if each[1] in lengths]):
+    for run in _side_by_side(sorted(each for term in lengths for each in found.get(term, []))):
         share = sum(lengths[term] for term in {term for _, term, _ in run}) / max(sum(lengths.values()), 1)
         shares[run[0][2][0], run[-1][2][1]] = share
     return shares
 
 
-def _word_shares(query: str, asked: Asked, text: str, beginnings: Found) -> dict[tuple[int, int], float]:
+def _word_shares(query: str, asked: Asked, text: str, found: Mapping[int, Found]) -> dict[tuple[int, int], float]:
     """Where words begin as those of a word of the query do, and which share of its characters they have in common."""
     shares = {}
-    for _, term, (start, end) in beginnings:
-        if term in asked:
-            one, other = folded([query[slice(*asked[term])]])[0], folded([text[start:end]])[0]
+    for term, span in asked.items():
+        if term < FIRST_LETTERS or term not in found:
+            continue
+        one = folded([query[slice(*span)]])[0]
+        for _, _, (start, end) in found[term]:
+            other = folded([text[start:end]])[0]
             alike = [a == b for a, b in zip(one, other, strict=False)]
             shares[start, end] = [*alike, False].index(False) / max(len(one), 1)
     return shares
@@ -231,13 +268,10 @@ def _side_by_side(found: Found) -> list[Found]:
     return runs
 
 
-def _cosine(question: Question, answer: Answer, word: tuple[int, int], span: tuple[int, int]) -> float:
+def _cosine(question: Question, answer: Answer, cosines: Floats, word: tuple[int, int], span: tuple[int, int]) -> float:
     """Of the nearest pair of tokens of a word and of a part of the document."""
-    asked = question.vectors[_overlapping(question.spans, word)]
-    found = answer.vectors[distinct(answer.clusters[_overlapping(answer.spans, span)])]
-    if not len(asked) or not len(found):  # tokens of the skiplist have no vectors
-        return 1.0
-    return float(_cosines(asked, found).max())
+    nearby = cosines[_overlapping(question.spans, word)][:, answer.clusters[_overlapping(answer.spans, span)]]
+    return float(nearby.max()) if nearby.size else 1.0  # tokens of the skiplist have no vectors
 
 
 def _overlapping(spans: Ints, span: tuple[int, int]) -> NDArray[np.bool_]:
@@ -256,81 +290,13 @@ def _owners(spans: Ints, words: list[tuple[int, int]]) -> Ints:
     return np.where(outside, -1, place)
 
 
-def _widened(text: str, start: int, end: int) -> tuple[int, int] | None:
-    """A span without white space at its ends, and to the ends of the word that it is in; None if nothing is left."""
-    if start < 0:
-        return None
-    while start < end and text[start].isspace():
-        start += 1
-    while end > start and text[end - 1].isspace():
-        end -= 1
-    if start == end:
-        return None
-    while start > 0 and _holds_together(text[start - 1], text[start]):
-        start -= 1
-    while end < len(text) and _holds_together(text[end - 1], text[end]):
-        end += 1
-    return start, end
-
-
-def _holds_together(one: str, other: str) -> bool:
-    """Whether two neighbouring characters belong to one word, or to one character as people see it."""
-    if _is_mark(other) or _JOINER in (one, other):
-        return True
-    return _is_letter(one) and _is_letter(other)
-
-
-@lru_cache(maxsize=4096)
-def _is_mark(character: str) -> bool:
-    """A combining mark, a variation selector, a skin tone: part of the character before."""
-    return unicodedata.category(character)[0] == "M" or "\U0001f3fb" <= character <= "\U0001f3ff"
-
-
-@lru_cache(maxsize=1)
-def _unspaced() -> re.Pattern[str]:
-    """Compiled when first needed: it takes 4 ms, and most searches explain nothing."""
-    return re.compile(f"[{UNSPACED}]")
-
-
-@lru_cache(maxsize=4096)
-def _is_letter(character: str) -> bool:
-    if _unspaced().match(character):
-        return False
-    return character.isalnum() or character == "_" or _is_mark(character)
-
-
 def _stripped(word: str) -> str:
     """A word of the query without the punctuation around it, unless there is nothing else."""
     inner = word.strip("!\"'(),.:;?[]{}¿¡«»„“”‚‘’…。、？！：；（）「」")
     return inner or word
 
 
-def _cosines(one: Floats, other: Floats) -> Floats:
-    """(rows of ``one``, rows of ``other``). Not a BLAS product: its threads would wake up, which costs more than it."""
-    cosines: Floats = np.einsum("id,jd->ij", _normalised(one), _normalised(other))
-    return cosines
-
-
 def _normalised(vectors: Floats) -> Floats:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     normalised: Floats = vectors / np.maximum(lengths, np.float32(1e-12))
     return normalised
-
-
-def _word_start(text: str, position: int, latest: int) -> int:
-    """The first beginning of a word from ``position`` on, or ``position`` when there is none before ``latest``."""
-    if position == 0 or text[position - 1].isspace():
-        return position
-    found = re.compile(r"\s+(?=\S)").search(text, position, min(len(text), latest + 1))
-    return found.end() if found and found.end() <= latest else position
-
-
-def _word_end(text: str, position: int, earliest: int) -> int:
-    """The last end of a word up to ``position``, or ``position`` when there is none behind ``earliest``."""
-    if position >= len(text) or text[position].isspace():
-        return position
-    while position > earliest and not text[position - 1].isspace():
-        position -= 1
-    while position > earliest and text[position - 1].isspace():
-        position -= 1
-    return position

@@ -6,7 +6,8 @@ import json
 import logging
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache, partial
+from dataclasses import replace
+from functools import cached_property, lru_cache, partial
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
@@ -273,8 +274,7 @@ class _Asked:
 
     def matches(self, row: Row) -> list[Match]:
         """See `Searcher.explain`."""
-        question, storage = self._question, self._searcher._storage
-        common = self._searcher.bm25(self.view).are_common(question.terms.ids, self._statistics)
+        storage = self._searcher._storage
         vectors = storage.embeddings(self.view, row.number)
         spans, terms = self._searcher.places(row.text)
         clusters = clusters_of(storage, row.number)
@@ -283,7 +283,13 @@ class _Asked:
         if len(clusters) != len(spans):  # another tokenizer's, or nothing of the text was kept
             spans = np.full((len(clusters), 2), -1)
         answer = Answer(row.text, vectors, spans, clusters, terms)
-        return list(explain(Question(question.text, question.vectors, question.spans, question.terms, common), answer))
+        return list(explain(self._explained, answer))
+
+    @cached_property
+    def _explained(self) -> Question:
+        """The question, with the terms that explain nothing here."""
+        common = self._searcher.bm25(self.view).are_common(self._question.terms.ids, self._statistics)
+        return replace(self._question, common=common)
 
     def _lexical(self, number: int) -> float:
         place = int(np.searchsorted([part.numbers[-1] for part in self.view.parts], number))

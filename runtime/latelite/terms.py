@@ -23,7 +23,7 @@ from tokenizers import Tokenizer
 
 from latelite.alignment import aligned, as_written, well_formed
 from latelite.manifest import TokenIds
-from latelite.tokenization import load_tokenizer
+from latelite.tokenization import load_tokenizer, offsets_of
 from latelite.words import first_letters, folded, word_spans, words
 
 RULE = "subwords, first letters of words"
@@ -90,7 +90,7 @@ class Analyzer:
             changed, source = aligned(chunk, str.casefold)
             led = self._with_lead(changed)
             encoding = self._tokenizer.encode(led, add_special_tokens=False)
-            offsets = np.array(encoding.offsets, np.int64).reshape(-1, 2) - (len(led) - len(changed))
+            offsets = offsets_of(encoding) - (len(led) - len(changed))
             subwords.append(np.array(encoding.ids, np.uint32))
             subword_spans.append(start + as_written(offsets, source))
             plain, source = aligned(chunk)
@@ -114,8 +114,9 @@ class Analyzer:
 
 def prefix_terms(written: Sequence[str]) -> NDArray[np.uint32]:
     """(words,) uint32, the term of each word's first letters."""
-    numbers = [crc32(first_letters(word).encode()) for word in folded(written)]
-    return np.array(numbers, np.uint32) | np.uint32(FIRST_LETTERS)
+    plain = folded(written)
+    numbers = {word: crc32(first_letters(word).encode()) for word in set(plain)}
+    return np.array([numbers[word] for word in plain], np.uint32) | np.uint32(FIRST_LETTERS)
 
 
 def _unknown_ids(tokenizer: Tokenizer, tokenizer_json: Path) -> set[int]:

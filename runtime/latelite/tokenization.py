@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,12 @@ def load_tokenizer(tokenizer_json: Path) -> Tokenizer:
     return tokenizer
 
 
+def offsets_of(encoding: Encoding) -> Ints:
+    """(tokens, 2) where each token stands in the text that was encoded."""
+    flat = chain.from_iterable(encoding.offsets)  # four times as fast as an array of pairs
+    return np.fromiter(flat, np.int64, 2 * len(encoding)).reshape(-1, 2)
+
+
 class Tokenization:
     """Turns texts into `Tokens`. Safe to share between threads."""
 
@@ -70,7 +77,7 @@ class Tokenization:
     def document(self, text: str) -> Tokens:
         """Ids of a document; tokens of the skiplist are encoded but not kept."""
         ids = self._encode(text, self._settings.document_length, self._ids.document_prefix)
-        return Tokens(ids, np.ones(len(ids), dtype=np.int64), ~np.isin(ids, self._skiplist))
+        return Tokens(ids, np.ones(len(ids), dtype=np.int64), ~np.isin(ids, self._skiplist, kind="table"))
 
     @property
     def document_room(self) -> int:
@@ -110,7 +117,7 @@ class Tokenization:
     def document_spans(self, text: str, prompt: str = "") -> Ints:
         """Where the kept tokens of ``document(prompt + text)`` stand in ``text``, as `query_spans`."""
         ids, spans = self._ids_and_spans(text, prompt, self._settings.document_length, self._ids.document_prefix)
-        return spans[~np.isin(ids, self._skiplist)]
+        return spans[~np.isin(ids, self._skiplist, kind="table")]
 
     def _ids_and_spans(self, text: str, prompt: str, length: int, prefix: int | None) -> tuple[Ints, Ints]:
         """The ids of ``prompt + text``, and where they stand in ``text``."""
@@ -119,7 +126,7 @@ class Tokenization:
         lead = len(changed) - len(changed.lstrip()) if self._settings.strip else 0
         encoding = self._encoding(whole, length, prefix)
         # Byte-level tokenizers trim offsets each time they are post-processed: take them from before.
-        offsets = np.array(encoding.offsets, np.int64).reshape(-1, 2) + lead
+        offsets = offsets_of(encoding) + lead
         inside = as_written(offsets, source) - len(prompt)
         inside[inside[:, 0] < 0] = -1
         processed = self.tokenizer.post_process(encoding)
