@@ -11,6 +11,8 @@ import pytest
 from latelite import Collection
 from latelite.errors import FilterError, UnknownIdError
 from latelite.models import ColBERT
+from latelite.search import Where
+from latelite.storage.storage import Storage
 
 DEFAULT_BUNDLE = Path(__file__).parent.parent.parent / "models" / "default-onnx"
 TEXTS = {
@@ -179,3 +181,48 @@ def test_hits_do_not_depend_on_how_the_documents_lie(notes: Collection) -> None:
 
 def test_lexical_search_ignores_case(notes: Collection) -> None:
     assert notes.search("OVEN", mode="lexical") == notes.search("oven", mode="lexical")
+
+
+def test_a_filters_answer_is_remembered_for_one_state_only(notes: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    matching = Storage.matching
+    monkeypatch.setattr(Storage, "matching", lambda *given: asked.append(given) or matching(*given))
+
+    def found(where: Where) -> set[object]:
+        return {hit.id for hit in notes.search("bread oven", k=5, where=where, mode="semantic")}
+
+    assert found({"n": {"$gte": 3}}) == found({"n": {"$gte": 3}}) == {"garden", "oven"}
+    assert len(asked) == 1
+    assert found({"n": {"$gte": 4}}) == {"oven"}
+    assert len(asked) == 2
+    notes.update_metadata(["bread"], [{"n": 7}])
+    assert found({"n": {"$gte": 3}}) == {"bread", "garden", "oven"}
+    notes.remove(["oven"])
+    assert found({"n": {"$gte": 3}}) == {"bread", "garden"}
+    notes.add(["cake"], ["A cake."], [{"n": 9}])
+    assert found({"n": {"$gte": 3}}) == {"bread", "garden", "cake"}
+    assert [found({"n": number}) for number in range(40)].count(set()) == 40 - 5
+    accepted: list[bool] = []
+    for _ in range(2):  # a function may answer differently each time
+        found(lambda metadata: accepted.append(True) is None)
+    assert len(accepted) == 2 * len(notes)
+
+
+def test_filters_apply_to_documents_that_others_were_removed_between(tmp_path: Path, model: ColBERT) -> None:
+    """Numbers of documents with gaps, in segments with removed documents, and recent ones."""
+    with Collection(tmp_path / "notes.lt", model) as notes:
+        for start in range(0, 60, 20):
+            numbers = range(start, start + 20)
+            notes.add(numbers, [f"note {n}" for n in numbers], [{"n": n} for n in numbers])
+            notes.remove([n for n in numbers if n % 7 == 0])
+            if start < 40:
+                notes.compact()
+        notes.add([7], ["note 7"], [{"n": 7}])
+        left = [n for n in range(60) if n % 7] + [7]
+        for where, wanted in (
+            ({"n": {"$lt": 30}}, [n for n in left if n < 30]),
+            ({"n": {"$in": [1, 7, 14, 41, 59]}}, [1, 41, 59, 7]),
+            ({"n": 70}, []),
+        ):
+            assert [document.id for document in notes.documents(where)] == wanted
+            assert {hit.id for hit in notes.search("note", k=60, where=where)} == set(wanted)
