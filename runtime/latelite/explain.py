@@ -201,8 +201,8 @@ def _lexical(question: Question, answer: Answer, cosines: Floats, best: Best) ->
     places = np.flatnonzero(_are_among(answer.terms.ids, question.terms.ids))
     ids, spans = answer.terms.ids[places].tolist(), answer.terms.spans[places].tolist()
     found: dict[int, Found] = {}
-    for place, term, span in zip(places.tolist(), ids, spans, strict=True):
-        found.setdefault(term, []).append((place, term, span))
+    for position, term, at in zip(places.tolist(), ids, spans, strict=True):
+        found.setdefault(term, []).append((position, term, at))
     for word, asked in enumerate(question.asked):
         shares = _subword_shares(asked, found)
         for span, share in _word_shares(question.text, asked, answer.text, found).items():
