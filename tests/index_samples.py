@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,5 +45,5 @@ def naive_ranking(query: Floats, ids: Sequence[Any], corpus: Sequence[Floats], k
     return [ids[number] for number in np.argsort(-scores, kind="stable")[:k]]
 
 
-def ids_of(hits: Sequence[dict[str, Any]]) -> list[Any]:
+def ids_of(hits: Sequence[Mapping[str, Any]]) -> list[Any]:
     return [hit["id"] for hit in hits]

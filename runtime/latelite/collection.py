@@ -49,7 +49,8 @@ class Collection(CollectionReader):
     machines that share a network drive it depends on the drive's locks, and a reader of one is hit by an error of the
     system when a writer of another deletes a file that it has open: there, read a backup or a copy of your own.
 
-    A forked process may go on with the object; each process opens the database for itself.
+    A forked process may go on with the object; each process opens the database for itself. Calls wait
+    for their answer; asynchronous code awaits ``asyncio.to_thread(notes.search, query)``.
 
     Args:
         folder: opened when it holds a collection, created when it does not exist; ``~`` is the home folder.

@@ -26,7 +26,7 @@ _REQUIRED: Any = object()
 
 
 class CollectionReader(OpenCollection):
-    """What a collection can be asked."""
+    """What a collection can be asked, from several threads at once; each question is answered from one state."""
 
     def search(
         self,

@@ -34,7 +34,7 @@ _RUN = re.compile(r"\S+")
 
 @dataclass(frozen=True)
 class Match:
-    """A part of a document's text that matches a word of the query."""
+    """A part of a document's text that matches a word of the query. Never changes, so threads may share it."""
 
     query: str
     """The word as it stands in the query."""

@@ -11,7 +11,7 @@ from latelite.explain import Match, best_snippet
 
 @dataclass(frozen=True)
 class Document:
-    """One stored document."""
+    """One stored document. Never changes, so threads may share it."""
 
     id: int | str
     text: str
@@ -22,7 +22,10 @@ class Document:
 
 @dataclass(frozen=True)
 class Hit:
-    """One search result. Its scores say what they say whatever else was found, and for every query alike."""
+    """One search result. Its scores say what they say whatever else was found, and for every query alike.
+
+    A hit never changes, so threads may share it.
+    """
 
     id: int | str
     score: float

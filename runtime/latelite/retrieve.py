@@ -15,7 +15,7 @@ Vectors = NDArray[np.float32]
 
 
 class ColBERT:
-    """Retrieves from any index of `latelite.indexes`.
+    """Retrieves from any index of `latelite.indexes`. One object may be used from several threads.
 
     Args:
         index: finds candidates and scores them by MaxSim.

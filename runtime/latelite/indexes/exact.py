@@ -20,7 +20,8 @@ class ExactKind(IndexKind):
 class Exact(TokenIndex):
     """Scans all token vectors. With ``store="float32"`` the vectors are kept as they came, at four times the size.
 
-    int8 vectors are scanned with a query of 7 bits first, and what may be among the best with one of 14 bits.
+    int8 vectors are scanned with a query of 7 bits first, and what may be among the best with one of 14 bits. One
+    object may be used from several threads, as any `TokenIndex`.
     """
 
     kind = "exact"

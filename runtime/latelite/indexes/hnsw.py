@@ -193,6 +193,8 @@ class HNSW(TokenIndex):
     hnswlib trusts the graphs that it loads. Checksums find damage, but whoever makes a folder makes its checksums, too:
     do not open an HNSW index that comes from someone you do not trust. The other kinds, whose files are arrays with
     checked bounds, may be opened.
+
+    One object may be used from several threads, as any `TokenIndex`.
     """
 
     kind = "hnsw"

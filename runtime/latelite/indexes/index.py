@@ -6,9 +6,10 @@ import operator
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from latelite.arrays import Floats, Ints, Mask, distinct
 from latelite.errors import UnknownIdError
@@ -23,6 +24,9 @@ from latelite.storage.snapshot import Snapshot
 from latelite.storage.storage import Storage
 from latelite.storage.verification import verify
 from latelite.storage.writer import Writer
+
+if TYPE_CHECKING:
+    from latelite.rank import RerankResult
 
 
 class TokenIndex:
@@ -80,12 +84,12 @@ class TokenIndex:
 
     def __call__(
         self,
-        queries_embeddings: Any,
+        queries_embeddings: Sequence[Floats] | NDArray[Any],
         k: int = 10,
         subset: Sequence[DocumentId] | Sequence[Sequence[DocumentId]] | None = None,
         *,
         k_token: int | None = None,
-    ) -> list[list[dict[str, Any]]]:
+    ) -> list[list[RerankResult]]:
         """Return the ``k`` best documents of each query, best first.
 
         Args:
@@ -108,7 +112,7 @@ class TokenIndex:
         if k_token is not None and operator.index(k_token) < 1:
             raise ValueError(f"k_token must be at least 1, not {k_token}.")
 
-        def answered(view: Snapshot) -> list[list[dict[str, Any]]]:
+        def answered(view: Snapshot) -> list[list[RerankResult]]:
             dim = view.settings.dim if view.settings else self._storage.dim
             queries = checked_queries(queries_embeddings, dim)
             allowed = self._allowed(view, subset, len(queries))
@@ -152,6 +156,14 @@ class TokenIndex:
         """Numbers of those of the documents that are in the index, ascending."""
         found = self._storage.find([checked_id(i) for i in ids])
         return distinct(np.array([number for number in found if number is not None], np.int64))
+
+    @overload
+    def get_documents_embeddings(  # type: ignore[overload-overlap]  # a str is a Sequence[str], too
+        self, documents_ids: Sequence[DocumentId]
+    ) -> list[Floats]: ...
+
+    @overload
+    def get_documents_embeddings(self, documents_ids: Sequence[Sequence[DocumentId]]) -> list[list[Floats]]: ...
 
     def get_documents_embeddings(self, documents_ids: Sequence[Any]) -> list[Any]:
         """Token vectors by id, (tokens, dim) float32 each; a list of lists of ids gives a list of lists.

@@ -19,7 +19,8 @@ class PLAID(IVF):
     """`IVF` by the name of PyLate's index of its kind: centroids propose documents, MaxSim ranks them.
 
     Takes PyLate's parameters. ``n_ivf_probe`` is ``n_probe``; those of its compression, devices and kernels have no
-    meaning here and are passed over: vectors are kept in 8 bits, and everything runs on the CPU.
+    meaning here and are passed over: vectors are kept in 8 bits, and everything runs on the CPU. One object may be used
+    from several threads.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Voyager(HNSW):
     """`HNSW` by the name of PyLate's index of its kind: a graph of tokens proposes documents, MaxSim ranks them.
 
     Takes PyLate's parameters ``M``, ``ef_construction`` and ``ef_search``; without them `HNSW`'s own defaults apply.
+    One object may be used from several threads.
     """
 
     def __init__(

@@ -45,7 +45,7 @@ class LateliteDocumentStore:
     """A collection as Haystack's document store. The collection encodes; embeddings are kept, but not searched.
 
     Filters are Haystack's own and are evaluated as Haystack does, document by document: unlike the filters of
-    `latelite.Collection.search` they use no index on metadata.
+    `latelite.Collection.search` they use no index on metadata. One store may be used from several threads.
     """
 
     def __init__(self, folder: str, model: str | None = None, *, index: str | None = None) -> None:
@@ -183,7 +183,7 @@ class LateliteDocumentStore:
 
 @component
 class LateliteRetriever:
-    """Searches a `LateliteDocumentStore`: Haystack's text retriever."""
+    """Searches a `LateliteDocumentStore`: Haystack's text retriever. May be used from several threads."""
 
     def __init__(
         self,
@@ -223,7 +223,7 @@ class LateliteRetriever:
 
 @component
 class LateliteRanker:
-    """Orders documents by MaxSim with the query, whoever found them."""
+    """Orders documents by MaxSim with the query, whoever found them. May be used from several threads."""
 
     def __init__(self, model: str, top_k: int | None = None) -> None:
         """Args: model: bundle folder. top_k: documents to keep; None keeps all."""

@@ -40,7 +40,8 @@ RERANK_SCORE = "relevance_score"
 class LateliteRetriever(BaseRetriever):
     """Searches a collection.
 
-    ``invoke(query, k=3, where={...}, mode="semantic")`` overrides the fields for one call.
+    ``invoke(query, k=3, where={...}, mode="semantic")`` overrides the fields for one call, so one
+    retriever may be used from several threads.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -77,6 +78,7 @@ class LateliteVectorStore(VectorStore):
     """A collection as LangChain's vector store. The collection encodes, so no `Embeddings` are needed.
 
     Ids are strings in LangChain: documents that were added with integer ids come back with those written as strings.
+    One store may be used from several threads.
     """
 
     def __init__(self, collection: Collection) -> None:
@@ -180,7 +182,8 @@ class LateliteVectorStore(VectorStore):
 
 
 class LateliteReranker(BaseDocumentCompressor):
-    """Orders documents by MaxSim with the query and keeps the best; any retriever may have found them."""
+    """Orders documents by MaxSim with the query and keeps the best; any retriever may have found them. May be used from
+    several threads."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 

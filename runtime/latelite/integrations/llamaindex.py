@@ -65,7 +65,7 @@ _OPERATORS = {
 
 
 class LateliteRetriever(BaseRetriever):
-    """Searches a collection that may also have been filled without LlamaIndex."""
+    """Searches a collection that may also have been filled without LlamaIndex. May be used from several threads."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class LateliteRetriever(BaseRetriever):
 
 
 class LateliteVectorStore(BasePydanticVectorStore):
-    """A collection as LlamaIndex's vector store; it takes texts and encodes them itself."""
+    """A collection as LlamaIndex's vector store; it takes texts and encodes them itself. Several threads may use it."""
 
     stores_text: bool = True
     is_embedding_query: bool = False
@@ -174,7 +174,7 @@ class LateliteVectorStore(BasePydanticVectorStore):
 
 
 class LateliteRerank(BaseNodePostprocessor):
-    """Orders nodes by MaxSim with the query and keeps the best."""
+    """Orders nodes by MaxSim with the query and keeps the best. May be used from several threads."""
 
     model: Any
     """A loaded `latelite.models.ColBERT`."""

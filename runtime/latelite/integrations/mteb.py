@@ -34,7 +34,7 @@ _QUERIES_AT_ONCE = 64
 
 
 class LateliteSearch:
-    """mteb's search protocol.
+    """mteb's search protocol: one corpus at a time, so not for several threads.
 
     Args:
         model: bundle folder, name of an installed model, or loaded `ColBERT`; None takes the installed model.

@@ -27,7 +27,7 @@ def test_ranks_as_the_definition_over_its_own_vectors(make: Make) -> None:
             assert ids_of(hits) == naive_ranking(query, range(400), stored, 10)
             for hit in hits:
                 assert isinstance(hit["score"], float)
-                assert hit["score"] == pytest.approx(plain_maxsim(query, stored[hit["id"]]), abs=1e-5)
+                assert hit["score"] == pytest.approx(plain_maxsim(query, stored[int(hit["id"])]), abs=1e-5)
 
 
 def test_stored_vectors_are_close_to_the_given(make: Make) -> None:

@@ -161,8 +161,8 @@ def test_compact_changes_nothing_but_the_form(make: Make) -> None:
         ids, stored = index.ids, index.get_documents_embeddings(index.ids)
         assert index.compact() is index
         assert index.ids == ids
-        for before, after in zip(stored, index.get_documents_embeddings(ids), strict=True):
-            np.testing.assert_allclose(after, before, atol=0.005)
+        for before, now in zip(stored, index.get_documents_embeddings(ids), strict=True):
+            np.testing.assert_allclose(now, before, atol=0.005)
         after = index.get_documents_embeddings(ids)
         for query in corpus[:5]:
             assert ids_of(index(query, k=9)[0]) == naive_ranking(query, ids, after, 9)

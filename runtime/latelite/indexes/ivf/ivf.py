@@ -137,7 +137,10 @@ class IVFKind(IndexKind):
 
 
 class IVF(TokenIndex):
-    """Token centroids as a coarse index; memory stays with the operating system's page cache."""
+    """Token centroids as a coarse index; memory stays with the operating system's page cache.
+
+    One object may be used from several threads, as any `TokenIndex`.
+    """
 
     kind = "ivf"
 
