@@ -2,7 +2,7 @@
 // JSON on standard output.
 
 import { spawn } from "node:child_process";
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -24,6 +24,37 @@ async function agreement({ site, questions, k, modes }) {
     answers.push(answer);
   }
   return answers;
+}
+
+/** Token vectors of every question, by the library in Node, each flat. */
+async function vectors({ site, questions }) {
+  const { open } = await import(pathToFileURL(`${site}/latelite.js`).href);
+  const collection = await open(site);
+  const encoded = [];
+  for (const question of questions) encoded.push((await collection.encode(question)).flatMap((vector) => [...vector]));
+  return encoded;
+}
+
+const ARRAYS = { float32: Float32Array, int32: Int32Array, int64: BigInt64Array, int8: Int8Array, uint8: Uint8Array };
+
+/** Single operators, with inputs that are read from files; what they give is written to files. */
+async function operators({ ort: module, jobs }) {
+  const ort = await import(module);
+  Object.assign(ort.env.wasm, { numThreads: 1 });
+  for (const { graph, output, runs } of jobs) {
+    const session = await ort.InferenceSession.create(readFileSync(graph), { executionProviders: ["wasm"] });
+    for (const { inputs, output: file } of runs) {
+      const feeds = {};
+      for (const { name, type, dims, file } of inputs) {
+        const { buffer } = Uint8Array.from(readFileSync(file));
+        feeds[name] = new ort.Tensor(type, new ARRAYS[type](buffer), dims);
+      }
+      const { data } = (await session.run(feeds))[output];
+      writeFileSync(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    }
+    await session.release();
+  }
+  return jobs.length;
 }
 
 /** What a visitor of a site sees, at full speed and slowed down. */
@@ -316,7 +347,7 @@ function slowDown({ pid, slowdown, stop }) {
 }
 
 if (isMainThread) {
-  const task = { agreement, visit, offline, heap }[process.argv[2]];
+  const task = { agreement, vectors, operators, visit, offline, heap }[process.argv[2]];
   console.log(JSON.stringify(await task(JSON.parse(readFileSync(0, "utf8")))));
 } else {
   slowDown(workerData);

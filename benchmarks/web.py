@@ -8,7 +8,9 @@ sets in turn. Collections: ``passages`` (5,000), ``pooled`` (20,000 of half the 
 demo's.
 
 ``agreement``  the same questions, asked of Python and of the JavaScript library in Node: largest difference of a score
-               of the same document, and the share of questions with the same ten hits, and in the same order.
+               of the same document, and the share of questions with the same ten hits, and in the same order. Where
+               scores may differ by .002, so may hits that are no further than that from the tenth: the share with the
+               same ten up to those is told, too.
 ``sensitivity``  the same of Python alone, with and without a change in the last bit of one layer's weights. An int8
                graph rounds its activations at every layer, so that what differs by a bit may round to another step:
                this is the agreement that two correct ways of adding floats can have.
@@ -59,6 +61,8 @@ AGREEMENT: dict[str, tuple[str, Precision]] = {
 Answers = dict[str, list[tuple[Any, float]]]
 """Hits (id, score) by mode."""
 K = 10
+TOLERANCE = 0.002
+"""What a score may differ by."""
 _AT_ONCE = 256
 
 
@@ -107,30 +111,38 @@ def task(name: str, **options: Any) -> Any:
     return json.loads(done.stdout)
 
 
-def answers_of(collection: Collection, asked: Sequence[str]) -> list[Answers]:
+def answers_of(collection: Collection, asked: Sequence[str], k: int = K) -> list[Answers]:
     """Python's answers."""
     return [
-        {mode: [(hit.id, hit.score) for hit in collection.search(question, k=K, mode=mode)] for mode in MODES}
+        {mode: [(hit.id, hit.score) for hit in collection.search(question, k=k, mode=mode)] for mode in MODES}
         for question in asked
     ]
 
 
-def compare(answers: Sequence[Answers], others: Sequence[Answers]) -> dict[str, Any]:
-    """How far answers to the same questions are from each other, per mode."""
+def compare(answers: Sequence[Answers], others: Sequence[Answers], deeper: Sequence[Answers]) -> dict[str, Any]:
+    """How far answers to the same questions are from each other, per mode.
+
+    Args:
+        deeper: ``answers`` with more hits, which say how far behind the tenth a document was.
+    """
     figures: dict[str, Any] = {"questions": len(answers)}
     for mode in MODES:
-        same_hits, same_order, differences = [], [], []
-        for one, other in zip(answers, others, strict=True):
-            scores = dict(one[mode])
+        same_hits, ties, same_order, differences = [], [], [], []
+        for one, other, more in zip(answers, others, deeper, strict=True):
+            scores, known = dict(one[mode]), dict(more[mode])
             ids = [id for id, _ in other[mode]]
+            tenth = min(scores.values())
             same_hits.append(set(scores) == set(ids))
+            ties.append(all(id in scores or known.get(id, -np.inf) >= tenth - TOLERANCE for id in ids))
             same_order.append(list(scores) == ids)
             differences += [abs(scores[id] - score) for id, score in other[mode] if id in scores]
         figures[mode] = {
             "same_hits": round(float(np.mean(same_hits)), 4),
+            "same_hits_up_to_ties": round(float(np.mean(ties)), 4),
             "same_order": round(float(np.mean(same_order)), 4),
             "largest_score_difference": float(f"{max(differences):.3g}"),
             "score_difference_99_percent": float(f"{np.percentile(differences, 99):.3g}"),
+            "within_tolerance": round(float(np.mean(np.array(differences) <= TOLERANCE)), 5),
             "mean_score_difference": float(f"{np.mean(differences):.3g}"),
         }
     return figures
@@ -140,8 +152,9 @@ def agreement(folder: Path, bundle: Path, site: Path, precision: Precision, aske
     """How far JavaScript's answers are from Python's, of one precision."""
     with Collection(folder, models.ColBERT(bundle, precision=precision), read_only=True) as collection:
         write_site(collection, site, precision=precision, assets=ASSETS)
-        answers = task("agreement", site=str(site), questions=asked, k=K, modes=MODES)
-        return {"collection": folder.stem, "precision": precision, **compare(answers_of(collection, asked), answers)}
+        found = task("agreement", site=str(site), questions=asked, k=K, modes=MODES)
+        answers, deeper = answers_of(collection, asked), answers_of(collection, asked, 2 * K)
+        return {"collection": folder.stem, "precision": precision, **compare(answers, found, deeper)}
 
 
 def sensitivity(folder: Path, bundle: Path, asked: Sequence[str]) -> dict[str, Any]:
@@ -151,9 +164,9 @@ def sensitivity(folder: Path, bundle: Path, asked: Sequence[str]) -> dict[str, A
         shutil.copytree(bundle, other)
         changed = _change_last_bit(other)
         answers = []
-        for each in (bundle, other):
+        for each, k in ((bundle, K), (other, K), (bundle, 2 * K)):
             with Collection(folder, models.ColBERT(each, precision="int8"), read_only=True) as collection:
-                answers.append(answers_of(collection, asked))
+                answers.append(answers_of(collection, asked, k))
     return {"collection": folder.stem, "precision": "int8", "changed": changed, **compare(*answers)}
 
 
