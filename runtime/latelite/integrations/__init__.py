@@ -9,5 +9,7 @@ from latelite.errors import MissingExtraError
 
 
 def missing(package: str, extra: str, error: ImportError) -> MissingExtraError:
-    """The error of a module whose ``package`` is not installed; raise it from ``error``."""
-    return MissingExtraError(f'{package} is not installed ({error}): pip install "latelite[{extra}]"')
+    """The error of a module whose ``package`` cannot be imported; raise it from ``error``."""
+    absent = isinstance(error, ModuleNotFoundError)
+    problem = "is not installed" if absent else "is not of a version that latelite works with"
+    return MissingExtraError(f'{package} {problem} ({error}): pip install {"" if absent else "-U "}"latelite[{extra}]"')

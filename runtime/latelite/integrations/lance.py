@@ -15,7 +15,6 @@ from pathlib import Path
 from latelite.collection import Collection
 from latelite.errors import LateliteError, OutputExistsError
 from latelite.integrations import missing
-from latelite.integrations.parquet import Origin, record_batches, schema
 from latelite.integrations.rows import Dtype
 
 try:
@@ -23,6 +22,8 @@ try:
     import pyarrow as pa
 except ImportError as error:
     raise missing("lancedb", "lance", error) from error
+
+from latelite.integrations.parquet import Origin, record_batches, schema  # names its own extra where pyarrow is missing
 
 TABLE = "documents"
 

@@ -36,9 +36,10 @@ def point_id(id: int | str) -> int | str:
 
 
 def write(collection: Collection, folder: str | Path, *, dtype: Dtype = "float32", override: bool = False) -> int:
-    """Write all documents into a new folder of Qdrant Edge, a batch at a time; returns how many.
+    """Write all documents into a new folder of Qdrant Edge, in bounded memory; returns how many.
 
-    Qdrant Edge maps the files that it writes, so the process grows with them, as far as the system leaves them there.
+    Qdrant Edge maps the files that it writes. Tools that count mapped files as the process's memory (RSS) see it grow
+    with the folder; these pages are the disk's, which the system takes back when memory is short.
 
     The folder appears whole or not at all.
 
@@ -122,10 +123,8 @@ def _new_folder(target: Path) -> Iterator[Path]:
 
 def upload(collection: Collection, client: Any, name: str) -> int:
     """Create the Qdrant collection ``name`` through a ``qdrant_client.QdrantClient`` and fill it; returns how many."""
-    try:
-        from qdrant_client import models
-    except ImportError as error:
-        raise missing("qdrant-client", "qdrant", error) from error
+    from qdrant_client import models  # whoever has a client has them
+
     client.create_collection(
         name,
         vectors_config={
