@@ -23,6 +23,9 @@ import json
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
+from numpy.typing import NDArray
+
 from latelite.collection import Collection
 from latelite.files import atomic_write
 from latelite.integrations.rows import batches, check_file
@@ -53,14 +56,20 @@ def write(
             for id_, text, fields, vectors in zip(
                 batch.ids, batch.texts, batch.metadata_json(), batch.vectors, strict=True
             ):
-                blocks = {str(n): [float(f"{x:.6g}") for x in row] for n, row in enumerate(vectors.tolist())}
                 operation = {
                     "put": f"id:{namespace}:{document_type}::{_user_part(id_)}",
-                    "fields": {"id": json.dumps(id_), "text": text, "metadata": fields, "colbert": {"blocks": blocks}},
+                    "fields": {"id": json.dumps(id_), "text": text, "metadata": fields},
                 }
-                file.write(json.dumps(operation).encode() + b"\n")
+                start = json.dumps(operation).removesuffix("}}")
+                file.write(f'{start}, "colbert": {{"blocks": {_blocks(vectors)}}}}}}}\n'.encode())
                 documents += 1
     return documents
+
+
+def _blocks(vectors: NDArray[np.float32]) -> str:
+    """(tokens, dim) vectors as JSON. One format for all of a token's numbers takes a quarter of the time of json.dumps."""
+    numbers = ", ".join(["%.6g"] * vectors.shape[1])
+    return "{" + ", ".join(f'"{token}": [{numbers % tuple(row)}]' for token, row in enumerate(vectors.tolist())) + "}"
 
 
 def _user_part(id: int | str) -> str:
