@@ -85,6 +85,22 @@ def test_lancedb_finds_the_same(filled: Collection, tmp_path: Path) -> None:
         lance.write(filled, tmp_path / "other", dtype="int8")
 
 
+def test_lancedb_finds_the_same_by_an_index_of_subvectors(filled: Collection, tmp_path: Path) -> None:
+    lancedb = pytest.importorskip("lancedb", reason="lancedb is not installed: make test-integrations")
+    from latelite.integrations import lance
+
+    lance.write(filled, tmp_path / "lance")
+    table = lancedb.connect(str(tmp_path / "lance")).open_table(lance.TABLE)
+    dim = filled.model.dim
+    table.create_index(metric="cosine", vector_column_name="vectors", num_partitions=2, num_sub_vectors=dim // 16)
+    for question in QUESTIONS:
+        search = table.search(filled.model.encode_query(question)).distance_type("cosine").nprobes(2)
+        found = [row["id"] for row in search.refine_factor(20).limit(10).to_list()]
+        wanted = [str(id_) for id_, _ in semantic(filled, question)]
+        assert found[0] == wanted[0]
+        assert len(set(found) & set(wanted)) >= 9
+
+
 def test_qdrant_edge_finds_the_same_with_the_same_scores(filled: Collection, tmp_path: Path) -> None:
     edge = pytest.importorskip("qdrant_edge")
     from latelite.integrations import qdrant

@@ -141,15 +141,27 @@ def test_lancedb_and_qdrant_edge_get_all_documents(run: Run, notes: Path, tmp_pa
     assert not list(tmp_path.glob(".*.tmp"))
 
 
-def test_a_lone_surrogate_is_named_and_nothing_is_left_behind(
-    run: Run, notes: Path, tmp_path: Path, encoder: ColBERT
+@pytest.mark.parametrize(
+    ("target", "package"),
+    [("parquet", "pyarrow"), ("vespa-json", "json"), ("lance", "lancedb"), ("qdrant", "qdrant_edge")],
+)
+def test_a_lone_surrogate_is_named_and_what_was_there_stays(
+    run: Run, notes: Path, tmp_path: Path, encoder: ColBERT, target: str, package: str
 ) -> None:
+    pytest.importorskip(package, reason=f"{package} is not installed: make test-integrations")
+    out, before = tmp_path / "out", tmp_path / "before"
+    assert run("export", notes, "--to", target, before)[0] == 0
     with Collection(notes, encoder) as collection:
         collection.add(["broken"], ["half a \ud83d pair"])
-    status, _, error = run("export", notes, "--to", "vespa-json", tmp_path / "feed.jsonl")
-    assert status == 1
-    assert "'broken'" in error
-    assert not list(tmp_path.glob("*feed*"))
+    for goal, options in ((out, []), (before, ["--override"])):
+        status, _, error = run("export", notes, "--to", target, goal, *options)
+        assert (status, error.count("\n")) == (1, 1), error
+        assert "'broken'" in error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["before", "notes.lt"]
+    if target == "lance":
+        import lancedb
+
+        assert lancedb.connect(str(before)).open_table("documents").count_rows() == 3
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,10 @@ To search it: ``lancedb.connect(folder).open_table("documents").search(query_vec
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from latelite.collection import Collection
 from latelite.errors import LateliteError, OutputExistsError
@@ -31,23 +34,43 @@ TABLE = "documents"
 def write(collection: Collection, folder: str | Path, *, dtype: Dtype = "float32", override: bool = False) -> int:
     """Write all documents into the table "documents" of a LanceDB folder, in bounded memory; returns how many.
 
+    The table appears whole or not at all.
+
     Args:
         override: replace such a table that is there; other tables of the folder stay.
 
     Raises:
         OutputExistsError: the folder has such a table already, or is a file.
-        LateliteError: dtype is int8, which LanceDB does not search.
+        LateliteError: dtype is int8, which LanceDB does not search; or see `latelite.integrations.rows.batches`.
     """
     if dtype == "int8":
         raise LateliteError("LanceDB does not search int8 multivectors; choose float16 or float32.")
     if Path(folder).is_file():
         raise OutputExistsError(f"{folder} is a file; name a folder.")
+    new_folder = not Path(folder).exists()
     database = lancedb.connect(str(folder))
-    if TABLE in database.list_tables().tables and not override:
+    new_table = TABLE not in database.list_tables().tables
+    if not new_table and not override:
         raise OutputExistsError(
             f"{folder} has a table {TABLE!r} already; choose another folder, or replace it with override (--override)."
         )
     made = schema(Origin.of(collection, dtype))
-    reader = pa.RecordBatchReader.from_batches(made, record_batches(collection, dtype))
-    table = database.create_table(TABLE, data=reader, schema=made, mode="overwrite")
+    raised: list[Exception] = []
+
+    def rows() -> Iterator[Any]:
+        try:
+            yield from record_batches(collection, dtype)
+        except Exception as error:
+            raised.append(error)
+            raise
+
+    reader = pa.RecordBatchReader.from_batches(made, rows())
+    try:
+        table = database.create_table(TABLE, data=reader, schema=made, mode="overwrite")
+    except BaseException:
+        if new_folder or new_table:
+            shutil.rmtree(Path(folder) / ("" if new_folder else f"{TABLE}.lance"), ignore_errors=True)
+        if raised:  # LanceDB makes a RuntimeError of it, with its traceback as text
+            raise raised[0] from None
+        raise
     return int(table.count_rows())

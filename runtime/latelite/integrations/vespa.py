@@ -67,7 +67,7 @@ def write(
 
 
 def _blocks(vectors: NDArray[np.float32]) -> str:
-    """(tokens, dim) vectors as JSON. One format for all of a token's numbers takes a quarter of the time of json.dumps."""
+    """(tokens, dim) vectors as JSON; one format for all of a token's numbers takes a quarter of json.dumps's time."""
     numbers = ", ".join(["%.6g"] * vectors.shape[1])
     return "{" + ", ".join(f'"{token}": [{numbers % tuple(row)}]' for token, row in enumerate(vectors.tolist())) + "}"
 
