@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from latelite.integrations import missing
+from latelite.integrations import for_workers, missing
 from latelite.manifest import Precision
 from latelite.models import ColBERT
 
@@ -39,8 +39,10 @@ def encoder(
         pool_factor: token pooling of the documents.
     """
 
+    folder = for_workers(bundle)
+
     def encode(batches: Iterator[Any]) -> Iterator[Any]:
-        model = ColBERT(bundle, precision=precision, threads=1)
+        model = ColBERT(folder, precision=precision, threads=1)
         for batch in batches:
             texts = batch.column(column).to_pylist()
             encoded = model.encode_document(texts, show_progress_bar=False, pool_factor=pool_factor)

@@ -4,13 +4,13 @@
 import ray
 from latelite.integrations.ray import encode, write_shards
 
-documents = ray.data.read_parquet("texts/")                              # columns id, text, ...
-encode(documents, "models/default-onnx", workers=8).write_parquet("vectors/")
-write_shards(documents, "shards/", "models/default-onnx", shards=4, workers=8, metadata=["year"])
+documents = ray.data.read_parquet("/data/texts")  # columns id, text, ...; Ray's workers need absolute paths
+encode(documents, "models/default-onnx", workers=8).write_parquet("/data/vectors")
+write_shards(documents, "/data/shards", "models/default-onnx", shards=4, workers=8, metadata=["year"])
 ```
 
-`latelite.integrations.shards.Shards.open("shards/")` searches them in one process,
-`latelite.integrations.ray.serving.application("shards/")` in as many as there are shards.
+`latelite.integrations.shards.Shards.open("/data/shards")` searches them in one process,
+`latelite.integrations.ray.serving.application("/data/shards")` in as many as there are shards.
 """
 
 from latelite.integrations.ray.encoding import Encode, encode

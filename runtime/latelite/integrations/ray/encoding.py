@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from latelite.integrations import missing
+from latelite.integrations import for_workers, missing
 from latelite.manifest import Precision
 from latelite.models import ColBERT
 
@@ -40,7 +41,7 @@ class Encode:
 
 def encode(
     dataset: ray.data.Dataset,
-    bundle: str,
+    bundle: str | Path,
     *,
     workers: int,
     precision: Precision | None = None,
@@ -48,10 +49,12 @@ def encode(
     batch_size: int = 64,
     pool_factor: int = 1,
 ) -> ray.data.Dataset:
-    """Add the column ``vectors`` to a data set, lazily, with ``workers`` actors of one CPU each.
+    """Add the column ``vectors`` to a data set, lazily, with up to ``workers`` actors of one CPU each.
+
+    Data that is read from files meanwhile needs a CPU as well: for that the cluster has two at least.
 
     Args:
-        bundle: folder of the bundle, at the same path on every node.
+        bundle: folder of the bundle, at the same path on every node, or name of a model that is installed on each.
         precision: give it where nodes differ: None takes what suits each node's CPU, and int8 and fp32 vectors differ
             slightly.
         column: holds the texts.
@@ -60,12 +63,21 @@ def encode(
     return dataset.map_batches(
         Encode,
         fn_constructor_kwargs={
-            "bundle": bundle,
+            "bundle": for_workers(bundle),
             "precision": precision,
             "column": column,
             "pool_factor": pool_factor,
         },
         batch_size=batch_size,
         num_cpus=1,
-        compute=ray.data.ActorPoolStrategy(size=workers),
+        compute=pool(workers),
     )
+
+
+def pool(workers: int) -> ray.data.ActorPoolStrategy:
+    """As many actors as the cluster has room for beside the tasks that read the data, ``workers`` at most.
+
+    A pool of a fixed size takes every CPU for itself where there are no more than ``workers``: the data is then never
+    read, and the actors wait for it for ever.
+    """
+    return ray.data.ActorPoolStrategy(min_size=1, max_size=workers)

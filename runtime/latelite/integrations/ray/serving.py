@@ -4,7 +4,7 @@
 from ray import serve
 from latelite.integrations.ray.serving import application
 
-handle = serve.run(application("shards/"))
+handle = serve.run(application("shards/"))     # reserves a CPU for each shard and one more, see num_cpus
 handle.search.remote("Wann fährt der Zug?", k=5).result()     # list[latelite.results.Hit]
 ```
 

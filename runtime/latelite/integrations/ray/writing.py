@@ -20,6 +20,7 @@ from latelite import default_model, indexes
 from latelite.bundle import Bundle
 from latelite.collection import Collection
 from latelite.integrations import missing
+from latelite.integrations.ray.encoding import pool
 from latelite.integrations.sharding import MANIFEST, ShardsManifest, content_hash, shard_of
 from latelite.manifest import Precision
 from latelite.models import ColBERT
@@ -72,7 +73,7 @@ def write_shards(
         bundle: folder at the same path on every node, or name of a model that is installed on each.
         shards: how many collections; fixed by the first run. An owner keeps up with about three encoders of short
             texts, so have a shard for every three workers at least.
-        workers: encoders of one CPU each; owners reserve none.
+        workers: encoders of one CPU each, at most, see `encode`; owners reserve none.
         id, text: columns of the ids (strings or integers) and the texts.
         metadata: columns that become metadata; values must be JSON's.
         precision: give it where nodes differ, see `encode`.
@@ -99,7 +100,7 @@ def write_shards(
         manifest = begun
     else:
         manifest.write(root)
-    options = _Options(os.fspath(model), precision, pool_factor, index)
+    options = _Options(os.fspath(model.absolute()), precision, pool_factor, index)
     # Owners wait most of the time, and must fit beside the encoders.
     owner: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Owner)
     owners = [owner.remote(os.fspath(each), options) for each in manifest.folders(root)]
@@ -110,7 +111,7 @@ def write_shards(
             batch_size=batch_size,
             batch_format="pyarrow",
             num_cpus=1,
-            compute=ray.data.ActorPoolStrategy(size=workers),
+            compute=pool(workers),
         )
         totals = {"new": 0, "replaced": 0, "skipped": 0}
         for row in counted.iter_rows():
