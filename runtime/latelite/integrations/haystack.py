@@ -218,7 +218,8 @@ class LateliteRetriever:
     ) -> dict[str, list[Document]]:
         """The best documents; ``filters`` and ``top_k`` override the constructor's."""
         chosen = self.filters if filters is None else filters
-        return {"documents": self.document_store.search(query, top_k or self.top_k, chosen, self.mode)}
+        wanted = self.top_k if top_k is None else top_k
+        return {"documents": self.document_store.search(query, wanted, chosen, self.mode)}
 
 
 @component
@@ -245,7 +246,8 @@ class LateliteRanker:
         self.warm_up()
         assert self._encoder is not None
         scores = score_texts(self._encoder, query, [document.content or "" for document in documents])
-        order = sorted(range(len(documents)), key=lambda n: -scores[n])[: top_k or self.top_k]
+        wanted = self.top_k if top_k is None else top_k
+        order = sorted(range(len(documents)), key=lambda n: -scores[n])[:wanted]
         ranked = [Document.from_dict(documents[n].to_dict() | {"score": float(scores[n])}) for n in order]
         return {"documents": ranked}
 

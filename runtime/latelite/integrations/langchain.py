@@ -14,6 +14,7 @@ Every class may be used from several threads, as the collection may; the async m
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -160,7 +161,7 @@ class LateliteVectorStore(VectorStore):
         return [document for document, _ in self.similarity_search_with_score(query, k, **kwargs)]
 
     def similarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> list[tuple[Document, float]]:
-        """As `similarity_search`, with the score of `Hit`: 0 to about 1.5, more is better."""
+        """As `similarity_search`, with `Hit.score`; more is better."""
         where = kwargs.pop("filter", kwargs.pop("where", None))
         mode = kwargs.pop("mode", "hybrid")
         if kwargs:
@@ -176,9 +177,9 @@ class LateliteVectorStore(VectorStore):
         """The id as the collection has it; None when it has none such."""
         if id in self.collection:
             return id
-        if id.lstrip("-").isdecimal() and str(int(id)) == id and int(id) in self.collection:
-            return int(id)
-        return None
+        # Python refuses to read integers of more than 4,300 digits.
+        number = int(id) if re.fullmatch(r"0|-?[1-9][0-9]{0,4000}", id) else None
+        return number if number in self.collection else None
 
 
 class LateliteReranker(BaseDocumentCompressor):

@@ -13,8 +13,10 @@ model: the corpus of each task becomes a collection in a temporary folder.
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +62,8 @@ class LateliteSearch:
         self.model = model if isinstance(model, ColBERT) else ColBERT(model, precision=precision)
         self.mode: Mode = mode
         self.index_kind = index
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._collection: Collection | None = None
+        self._discard: Callable[[], object] = lambda: None
 
     @property
     def mteb_model_meta(self) -> ModelMeta:
@@ -113,8 +115,11 @@ class LateliteSearch:
             ValueError: a document is no text.
         """
         self.close()
-        self._folder = tempfile.TemporaryDirectory(prefix="latelite-mteb-")
-        self._collection = Collection(Path(self._folder.name) / "corpus.lt", self.model, index=self.index_kind)
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="latelite-mteb-"))
+            made = Collection(Path(folder) / "corpus.lt", self.model, index=self.index_kind)
+            self._collection = stack.enter_context(made)
+            self._discard = weakref.finalize(self, stack.pop_all().close)  # mteb closes nothing
         self._collection.index_metadata("id")
         ids, texts = [], []
         for row in corpus:
@@ -171,12 +176,8 @@ class LateliteSearch:
 
     def close(self) -> None:
         """Remove the collection of the last corpus."""
-        if self._collection is not None:
-            self._collection.close()
-            self._collection = None
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
+        self._discard()
+        self._collection = None
 
     def __enter__(self) -> LateliteSearch:
         return self
