@@ -26,6 +26,17 @@ def collection(tmp_path: Path, encoder: ColBERT) -> Iterator[Collection]:
         yield opened
 
 
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the documentation's examples suppose: a folder with the default model and a collection, to work in."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "default-onnx").symlink_to(BUNDLE)
+    monkeypatch.chdir(tmp_path)
+    with Collection("notes.lt", "models/default-onnx") as notes:
+        notes.add(["bread", "train"], ["Rye bread needs a hot oven.", "The night train leaves at seven."])
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[str]:
     """A local Ray cluster of several worker processes; its address."""

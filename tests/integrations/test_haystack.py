@@ -28,6 +28,7 @@ from haystack.testing.document_store_async import (
 from latelite.integrations.haystack import LateliteDocumentStore, LateliteRanker, LateliteRetriever
 
 from .conftest import BUNDLE
+from .examples import run_example, run_line
 
 
 @pytest.fixture
@@ -106,3 +107,17 @@ def test_a_document_comes_back_as_it_was_written(document_store: LateliteDocumen
     document_store.write_documents([document])
     document_store.write_documents([document], DuplicatePolicy.OVERWRITE)
     assert document_store.filter_documents() == [document]
+
+
+@pytest.mark.usefixtures("project")
+def test_the_documentations_examples_run() -> None:
+    found = run_example("latelite.integrations.haystack")["value"]["retriever"]["documents"]
+    assert "night train" in found[0].content
+    assert run_line("LateliteDocumentStore").count_documents() == 3
+
+
+def test_no_hits_at_all_cannot_be_asked_for(document_store: LateliteDocumentStore) -> None:
+    document_store.write_documents(DOCUMENTS)
+    with pytest.raises(ValueError, match="k must be"):
+        LateliteRetriever(document_store).run("Brot", top_k=0)
+    assert LateliteRanker(str(BUNDLE)).run("Brot", DOCUMENTS, top_k=0)["documents"] == []

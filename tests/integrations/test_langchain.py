@@ -15,6 +15,8 @@ from latelite import Collection
 from latelite.integrations.langchain import LateliteReranker, LateliteRetriever, LateliteVectorStore
 from latelite.models import ColBERT
 
+from .examples import run_example, run_line
+
 TEXTS = {
     "train": "The night train to the north leaves at seven.",
     "bread": "Rye bread needs time and a hot oven.",
@@ -75,8 +77,16 @@ def test_documents_with_integer_ids_can_be_read_and_deleted(filled: Collection) 
     filled.add([7], ["A document with an integer as its id."])
     store = LateliteVectorStore(filled)
     assert store.get_by_ids(["7"])[0].id == "7"
-    store.delete(["7", "nobody"])
+    assert store.get_by_ids(["07", "--7", "+7", "٧", "7" * 5000]) == []
+    store.delete(["7", "nobody", "--7"])
     assert 7 not in filled
+
+
+@pytest.mark.usefixtures("project")
+def test_the_documentations_examples_run() -> None:
+    found = run_example("latelite.integrations.langchain")["value"]
+    assert "night train" in found[0].page_content
+    assert isinstance(run_line("LateliteVectorStore", Collection=Collection), LateliteVectorStore)
 
 
 def test_from_texts_opens_a_folder(tmp_path: Any, encoder: ColBERT) -> None:

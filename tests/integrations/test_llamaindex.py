@@ -21,6 +21,8 @@ from latelite import Collection
 from latelite.integrations.llamaindex import LateliteRerank, LateliteRetriever, LateliteVectorStore
 from latelite.models import ColBERT
 
+from .examples import run_example, run_line
+
 
 def node(id: str, text: str, source: str, **metadata: object) -> TextNode:
     related = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id=source)}
@@ -133,3 +135,10 @@ def test_the_postprocessor_orders_what_others_found(encoder: ColBERT) -> None:
     assert [each.node.node_id for each in best] == ["taxes"]
     with pytest.raises(ValueError, match="query"):
         LateliteRerank(model=encoder).postprocess_nodes(given)
+
+
+@pytest.mark.usefixtures("project")
+def test_the_documentations_examples_run() -> None:
+    found = run_example("latelite.integrations.llamaindex")["value"]
+    assert found[0].node.node_id == "train"
+    assert isinstance(run_line("LateliteRetriever", Collection=Collection), LateliteRetriever)

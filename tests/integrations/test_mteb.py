@@ -22,6 +22,8 @@ from mteb.models import SearchProtocol
 from latelite.integrations.mteb import LateliteSearch
 from latelite.models import ColBERT
 
+from .examples import run_example, run_line
+
 DATA = Path(__file__).parents[3] / "shared" / "data"
 THINGS = ("rye bread", "night trains", "tax returns", "tomatoes", "bicycles", "old books", "sailing")
 ANGLES = ("in winter", "for beginners", "at a good price", "in the north")
@@ -158,3 +160,11 @@ def test_what_it_cannot_read_is_named(model: Recorded) -> None:
     assert list(found["q"]) == ["a"]
     with pytest.raises(ValueError, match="mode must be"):
         LateliteSearch(model.model, mode="dense")  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("project")
+def test_the_documentations_examples_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mteb, "get_task", lambda name: task_of(folder))  # those of the hub need a network
+    monkeypatch.setenv("MTEB_CACHE", str(folder.parent / "cache"))
+    for result in (run_example("latelite.integrations.mteb")["value"], run_line("mteb.evaluate", mteb=mteb)):
+        assert result.task_results[0].scores["test"][0]["recall_at_100"] == 1

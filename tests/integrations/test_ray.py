@@ -16,10 +16,12 @@ pytest.importorskip("ray", reason="ray is not installed: make test-integrations"
 import ray
 import ray.data
 
-from latelite.integrations.ray import encode
+from latelite.integrations.ray import encode, write_shards
+from latelite.integrations.shards import Shards
 from latelite.models import ColBERT
 
 from .conftest import BUNDLE
+from .examples import run_example, run_line
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -60,3 +62,25 @@ def test_nothing_is_lost_or_doubled_when_a_worker_is_killed() -> None:
     killer.join()
     assert killed
     assert sorted(row["id"] for row in rows) == sorted(str(n) for n in range(len(TEXTS) * 4))
+
+
+def test_a_relative_bundle_is_found_from_another_folder(project: Path) -> None:
+    (project / "models").rename(project / "elsewhere")  # where the workers work there is no such folder
+    dataset = ray.data.from_items([{"id": 1, "text": "Rye bread."}])
+    assert encode(dataset, "elsewhere/default-onnx", workers=1).count() == 1
+    written = write_shards(dataset, "shards", "elsewhere/default-onnx", shards=1, workers=1)
+    assert written.documents == 1
+
+
+def test_the_documentations_examples_run(project: Path) -> None:
+    """With eight workers on two processors: those that do not fit wait."""
+    rows = [{"id": n, "text": f"Note {n} about bread and trains.", "year": 2000 + n} for n in range(20)]
+    dataset = ray.data.from_items(rows)
+    dataset.write_parquet(str(project / "texts"))
+    run_example("latelite.integrations.ray", data=project)
+    assert ray.data.read_parquet(str(project / "vectors")).count() == len(rows)
+    with Shards.open("shards") as shards:
+        assert shards.search("Brot", 1, where={"year": 2003})[0].id == 3
+    assert run_line("encode(dataset", dataset=dataset).count() == len(rows)
+    (project / "shards").rename(project / "first")  # its documents have metadata
+    assert run_line("write_shards", dataset=dataset).new == len(rows)

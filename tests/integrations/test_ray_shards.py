@@ -30,6 +30,7 @@ from latelite.integrations.shards import Shards
 from latelite.models import ColBERT
 
 from .conftest import BUNDLE
+from .examples import run_example, run_line
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -242,4 +243,12 @@ def test_ray_serve_answers_as_one_collection(shards: Path, whole: Collection) ->
         refused = httpx.post(address, json=wrong, timeout=60)
         assert refused.status_code == 400
         assert "\n" not in refused.json()["error"]
+    serve.shutdown()
+
+
+def test_the_documentations_examples_run(project: Path) -> None:
+    write(project / "shards", shards=1)
+    found = run_example("latelite.integrations.ray.serving")["value"]
+    assert len(found) == 5
+    assert run_line("serve.run", serve=serve).search.remote("night trains", k=1).result()[0].id.startswith("1-")
     serve.shutdown()

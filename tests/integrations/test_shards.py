@@ -13,6 +13,8 @@ from latelite.errors import IndexMismatchError, IndexNotFoundError, UnknownIdErr
 from latelite.integrations.shards import Shards
 from latelite.models import ColBERT
 
+from .examples import run_example, run_line
+
 THINGS = ("rye bread", "night trains", "tax returns", "tomatoes", "bicycles", "old books", "sailing")
 ANGLES = ("in winter", "for beginners", "and the weather", "at a good price", "in the north")
 TEXTS = [f"A note about {thing} {angle}." for thing in THINGS for angle in ANGLES]
@@ -89,3 +91,11 @@ def test_a_shard_that_is_reindexed_while_open_is_followed(
         with Shards(folders) as opened:
             assert found == opened.search("vélo en hiver", 10, mode="semantic")
         assert shards.model.dim != encoder.dim
+
+
+def test_the_documentations_examples_run(project: Path) -> None:
+    for name in ("a.lt", "b.lt"):
+        with Collection(name, "models/default-onnx") as collection:
+            collection.add([name], [f"In {name}, the night train leaves at seven."])
+    for found in (run_example("latelite.integrations.shards")["hits"], run_line("Shards([")):
+        assert {hit.id for hit in found} == {"a.lt", "b.lt"}

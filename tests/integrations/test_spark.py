@@ -21,6 +21,7 @@ from latelite.integrations.spark import encoder
 from latelite.models import ColBERT
 
 from .conftest import BUNDLE
+from .examples import run_example, run_line
 
 TEXTS = [f"Text number {n} about bread, trains and the weather. " * (1 + n % 4) for n in range(60)]
 
@@ -64,3 +65,17 @@ def test_a_null_is_no_text(frame: Any) -> None:
         frame.selectExpr("id", "cast(null as string) as text").mapInArrow(
             encoder(BUNDLE, precision="int8"), "id string, text string, vectors array<array<float>>"
         ).collect()
+
+
+@pytest.mark.usefixtures("project")
+def test_the_documentations_examples_run(frame: Any) -> None:
+    for made in (run_example("latelite.integrations.spark", frame=frame)["value"], run_line("mapInArrow", frame=frame)):
+        assert len(made.limit(3).collect()[0].vectors[0]) == 128
+
+
+def test_a_relative_bundle_is_found_from_another_folder(frame: Any, project: Any) -> None:
+    (project / "models").rename(project / "elsewhere")  # where the workers work there is no such folder
+    made = frame.limit(2).mapInArrow(
+        encoder("elsewhere/default-onnx"), "id string, text string, vectors array<array<float>>"
+    )
+    assert made.count() == 2

@@ -4,7 +4,7 @@
 from latelite.integrations.shards import Shards
 
 with Shards(["a.lt", "b.lt"]) as shards:
-    shards.search("Wann fährt der Zug?", k=10)
+    hits = shards.search("Wann fährt der Zug?", k=10)
 ```
 
 The answer is that of one collection with all documents: words are weighed by how many documents of *all* shards have
