@@ -1,4 +1,4 @@
-"""The encoders that can be exported: an allow-list, since transformers knows hundreds and some of them run code."""
+"""The encoders that can be exported: an allow-list, since transformers knows hundreds, some of which run code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 STANFORD = "HF_ColBERT"
-"""Class name in the configuration of Stanford's checkpoints, whose encoder is what ``model_type`` says."""
+"""Class name in the configuration of Stanford's checkpoints; ``model_type`` names the encoder."""
 
 
 @dataclass(frozen=True)
@@ -14,14 +14,14 @@ class Architecture:
     """One ``model_type`` of transformers."""
 
     classes: str
-    """What its class names start with: ``Bert`` for ``BertModel`` and ``BertForMaskedLM``."""
+    """Prefix of its class names: ``Bert`` for ``BertModel`` and ``BertForMaskedLM``."""
     prefix: str
-    """What its tensors' names start with when it was saved inside a larger model."""
+    """Prefix of its tensor names when it was saved inside a larger model."""
     decoder: bool = False
-    """A causal model: a token sees the tokens before it and itself."""
+    """Whether attention is causal: a token attends to itself and to the tokens before it."""
 
     def saves_as(self, name: str) -> bool:
-        """Whether ``name``, from a configuration's ``architectures``, is one of its classes, whatever the head."""
+        """Whether ``name``, from a configuration's ``architectures``, is one of its classes, with any head."""
         return name == STANFORD or re.fullmatch(f"{self.classes}(Model|PreTrainedModel|For[A-Za-z]+)", name) is not None
 
 
@@ -42,7 +42,7 @@ ARCHITECTURES = {
     "xlm-roberta": Architecture("XLMRoberta", "roberta."),
     "xlm-roberta-xl": Architecture("XLMRobertaXL", "roberta."),
 }
-"""``model_type`` -> what is known about it. Each has golden vectors in the test suite."""
+"""By ``model_type``. Each has golden vectors in the test suite."""
 
 _UNUSED = re.compile(
     r"(pooler|cls|lm_head|head|classifier|decoder|predictions|discriminator_predictions|generator_predictions"
@@ -53,5 +53,5 @@ _UNUSED = re.compile(
 
 
 def is_unused(name: str) -> bool:
-    """Whether a tensor, named as in the encoder itself, belongs to a head, or to a table that is computed anyway."""
+    """Whether a tensor, named as in the bare encoder, belongs to a head or is a buffer that gets recomputed."""
     return _UNUSED.fullmatch(name) is not None

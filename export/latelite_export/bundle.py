@@ -1,4 +1,4 @@
-"""Writing a bundle folder whole or not at all."""
+"""Atomic writing of a bundle folder."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ _LICENCE = re.compile(r"(LICEN[CS]E|COPYING|NOTICE)(\W|$)", re.IGNORECASE)
 
 
 def check_output(out: Path, *, override: bool) -> None:
-    """Refuse an output path that must not be replaced.
+    """Check that a bundle may be written to ``out``.
 
     Raises:
-        OutputExistsError: something is there and ``override`` is off, or it is not a bundle.
+        OutputExistsError: ``out`` exists, and either ``override`` is off or it is not a bundle.
     """
     if not out.exists() and not out.is_symlink():
         return
     if out.is_dir() and not any(out.iterdir()):
         return
     if not (out / MANIFEST_NAME).is_file():
-        raise OutputExistsError(f"{out} exists and is not a bundle; it will not be replaced, choose another output.")
+        raise OutputExistsError(f"{out} exists and is not a bundle, so it is not replaced; choose another output.")
     if not override:
         raise OutputExistsError(f"{out} exists; replace it with --override, or choose another output.")
 
 
 @contextlib.contextmanager
 def staging(out: Path, *, override: bool) -> Iterator[Path]:
-    """A new folder beside ``out`` that takes its place when the block ends well and disappears when it does not.
+    """A temporary folder beside ``out``: renamed to ``out`` if the block succeeds, deleted if it raises.
 
-    A bundle that was at ``out`` is moved aside for the moment of the change, and moved back if that fails.
+    An existing bundle is moved aside before the rename, and moved back if the rename fails.
 
     Raises:
         OutputExistsError: see `check_output`.
@@ -58,7 +58,7 @@ def staging(out: Path, *, override: bool) -> Iterator[Path]:
 
 
 def licences(folder: Path) -> list[Path]:
-    """The licence and notice files of a checkpoint or a bundle, which go wherever its weights go."""
+    """The licence and notice files of a checkpoint or bundle; they are copied with its weights."""
     return sorted(path for path in folder.iterdir() if path.is_file() and _LICENCE.match(path.name))
 
 
@@ -77,7 +77,7 @@ def _replace(folder: Path, out: Path, aside: Path) -> None:
     except BaseException:
         aside.rename(out)
         raise
-    if aside.is_symlink():  # what it points to belongs to somebody else
+    if aside.is_symlink():  # delete the link, never the folder that it points to
         aside.unlink()
     else:
         shutil.rmtree(aside)

@@ -1,4 +1,4 @@
-"""What a checkpoint says about itself, whatever layout it was saved in."""
+"""The settings of a checkpoint, independent of the layout it was saved in."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from latelite_export.errors import (
 DEFAULT_QUERY_LENGTH = 32
 DEFAULT_DOCUMENT_LENGTH = 180
 SHORTEST = 4
-"""CLS, prefix, one token of text, SEP."""
+"""Smallest length in tokens: CLS, prefix, one token of text, SEP."""
 
 SkipPolicy = Literal["unk", "drop"]
-"""A skiplist word outside the vocabulary skips unknown tokens (PyLate) or nothing (Sentence Transformers)."""
+"""What a skiplist word outside the vocabulary skips: unknown tokens (PyLate) or nothing (Sentence Transformers)."""
 
 
 @dataclass(frozen=True)
 class DenseLayer:
-    """One linear layer of the projection: ``activation(x W^T + b)``, plus the residual where there is one."""
+    """One linear layer of the projection: ``activation(x W^T + b)``, plus the residual if it has one."""
 
     in_features: int
     out_features: int
@@ -36,14 +36,14 @@ class DenseLayer:
     activation: str
     """Import path of a ``torch.nn`` class, e.g. ``torch.nn.modules.linear.Identity``."""
     residual: bool
-    """Add the input: as it is when the dimensions agree, through a bias-free linear layer otherwise."""
+    """Add the input, through a bias-free linear layer if the dimensions differ."""
     weights: Path
     """Folder whose weights hold ``linear.weight``, ``linear.bias`` and ``residual.weight``."""
 
 
 @dataclass(frozen=True)
 class Overrides:
-    """Settings given by the user; None leaves them to the checkpoint."""
+    """Settings given by the user; None keeps the checkpoint's."""
 
     query_expansion: bool | None = None
     query_length: int | None = None
@@ -52,12 +52,12 @@ class Overrides:
     document_prefix: str | None = None
     attend_to_expansion: bool | None = None
     dim: int | None = None
-    """Keep the first dimensions only, for checkpoints trained so that these suffice (Matryoshka)."""
+    """Number of leading dimensions to keep, for Matryoshka checkpoints."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Resolved settings of a checkpoint and where its weights are."""
+    """Resolved settings of a checkpoint, and the locations of its files."""
 
     id: str
     """Hub id, or the folder's name."""
@@ -70,26 +70,26 @@ class Checkpoint:
     head: tuple[DenseLayer, ...]
     settings: Settings
     sources: Mapping[str, str]
-    """For each setting: where its value came from."""
+    """Setting -> where its value came from."""
     skip_policy: SkipPolicy
     head_tensors: tuple[str, ...] = ()
-    """Names of the head's tensors where they are among the encoder's."""
+    """Names of the head's tensors if they are stored with the encoder's."""
     notes: tuple[str, ...] = ()
-    """What the checkpoint says of itself and the export does not follow, in sentences."""
+    """Sentences about what the checkpoint declares and the export does not follow."""
     dim: int | None = None
-    """Dimensions that are kept of each vector; None: all."""
+    """Number of leading dimensions kept of each vector; None: all."""
     expansion_token: str | None = None
-    """Fills an expanded query; None means the mask token, else end-of-text, else padding."""
+    """Token that expands queries; None: the mask token, else end-of-text, else padding."""
 
 
 class Resolution:
-    """Takes each setting from the first place that has it, and remembers which place that was."""
+    """Takes each setting from the first source that has it, and records which one."""
 
     def __init__(self) -> None:
         self.sources: dict[str, str] = {}
 
     def take(self, name: str, *candidates: tuple[Any, str]) -> Any:
-        """First candidate ``(value, source)`` whose value is not None; the last one is the default."""
+        """The value of the first ``(value, source)`` whose value is not None; the last pair is the default."""
         value, source = next((c for c in candidates if c[0] is not None), candidates[-1])
         self.sources[name] = source
         return value
@@ -105,16 +105,16 @@ class Resolution:
         prefixes: tuple[str, str] = ("[Q] ", "[D] "),
         strip: bool = True,
     ) -> Settings:
-        """Resolve every setting by PyLate's rules: argument, else configuration file, else default.
+        """Resolve every setting in PyLate's order: argument, configuration file, default.
 
         Args:
-            config: keys named as PyLate names them.
+            config: settings under PyLate's names.
             source: what to call ``config`` in ``sources``.
-            transformer: ``do_lower_case`` is taken from here.
+            transformer: where ``do_lower_case`` is read from.
             transformer_source: what to call ``transformer`` in ``sources``.
             overrides: the arguments.
-            prefixes: default query and document prefix; they differ between layouts.
-            strip: whether the library of this layout removes white space around a text.
+            prefixes: default query and document prefix, which depend on the layout.
+            strip: whether the layout's library strips white space around a text.
 
         Raises:
             SettingError: a value has a wrong type or is out of range.
@@ -124,19 +124,19 @@ class Resolution:
             value = self.take(name, (argument, "argument"), (config.get(name), source), (default, "default"))
             usable = isinstance(value, kind) and (kind is not int or (type(value) is int and value >= SHORTEST))
             if not usable:
-                raise SettingError(f"{name} is {value!r} in {self.sources[name]}, which is not usable.")
+                raise SettingError(f"{name} is {value!r} in {self.sources[name]}, which is not a valid value.")
             return value
 
         expansion = setting("do_query_expansion", bool, True, overrides.query_expansion)
         attend = setting("attend_to_expansion_tokens", bool, False, overrides.attend_to_expansion)
         if attend and not expansion:
-            attend, self.sources["attend_to_expansion_tokens"] = False, "off, as query expansion is"
+            attend, self.sources["attend_to_expansion_tokens"] = False, "off, because query expansion is off"
         skiplist = setting("skiplist_words", list, list(string.punctuation))
         prompts = setting("prompts", dict, {})
         for name, values in (("prompts", prompts.values()), ("skiplist_words", skiplist)):
             odd = next((value for value in values if not isinstance(value, str)), None)
             if odd is not None:
-                raise SettingError(f"{name} holds {odd!r} in {self.sources[name]}, which is no text.")
+                raise SettingError(f"{name} contains {odd!r} in {self.sources[name]}, which is not a string.")
         default_prompt = self.take(
             "default_prompt_name", (config.get("default_prompt_name"), source), (None, "default")
         )
@@ -165,32 +165,32 @@ _SIMILARITIES = ("maxsim", "cosine")
 
 
 def check_similarity(name: Any, where: str) -> None:
-    """Refuse a checkpoint that was trained for other scores than MaxSim of cosines.
+    """Check that a checkpoint was trained for MaxSim over cosine similarities.
 
     Raises:
-        UnsupportedCheckpointError: it was.
+        UnsupportedCheckpointError: it was trained for another score.
     """
     if name is not None and str(name).lower() not in _SIMILARITIES:
         raise UnsupportedCheckpointError(
-            f"{where} says that vectors are compared by {name!r}; latelite knows MaxSim of cosines only."
+            f"{where} names the similarity {name!r}; latelite supports only MaxSim over cosine similarities."
         )
 
 
 def read_json(path: Path, *, required: bool = True) -> dict[str, Any]:
-    """Content of a JSON file that holds an object; ``{}`` when it is missing and not required.
+    """The object in a JSON file; ``{}`` if the file is missing and not required.
 
     Raises:
-        CheckpointNotFoundError: it is missing and required.
-        IncompleteCheckpointError: it is not JSON, or not an object.
+        CheckpointNotFoundError: the file is missing and required.
+        IncompleteCheckpointError: the file is not JSON, or not an object.
     """
     content = read_json_value(path, required=required)
     if not isinstance(content, dict):
-        raise IncompleteCheckpointError(f"{path} holds a JSON {type(content).__name__}, an object is expected.")
+        raise IncompleteCheckpointError(f"{path} contains a JSON {type(content).__name__} instead of an object.")
     return content
 
 
 def read_json_value(path: Path, *, required: bool = True) -> Any:
-    """As `read_json`, for files that hold any JSON."""
+    """Like `read_json`, for any JSON value."""
     if not path.is_file():
         if required:
             raise CheckpointNotFoundError(f"{path} is missing.")
@@ -202,6 +202,6 @@ def read_json_value(path: Path, *, required: bool = True) -> Any:
 
 
 def first_line(error: BaseException, length: int = 300) -> str:
-    """What an error of another library says, on one line."""
+    """The message of another library's error, on one line."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= length else f"{text[: length - 1]}…"

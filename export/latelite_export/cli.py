@@ -21,8 +21,8 @@ _SCHEMES = ("int8", "int8-avx2", "fp32")  # those of `quantize`, which would imp
 _INSTALL = 'the exporter needs more than the runtime: pip install "latelite[export]"'
 
 _DESCRIPTION = """\
-Export a late-interaction (ColBERT) checkpoint to a bundle: one folder that a small computer searches with, without
-PyTorch. The bundle is verified against the checkpoint before it is written."""
+Export a late-interaction (ColBERT) checkpoint to a bundle: one folder that is all a small computer needs to search,
+without PyTorch. The bundle is verified against the checkpoint before it is written."""
 
 _EPILOG = """\
 Verify a bundle, on any machine:
@@ -30,10 +30,10 @@ Verify a bundle, on any machine:
   latelite-export verify BUNDLE              checksums, loading, the vectors stored in the bundle (no PyTorch needed)
   latelite-export verify BUNDLE CHECKPOINT   the whole gate again, against the checkpoint
 
-Make an installable model of a bundle:
+Package a bundle:
 
-  latelite-export BUNDLE --wheel [-o FOLDER] one wheel per graph (into dist); after `pip install WHEEL` no bundle need
-                                             be named: it is what latelite uses by default
+  latelite-export BUNDLE --wheel [-o FOLDER] one wheel per graph (default folder: dist); after `pip install WHEEL`
+                                             latelite uses the model by default
 
 Exit codes: 0 done, 1 failed (one sentence on standard error), 2 wrong usage."""
 
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser = _export_parser()
         options = parser.parse_args(arguments)
         if options.wheel and _is_bundle(options.checkpoint):
-            return _guarded(lambda _: _wheels(options.checkpoint, options.output or "dist"))
+            return _report_errors(lambda _: _wheels(options.checkpoint, options.output or "dist"))
         if options.output is None:
             parser.error("name the folder to write with -o/--output BUNDLE")
         return _export(options)
@@ -63,11 +63,9 @@ def _export_parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "checkpoint", metavar="CHECKPOINT", help="folder, or id on the model hub; with --wheel a bundle too"
-    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="folder or hub id; with --wheel, also a bundle")
     parser.add_argument("-o", "--output", metavar="BUNDLE", help="folder to write")
-    parser.add_argument("--wheel", action="store_true", help="write the bundle's wheels too, one per graph, beside it")
+    parser.add_argument("--wheel", action="store_true", help="also write the bundle's wheels beside it, one per graph")
     parser.add_argument("--override", action="store_true", help="replace an existing bundle")
     parser.add_argument(
         "--scheme",
@@ -78,10 +76,10 @@ def _export_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--query-expansion",
         choices=("on", "off"),
-        help="pad queries with mask tokens; the checkpoint decides if left out",
+        help="pad queries with mask tokens (default: as the checkpoint does)",
     )
-    parser.add_argument("--query-length", type=int, metavar="N", help="tokens of a query at most")
-    parser.add_argument("--document-length", type=int, metavar="N", help="tokens of a document at most")
+    parser.add_argument("--query-length", type=int, metavar="N", help="maximum tokens of a query")
+    parser.add_argument("--document-length", type=int, metavar="N", help="maximum tokens of a document")
     parser.add_argument("--query-prefix", metavar="TOKEN", help='marker of queries, e.g. "[QueryMarker]"; "" for none')
     parser.add_argument("--document-prefix", metavar="TOKEN", help="marker of documents")
     parser.add_argument(
@@ -89,11 +87,9 @@ def _export_parser() -> argparse.ArgumentParser:
         nargs="?",
         const="on",
         choices=("on", "off"),
-        help="whether tokens attend to expansion tokens; the checkpoint decides if left out",
+        help="whether tokens attend to expansion tokens (default: as in the checkpoint)",
     )
-    parser.add_argument(
-        "--dim", type=int, metavar="N", help="keep the first N dimensions, for checkpoints trained so (Matryoshka)"
-    )
+    parser.add_argument("--dim", type=int, metavar="N", help="keep the first N dimensions (Matryoshka checkpoints)")
     _add_shared(parser)
     return parser
 
@@ -102,9 +98,7 @@ def _verify_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("latelite-export verify", description="Verify a bundle on this machine.")
     parser.add_argument("bundle", metavar="BUNDLE")
     parser.add_argument("checkpoint", metavar="CHECKPOINT", nargs="?", help="repeat the whole gate against it")
-    parser.add_argument(
-        "--pylate", metavar="PYTHON", help="compare with PyLate itself, run by this interpreter, which has it installed"
-    )
+    parser.add_argument("--pylate", metavar="PYTHON", help="also compare with PyLate, run by this interpreter")
     _add_shared(parser)
     return parser
 
@@ -112,22 +106,22 @@ def _verify_parser() -> argparse.ArgumentParser:
 def _add_shared(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--revision", metavar="REV", help="branch, tag or commit on the hub")
     parser.add_argument("--token", metavar="TOKEN", help="access token for the hub")
-    parser.add_argument("--offline", action="store_true", help="do not ask the hub, use what was downloaded before")
+    parser.add_argument("--offline", action="store_true", help="use only files downloaded before, no network")
     parser.add_argument(
-        "--trust-remote-code", action="store_true", help="run Python code that comes with the checkpoint; read it first"
+        "--trust-remote-code", action="store_true", help="run the checkpoint's own Python code; read it first"
     )
     parser.add_argument(
         "--ignore-remote-code",
         action="store_true",
-        help="load the architecture that the checkpoint's model_type names, though it brings code of its own",
+        help="load the architecture named by model_type and ignore the checkpoint's own code",
     )
     parser.add_argument(
-        "--code-revision", metavar="REV", help="commit of the repository that the checkpoint takes its code from"
+        "--code-revision", metavar="REV", help="commit of the repository that the checkpoint's code is in"
     )
     parser.add_argument(
         "--gate-texts",
         metavar="FOLDER",
-        help="choose and judge the int8 graph by these texts: files NAME.json with lists queries and documents",
+        help="texts to tune and judge the int8 graph on: files NAME.json with lists queries and documents",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
     parser.add_argument("--debug", action="store_true", help="show the traceback of a failure")
@@ -169,7 +163,7 @@ def _export(arguments: argparse.Namespace) -> int:
             _print_costs(arguments.output, manifest, time.monotonic() - started)
         return _wheels(arguments.output, Path(arguments.output).parent) if arguments.wheel else 0
 
-    return _guarded(run, debug=arguments.debug)
+    return _report_errors(run, debug=arguments.debug)
 
 
 def _switch(value: str | None) -> bool | None:
@@ -220,29 +214,29 @@ def _verify(arguments: argparse.Namespace) -> int:
             print(f"{arguments.bundle}: verified", file=sys.stderr)
         return 0
 
-    return _guarded(run, debug=arguments.debug)
+    return _report_errors(run, debug=arguments.debug)
 
 
-def _guarded(run: Callable[[Callable[[str], None]], int], *, debug: bool = False) -> int:
-    """Turn whatever goes wrong into one sentence and exit code 1."""
+def _report_errors(run: Callable[[Callable[[str], None]], int], *, debug: bool = False) -> int:
+    """Call ``run``; report any exception as one sentence and exit code 1."""
     from latelite.errors import LateliteError
 
     try:
         return run(_stage())
-    except Exception as error:  # noqa: BLE001 - libraries meet files of strangers here; --debug shows where
+    except Exception as error:  # noqa: BLE001 - libraries may raise anything on a malformed checkpoint
         if debug:
             traceback.print_exc()
         text = " ".join(str(error).split())
         if isinstance(error, ModuleNotFoundError):
             text = f"{error.name} is not installed; {_INSTALL}"
         elif not isinstance(error, LateliteError | OSError):
-            text = f"unexpected {type(error).__name__}: {text[:300]} (run it again with --debug for the traceback)"
+            text = f"unexpected {type(error).__name__}: {text[:300]} (use --debug for the traceback)"
         print(f"latelite-export: {text}", file=sys.stderr)
     return 1
 
 
 def _print_costs(out: str, manifest: Manifest, seconds: float) -> None:
-    """Sizes, time and memory of an export."""
+    """Print the sizes, time and memory of an export."""
     sizes = ", ".join(f"{name} {entry.bytes / 1e6:.1f}" for name, entry in manifest.files.items())
     total = sum(entry.bytes for entry in manifest.files.values()) / 1e6
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
@@ -251,7 +245,7 @@ def _print_costs(out: str, manifest: Manifest, seconds: float) -> None:
 
 
 def _stage() -> Callable[[str], None]:
-    """One line per stage with the time since the start; silent when standard error is not a terminal."""
+    """A callback that prints one line per stage with the elapsed time; silent unless standard error is a terminal."""
     start = time.monotonic()
     visible = bool(sys.stderr and sys.stderr.isatty())
 
@@ -263,7 +257,7 @@ def _stage() -> Callable[[str], None]:
 
 
 def _print_settings(checkpoint: Checkpoint) -> None:
-    """The resolved table: setting, value, where it came from."""
+    """Print a table of the resolved settings: name, value, source."""
     rows = []
     for name, value in asdict(checkpoint.settings).items():
         shown = f"{len(value)} words" if name == "skiplist_words" else json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What a bundle must reach, and how far two encodings of the same texts are from each other."""
+"""The gate's limits, and comparison of two encodings of the same texts."""
 
 from __future__ import annotations
 
@@ -18,17 +18,16 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Limits:
-    """What a bundle must reach."""
+    """The limits that a bundle must meet."""
 
     fp32_max_abs: float = 1e-4
     """Largest difference of any component between the fp32 graph and PyTorch."""
     cosine_mean: float = 0.995
-    """Token cosine between int8 and fp32, over all texts."""
+    """Mean token cosine between int8 and fp32, over all texts."""
     cosine_p1: float = 0.98
-    """Its first percentile."""
+    """First percentile of the token cosine."""
     top10_overlap: float = 0.95
-    """Share of each query's ten best documents by MaxSim that int8 and fp32 have in common, near ties apart (see
-    `ranking`)."""
+    """Mean overlap of int8's and fp32's ten best documents per query; near ties count as equal (see `ranking`)."""
 
 
 LIMITS = Limits()
@@ -46,7 +45,7 @@ class Encoded:
 def compare_int8(
     collections: Sequence[Collection], exact: Sequence[Encoded], approximate: Sequence[Encoded]
 ) -> dict[str, Any]:
-    """Token cosines and rankings of an int8 graph beside those of the fp32 graph, over all texts and per language."""
+    """Compare an int8 graph's token vectors and rankings with fp32's, over all texts and per language."""
     documents = [vectors for encoded in exact for vectors in encoded.documents]
     rough_documents = [vectors for encoded in approximate for vectors in encoded.documents]
     languages: dict[str, Any] = {}
@@ -83,7 +82,7 @@ def compare_int8(
 
 
 def cosines(of_tokens: NDArray[np.floating[Any]]) -> dict[str, float]:
-    """Mean, first percentile and least of token cosines, for the report."""
+    """Mean, first percentile and minimum of token cosines, for the report."""
     return {
         "cosine_mean": round(float(of_tokens.mean()), 5),
         "cosine_p1": round(float(np.quantile(of_tokens, 0.01)), 5),
@@ -92,7 +91,7 @@ def cosines(of_tokens: NDArray[np.floating[Any]]) -> dict[str, float]:
 
 
 def require_fp32(report: Mapping[str, Any], limits: Limits, other: str = "PyTorch") -> None:
-    """Raises: GateError where the fp32 graph differs too much."""
+    """Raise GateError if the fp32 graph differs too much."""
     found = report["fp32"]
     if not found["max_abs_error"] <= limits.fp32_max_abs:  # also catches NaN
         raise GateError(
@@ -103,7 +102,7 @@ def require_fp32(report: Mapping[str, Any], limits: Limits, other: str = "PyTorc
 
 
 def require_cosines(report: Mapping[str, Any], limits: Limits) -> None:
-    """Raises: GateError where token cosines of the int8 graph are too low."""
+    """Raise GateError if the int8 graph's token cosines are too low."""
     found = report["int8"]
     for key, name in (("cosine_mean", "mean"), ("cosine_p1", "1st percentile")):
         limit = getattr(limits, key)
@@ -116,7 +115,7 @@ def require_cosines(report: Mapping[str, Any], limits: Limits) -> None:
 
 
 def require_int8(report: Mapping[str, Any], limits: Limits) -> None:
-    """Raises: GateError where the int8 graph ranks too differently."""
+    """Raise GateError if the int8 graph ranks too differently."""
     require_cosines(report, limits)
     found = report["int8"]
     if not found["top10_overlap"] >= limits.top10_overlap:
@@ -129,11 +128,11 @@ def require_int8(report: Mapping[str, Any], limits: Limits) -> None:
 
 
 def two_digits(value: float) -> float:
-    """As it stands in the report."""
+    """Rounded to two significant digits, for the report."""
     return float(f"{value:.1e}")
 
 
 def excerpt(text: str, length: int = 40) -> str:
-    """The beginning of a text on one line."""
+    """The start of a text, on one line."""
     line = " ".join(text.split())
     return line if len(line) <= length else f"{line[: length - 1]}…"

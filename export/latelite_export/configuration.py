@@ -1,4 +1,4 @@
-"""``config.json`` of a checkpoint's encoder: what is read of it, and what is never acted on."""
+"""``config.json`` of a checkpoint's encoder: which keys are used, and which must never be acted on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from latelite_export.newer_config import translate
 from latelite_export.silence import silence
 
 _ACTS = ("trust_remote_code", "auto_map", "custom_pipelines", "attn_implementation", "use_kernels", "kernel_config")
-"""Keys on which transformers would load code or fetch something; so would those that begin with an underscore
+"""Keys that make transformers load code or download files; so do some keys that begin with an underscore
 (``_attn_implementation_internal``, ``_name_or_path``). CVE-2026-5241, CVE-2026-4372."""
 
 _LARGEST = {
@@ -28,7 +28,7 @@ _LARGEST = {
     **dict.fromkeys(("intermediate_size", "hidden_dim"), 1 << 18),
     **dict.fromkeys(("vocab_size", "max_position_embeddings"), 1 << 24),
 }
-"""Sizes that no encoder reaches; transformers would build a model of any, until memory ends."""
+"""Upper bounds that no real encoder reaches; transformers would allocate a model of any size."""
 
 _IRRELEVANT = frozenset(
     (
@@ -92,7 +92,7 @@ _IRRELEVANT = frozenset(
         "model_max_length",
     )
 )
-"""Keys that no token vector depends on, so that the fingerprint leaves them out."""
+"""Keys that do not affect token vectors; the fingerprint leaves them out."""
 
 
 @dataclass(frozen=True)
@@ -101,18 +101,18 @@ class Configuration:
 
     folder: Path
     raw: Mapping[str, Any]
-    """The file's content without what transformers would act on."""
+    """The file's content without the keys in `_ACTS`."""
     parsed: PretrainedConfig
     architecture: Architecture | None
-    """None for the checkpoint's own code, which the user allowed to run."""
+    """None if the checkpoint is loaded by its own code, with the user's permission."""
     code_revision: str | None = None
-    """Commit of another repository that the code comes from."""
+    """Commit of the repository that the code comes from, if that is another one."""
     notes: tuple[str, ...] = ()
-    """What the file says and the export does not follow, in sentences for the user and the manifest."""
+    """Sentences about what the file declares and the export does not follow, for the user and the manifest."""
 
     @property
     def sha256(self) -> str:
-        """Digest of the keys that token vectors may depend on."""
+        """Digest of all keys that may affect token vectors."""
         decisive = {key: value for key, value in self.raw.items() if key not in _IRRELEVANT}
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
@@ -124,27 +124,29 @@ def read(
     ignore_remote_code: bool = False,
     code_revision: str | None = None,
 ) -> Configuration:
-    """Read and judge ``folder/config.json``. Nothing is downloaded and, unless allowed, no code is run.
+    """Read and validate ``folder/config.json``. Downloads nothing and, unless allowed, runs no code.
 
     Args:
-        folder: holds the file.
-        trust_remote_code: run the model code that the checkpoint brings.
-        ignore_remote_code: load the architecture that ``model_type`` names instead.
+        folder: folder of the file.
+        trust_remote_code: run the checkpoint's own model code.
+        ignore_remote_code: load the architecture named by ``model_type`` instead.
         code_revision: commit of the repository that the code is in.
 
     Raises:
         CheckpointNotFoundError: the file is missing.
-        RemoteCodeError: the checkpoint brings code and the caller did not decide about it.
+        RemoteCodeError: the checkpoint has its own code, and neither flag is set.
         UnsupportedCheckpointError: the architecture cannot be exported.
     """
     where = folder / "config.json"
     content = read_json(where)
     kind = str(content.get("model_type"))
     if (folder / "adapter_config.json").is_file():
-        raise UnsupportedCheckpointError(f"{folder} holds a PEFT adapter; merge it into its base model and save that.")
+        raise UnsupportedCheckpointError(
+            f"{folder} holds a PEFT adapter; merge it into its base model and export that."
+        )
     if content.get("quantization_config") or content.get("compression_config"):
         raise UnsupportedCheckpointError(
-            f"{where} describes quantised weights; export the original checkpoint, the exporter quantises by itself."
+            f"{where} describes quantised weights; export the original checkpoint, the exporter does the quantisation."
         )
     own_code = _own_code(content)
     if own_code and trust_remote_code:
@@ -153,29 +155,29 @@ def read(
     if own_code and not ignore_remote_code:
         alternative = f", or load it as plain {kind} with --ignore-remote-code" if architecture else ""
         raise RemoteCodeError(
-            f"{where} wants to run the checkpoint's own model code ({own_code}); read it, then allow it with "
+            f"{where} asks for the checkpoint's own model code ({own_code}); read it, then allow it with "
             f"--trust-remote-code{alternative}."
         )
     if architecture is None:
         raise UnsupportedCheckpointError(
-            f"{where} names the architecture {kind!r}, which is unknown to the exporter; it knows "
+            f"{where} names the architecture {kind!r}, which the exporter does not know; it knows "
             f"{', '.join(ARCHITECTURES)}."
         )
     _check_shape(content, kind, architecture, where)
-    raw = _harmless(content)
+    raw = _strip_actions(content)
     try:
         with silence():
             parsed = CONFIG_MAPPING[kind].from_dict(dict(translate(raw, folder)))
     except UnsupportedCheckpointError:
         raise
-    except Exception as error:  # each architecture validates in its own way
-        raise UnsupportedCheckpointError(f"{where} is refused: {first_line(error)}") from error
+    except Exception as error:  # each architecture raises its own exceptions
+        raise UnsupportedCheckpointError(f"{where} is not a valid configuration: {first_line(error)}") from error
     notes = _notes(content, kind, architecture, own_code)
     return Configuration(folder, raw, parsed, architecture, notes=notes)
 
 
 def _own_code(content: Mapping[str, Any]) -> str | None:
-    """The model class that ``auto_map`` names, as written."""
+    """The model class named by ``auto_map``, as written."""
     mapping = content.get("auto_map")
     if not isinstance(mapping, Mapping):
         return None
@@ -183,29 +185,29 @@ def _own_code(content: Mapping[str, Any]) -> str | None:
 
 
 def _check_shape(content: Mapping[str, Any], kind: str, architecture: Architecture, where: Path) -> None:
-    """Refuse what ``model_type`` alone does not tell: cross-attention, heads taken out, sizes beyond any machine."""
+    """Refuse what ``model_type`` alone does not show: cross-attention, pruned heads, absurd sizes."""
     if content.get("is_encoder_decoder") or content.get("add_cross_attention"):
         raise UnsupportedCheckpointError(f"{where} describes a {kind} with a decoder; only encoders can be exported.")
     if content.get("is_decoder") and not architecture.decoder:
         raise UnsupportedCheckpointError(f"{where} describes a {kind} used as a decoder; it cannot be exported.")
     for name, largest in _LARGEST.items():
         if isinstance(value := content.get(name), int) and value > largest:
-            raise UnsupportedCheckpointError(f"{where} says that {name} is {value}; more than {largest} is impossible.")
+            raise UnsupportedCheckpointError(f"{where} has {name} {value}; the exporter accepts at most {largest}.")
     if content.get("pruned_heads"):
         raise UnsupportedCheckpointError(f"{where} describes a {kind} with pruned heads; it cannot be exported.")
 
 
-def _harmless(value: Any) -> Any:
-    """A configuration without the keys that make transformers run or fetch something, at any depth."""
+def _strip_actions(value: Any) -> Any:
+    """Remove, at any depth, the keys that make transformers run or download something."""
     if isinstance(value, Mapping):
-        return {k: _harmless(v) for k, v in value.items() if k not in _ACTS and not str(k).startswith("_")}
+        return {k: _strip_actions(v) for k, v in value.items() if k not in _ACTS and not str(k).startswith("_")}
     return value
 
 
 def _notes(content: Mapping[str, Any], kind: str, architecture: Architecture, own_code: str | None) -> tuple[str, ...]:
     notes = []
     if own_code:
-        notes.append(f"config.json names code of its own ({own_code}), which was ignored: loaded as plain {kind}.")
+        notes.append(f"config.json names its own code ({own_code}), which was ignored: loaded as plain {kind}.")
     named = content.get("architectures")
     first = named[0] if isinstance(named, list) and named else None
     if first is not None and not architecture.saves_as(str(first)):
@@ -214,22 +216,22 @@ def _notes(content: Mapping[str, Any], kind: str, architecture: Architecture, ow
 
 
 def _remote(folder: Path, content: Mapping[str, Any], code_revision: str | None) -> Configuration:
-    """By the checkpoint's own code. It may be in another repository, which is fetched at ``code_revision``."""
+    """Read with the checkpoint's own code, which may be in another repository, fetched at ``code_revision``."""
     elsewhere = [str(v).partition("--")[0] for v in content["auto_map"].values() if "--" in str(v)]
     if elsewhere and code_revision is None:
         raise RemoteCodeError(
-            f"{folder / 'config.json'} takes its code from the repository {elsewhere[0]}; name the commit that you "
-            "have read with --code-revision."
+            f"{folder / 'config.json'} takes its code from the repository {elsewhere[0]}; read it, and name the commit "
+            "with --code-revision."
         )
     try:
         with silence():
             parsed = AutoConfig.from_pretrained(
                 folder, local_files_only=not elsewhere, trust_remote_code=True, code_revision=code_revision
             )
-    except Exception as error:  # code of a stranger's
+    except Exception as error:  # third-party code may raise anything
         raise UnsupportedCheckpointError(
             f"the code of {folder / 'config.json'} fails: {type(error).__name__}: {first_line(error)}"
         ) from error
     at = f" at {code_revision}" if elsewhere else ""
-    note = f"loaded with code of its own: {_own_code(content)}{at}."
+    note = f"loaded with its own code: {_own_code(content)}{at}."
     return Configuration(folder, content, parsed, None, code_revision if elsewhere else None, (note,))

@@ -17,15 +17,15 @@ from latelite_export.short_convolutions import ShortConvolutions
 from latelite_export.tokenizer import CheckpointTokenizer
 
 EPSILON = 1e-12
-"""Smallest norm that normalisation divides by; torch's default, which the reference uses."""
+"""Lower bound of the norm that vectors are divided by; torch's default, as in the reference."""
 
 
 class Dense(nn.Module):
     """One layer of the projection.
 
     Args:
-        layer: its form.
-        tensors: ``weight``, and ``bias`` and ``residual`` where the layer has them, in fp32.
+        layer: dimensions, activation and residual.
+        tensors: ``weight``, and ``bias`` and ``residual`` if the layer has them, in fp32.
     """
 
     def __init__(self, layer: DenseLayer, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -51,15 +51,15 @@ class Dense(nn.Module):
 
 
 class Encoder(nn.Module):
-    """The whole graph.
+    """The module that is exported.
 
     Args:
-        source: the backbone, which is called with the inputs by name; its first output is the last hidden state.
+        source: the backbone, called with keyword inputs; its first output is the last hidden state.
         head: the projection's layers in order.
-        inputs: names of the graph's inputs, in the order in which `forward` takes them.
-        dim: dimensions that are kept of what the projection gives; None: all.
-        empty_windows: for backbones with local layers, when queries may hold tokens that see nothing.
-        convolutions: of backbones that have some.
+        inputs: names of the graph's inputs, in the order of `forward`'s arguments.
+        dim: number of leading dimensions to keep; None: all.
+        empty_windows: for backbones with local attention, if a query token may have an empty window.
+        convolutions: for backbones with short convolutions.
     """
 
     def __init__(
@@ -90,14 +90,14 @@ class Encoder(nn.Module):
 
     @property
     def configuration(self) -> Configuration:
-        """The backbone's."""
+        """Configuration of the backbone."""
         return self.source.configuration
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of all that makes the vectors of given ids: tensors as the checkpoint names them, and settings.
+        """SHA-256 of everything that token vectors depend on: tensors under the checkpoint's names, and settings.
 
-        It does not depend on the versions of what exports, nor on tensors that no vector depends on.
+        Independent of library versions and of unused tensors.
         """
         dense: list[Dense] = list(self.head)  # type: ignore[arg-type]
         named = dict(self.source.tensors)
@@ -115,20 +115,19 @@ class Encoder(nn.Module):
         if self.convolutions is not None:
             self.convolutions.measure(arguments["attention_mask"])
         if self.causal:
-            # transformers makes this mask through torch's vmap, which the tracer does not survive; one that is ready is
-            # taken as it is.
+            # transformers builds this mask with torch's vmap, which cannot be traced; a ready-made one is used as is.
             arguments["attention_mask"] = causal_mask(arguments["attention_mask"])
-            options["use_cache"] = False  # nothing is generated
+            options["use_cache"] = False  # no generation
         hidden = self.backbone(**arguments, **options)[0]
         vectors = self.head(hidden)[..., : self.dim]
         return nn.functional.normalize(vectors, p=2.0, dim=-1, eps=EPSILON)
 
 
 def causal_mask(attention_mask: torch.Tensor) -> torch.Tensor:
-    """What is added to the attention scores of a decoder, (texts, 1, tokens, tokens) float32.
+    """Additive attention mask of a decoder, (texts, 1, tokens, tokens) float32.
 
-    0 where a token may be attended to: attended tokens up to itself. No row is empty, since the first token of a text
-    is always attended to.
+    0 for attended tokens up to the query's own position. No row is fully masked, since the first token of a text is
+    always attended to.
     """
     position = torch.arange(attention_mask.shape[1])
     seen = (position[None, :] <= position[:, None])[None] & (attention_mask[:, None, :] != 0)
@@ -136,24 +135,24 @@ def causal_mask(attention_mask: torch.Tensor) -> torch.Tensor:
 
 
 def build(checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, configuration: Configuration) -> Encoder:
-    """Load the weights and put the module together.
+    """Load the weights and assemble the module.
 
     Raises:
-        IncompleteCheckpointError: weights are missing, or do not fit together or to the tokenizer.
-        SettingError: a length is beyond the encoder's positions, or there are fewer dimensions than asked for.
+        IncompleteCheckpointError: weights are missing, or do not match each other or the tokenizer.
+        SettingError: a length exceeds the encoder's positions, or ``dim`` its dimensions.
         UnsupportedCheckpointError: an activation or an architecture that cannot be exported.
     """
     tensors.check_size(configuration.folder)
-    head = [Dense(layer, weights.load_dense(layer)) for layer in checkpoint.head]  # first, as it is small
+    head = [Dense(layer, weights.load_dense(layer)) for layer in checkpoint.head]  # small, so its errors come first
     source = weights.load_backbone(configuration, besides=checkpoint.head_tensors)
     backbone = source.module
-    # Type ids are given only where the tokenizer makes them and the encoder takes them: asked, not known by name.
+    # Pass type ids only if the tokenizer makes them and the encoder takes them: probe, do not match class names.
     takes_types = tokenizer.emits_token_type_ids and weights.accepts(backbone, "token_type_ids")
     inputs = ("input_ids", "attention_mask") + (("token_type_ids",) if takes_types else ())
     hidden = int(backbone.config.hidden_size)
     if head and checkpoint.head[0].in_features != hidden:
         raise IncompleteCheckpointError(
-            f"the projection of {checkpoint.id} takes {checkpoint.head[0].in_features} dimensions, its encoder gives "
+            f"the projection of {checkpoint.id} takes {checkpoint.head[0].in_features} dimensions, but its encoder has "
             f"{hidden}."
         )
     outputs = checkpoint.head[-1].out_features if head else hidden
@@ -165,15 +164,15 @@ def build(checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, configuration:
     vocabulary = tokenizer.reference.get_vocab()
     if len(vocabulary) < rows / 2:
         raise IncompleteCheckpointError(
-            f"the tokenizer of {checkpoint.id} knows {len(vocabulary)} tokens, its encoder has embeddings for {rows}: "
-            "its vocabulary was not read; load it with transformers' AutoTokenizer where it was trained and save it, "
+            f"the tokenizer of {checkpoint.id} has {len(vocabulary)} tokens, its encoder has embeddings for {rows}: "
+            "the vocabulary was not read. Load it with transformers' AutoTokenizer where it was trained and save it, "
             "which writes tokenizer.json."
         )
     highest = max(vocabulary.values())
     if highest >= rows:
         raise IncompleteCheckpointError(
-            f"the tokenizer of {checkpoint.id} knows ids up to {highest}, its encoder has embeddings for {rows}: the "
-            "others would be freshly initialised."
+            f"the tokenizer of {checkpoint.id} has ids up to {highest}, its encoder has embeddings for {rows}: the "
+            "others would be randomly initialised."
         )
     settings = checkpoint.settings
     unattended = settings.do_query_expansion and not settings.attend_to_expansion_tokens
@@ -191,7 +190,7 @@ def build(checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, configuration:
 
 
 def _activation(path: str) -> nn.Module:
-    """The torch.nn class of that import path. Nothing else is ever imported."""
+    """The torch.nn class with this import path. Nothing else is ever imported."""
     package, _, name = path.rpartition(".")
     found = getattr(nn, name, None)
     if package.startswith("torch.nn") and isinstance(found, type) and issubclass(found, nn.Module):
@@ -201,4 +200,4 @@ def _activation(path: str) -> nn.Module:
             pass
         else:
             return module
-    raise UnsupportedCheckpointError(f"the projection's activation {path!r} is not one of torch.nn's.")
+    raise UnsupportedCheckpointError(f"the projection's activation {path!r} is not a class of torch.nn.")

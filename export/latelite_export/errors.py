@@ -1,4 +1,4 @@
-"""Every error that the exporter raises on purpose: one sentence that says what, where, and what to do next."""
+"""The exporter's errors. Each message is one sentence: what, where, and what to do next."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class ExportError(LateliteError):
 
 
 class CheckpointNotFoundError(ExportError, FileNotFoundError):
-    """The checkpoint, or one of its files, is neither in a local folder nor on the hub."""
+    """The checkpoint or one of its files was not found, locally or on the hub."""
 
 
 class HubUnreachableError(ExportError, ConnectionError):
@@ -21,29 +21,29 @@ class HubUnreachableError(ExportError, ConnectionError):
 
 
 class UnsupportedCheckpointError(ExportError, ValueError):
-    """The checkpoint is complete but holds something that the exporter cannot reproduce faithfully."""
+    """The checkpoint is complete, but the exporter cannot reproduce it faithfully."""
 
 
 class IncompleteCheckpointError(ExportError, ValueError):
-    """Weights are missing: loading would fill them with random numbers."""
+    """Weights are missing and would be randomly initialised, or a file is damaged."""
 
 
 class RemoteCodeError(ExportError, PermissionError):
-    """The checkpoint brings its own Python code, and the caller did not allow that to run."""
+    """The checkpoint needs its own Python code, and the caller did not allow it to run."""
 
 
 class SettingError(ExportError, ValueError):
-    """A setting of the checkpoint, or one given to override it, is not usable with this model."""
+    """A setting, the checkpoint's or the caller's, is not valid for this model."""
 
 
 class OutputExistsError(ExportError, FileExistsError):
-    """There is something at the output path already."""
+    """The output path exists."""
 
 
 class GateError(ExportError, ValueError):
-    """The exported graphs do not reproduce the checkpoint closely enough; nothing was written."""
+    """The exported graphs do not reproduce the checkpoint closely enough; no bundle was written."""
 
     def __init__(self, message: str, report: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.report: Mapping[str, Any] = report or {}
-        """The measurements, as they would have been written to the manifest."""
+        """The measurements, in the form of the manifest's report."""

@@ -1,4 +1,4 @@
-"""Finding a checkpoint: a local folder first, the model hub second."""
+"""Locates a checkpoint: in a local folder, else on the model hub."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Location:
     id: str
     """Hub id, or the folder's name."""
     revision: str | None
-    """Commit of the hub; None for a local folder."""
+    """Commit on the hub; None for a local folder."""
 
 
 def locate(
@@ -35,21 +35,23 @@ def locate(
     """Find ``checkpoint``, downloading it if it is a hub id.
 
     Args:
-        checkpoint: folder or hub id. For a folder, no network is asked.
+        checkpoint: folder or hub id. A folder needs no network.
         revision: branch, tag or commit on the hub.
         token: access token for the hub.
-        offline: use what was downloaded before.
-        code: download Python files too.
+        offline: use only files downloaded before.
+        code: also download Python files.
 
     Raises:
-        SettingError: there is a revision for a folder.
-        CheckpointNotFoundError: it is neither a folder nor a repository (of that revision) on the hub.
+        SettingError: ``revision`` was given for a folder.
+        CheckpointNotFoundError: there is no such folder, and no such repository or revision on the hub.
         HubUnreachableError: the hub cannot be reached or refuses access.
     """
     folder = Path(checkpoint)
     if folder.is_dir():
         if revision is not None:
-            raise SettingError(f"{checkpoint} is a folder, which has no revisions; leave out --revision {revision}.")
+            raise SettingError(
+                f"{checkpoint} is a folder, and folders have no revisions; leave out --revision {revision}."
+            )
         return Location(folder, folder.resolve().name, None)
     name = str(checkpoint)
     if isinstance(checkpoint, Path) or name.count("/") > 1 or name.startswith((".", "/", "~")) or "\\" in name:
@@ -88,11 +90,13 @@ def _download(name: str, revision: str | None, token: str | None, *, offline: bo
         if not _has_weights(folder):
             folder = download([*patterns, _PICKLES])
     except HFValidationError as error:
-        raise CheckpointNotFoundError(f"{name!r} is neither a folder nor a name that a hub could have.") from error
+        raise CheckpointNotFoundError(f"{name!r} is neither a folder nor a valid hub id.") from error
     except RevisionNotFoundError as error:
         raise CheckpointNotFoundError(f"{name} has no revision {revision!r} on the hub.") from error
     except GatedRepoError as error:
-        raise HubUnreachableError(f"{name} asks for an accepted licence and a token (--token); or {advice}") from error
+        raise HubUnreachableError(
+            f"{name} is gated: accept its licence on the hub and pass --token, or {advice}"
+        ) from error
     except RepositoryNotFoundError as error:
         raise CheckpointNotFoundError(
             f"there is no folder {name}, and no repository of that name on the hub (a private one needs --token)."
@@ -100,7 +104,7 @@ def _download(name: str, revision: str | None, token: str | None, *, offline: bo
     except (LocalEntryNotFoundError, EntryNotFoundError, OSError) as error:
         if offline:
             raise CheckpointNotFoundError(
-                f"there is no folder {name}, and no downloaded copy of a repository of that name; leave out --offline, "
+                f"there is no folder {name} and no downloaded copy of such a repository; leave out --offline, "
                 f"or {advice}"
             ) from error
         raise HubUnreachableError(
@@ -110,5 +114,5 @@ def _download(name: str, revision: str | None, token: str | None, *, offline: bo
 
 
 def _has_weights(folder: Path) -> bool:
-    """Whether encoder and projection are there as safetensors, so that the same in pickles need not be fetched."""
+    """Whether encoder and projection are there as safetensors, so that pickles need not be downloaded."""
     return all(any(part.glob("*.safetensors")) for part in (folder, *folder.glob("*_Dense")))

@@ -1,4 +1,4 @@
-"""A checkpoint's vectors by the library that it was made with, run by another interpreter."""
+"""Encodes the gate's texts with the checkpoint's own library, in another interpreter."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WORKER = Path(__file__).with_name("library_worker.py")
 
 @dataclass(frozen=True)
 class ByLibrary:
-    """What a library makes of the gate's texts."""
+    """The gate's texts encoded by another library."""
 
     versions: str
     encoded: tuple[Encoded, ...]
@@ -32,10 +32,10 @@ class ByLibrary:
 def encode(
     python: str, checkpoint: Path, manifest: Manifest, collections: Sequence[Collection], *, trust_remote_code: bool
 ) -> ByLibrary:
-    """Run `library_worker` with ``python``, which needs nothing of latelite's.
+    """Run `library_worker` with the interpreter ``python``, which need not have latelite.
 
     Raises:
-        GateError: it fails; the message holds the last line of its error.
+        GateError: the worker failed; the message has the last line of its output.
     """
     texts = [(text, is_query) for c in collections for is_query, text in _texts(c)]
     job = {
@@ -48,7 +48,7 @@ def encode(
     with tempfile.TemporaryDirectory() as folder:
         asked, answered = Path(folder) / "job.json", Path(folder) / "vectors.npz"
         asked.write_text(json.dumps(job), encoding="utf-8")
-        # The checkpoint is here already, so nothing has to be asked of a network.
+        # The checkpoint is local, so no network is needed.
         environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
         try:
             run = subprocess.run(
@@ -61,11 +61,11 @@ def encode(
         except OSError as error:
             raise GateError(f"{python} cannot be run: {first_line(error)}.") from error
         if run.returncode != 0 or not answered.is_file():
-            last = (run.stderr.strip() or "it says nothing").splitlines()[-1]
+            last = (run.stderr.strip() or "no message").splitlines()[-1]
             raise GateError(f"{python} could not encode with the checkpoint's own library: {last[:300]}")
         with np.load(answered, allow_pickle=False) as file:
             flat, tokens, versions = file["vectors"], file["tokens"], str(file["versions"])
-    vectors = [_shortened(v, manifest.dim) for v in np.split(flat, np.cumsum(tokens)[:-1])]
+    vectors = [_truncate(v, manifest.dim) for v in np.split(flat, np.cumsum(tokens)[:-1])]
     encoded, at = [], 0
     for collection in collections:
         middle = at + len(collection.queries)
@@ -79,8 +79,8 @@ def _texts(collection: Collection) -> list[tuple[bool, str]]:
     return [(True, text) for text in collection.queries] + [(False, text) for text in collection.documents]
 
 
-def _shortened(vectors: Vectors, dim: int) -> Vectors:
-    """The first dimensions, of unit length again: the same as what the bundle normalises."""
+def _truncate(vectors: Vectors, dim: int) -> Vectors:
+    """The first ``dim`` dimensions, renormalised as in the bundle."""
     if vectors.shape[1] == dim:
         return vectors
     part = vectors[:, :dim]

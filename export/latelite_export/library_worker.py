@@ -1,4 +1,4 @@
-"""Run by an interpreter that has PyLate or Sentence Transformers 6, but not latelite: texts -> vectors, through files.
+"""Encodes texts with PyLate or Sentence Transformers 6; run by an interpreter that need not have latelite.
 
 python library_worker.py JOB.json VECTORS.npz
 """
@@ -15,7 +15,7 @@ import numpy as np
 
 
 def main(job: dict[str, Any], answer: Path) -> None:
-    """Encode the job's texts one by one, in fp32 on the CPU."""
+    """Encode the job's texts in fp32 on the CPU."""
     import torch
 
     torch.set_num_threads(1)
@@ -40,7 +40,7 @@ def main(job: dict[str, Any], answer: Path) -> None:
         names = ["query_prefix", "document_prefix", "query_length", "document_length", "skiplist_words"]
         names += ["do_query_expansion", "attend_to_expansion_tokens"]
         model: Any = models.ColBERT(job["checkpoint"], **{name: settings[name] for name in names}, **options)
-        # Two by two: some versions of transformers do not mask a text alone in LFM2's convolutions.
+        # In pairs: some versions of transformers do not mask a single text in LFM2's convolutions.
         vectors = [
             model.encode(
                 [text] * (2 if is_query else 1),

@@ -1,9 +1,9 @@
-"""Tokens whose local window holds nothing that they may attend to.
+"""Tokens with an empty attention window.
 
-An unattended expansion token of a query further from the text than the window has no key at all. The reference
-(transformers 5, SDPA) gives it a context of zeros; transformers 4 adds the lowest float to every score and so spreads
-evenly over all tokens, attended or not: there, and only there, this module is needed. With the usual windows (64 tokens
-to each side) only long expanded queries have such tokens.
+An unattended expansion token that is further from the text than the window has no key to attend to. The reference
+(transformers 5, SDPA) gives it a context of zeros. transformers 4 adds the lowest float to every score, so that the
+token attends equally to all tokens; this module corrects that, and is needed for transformers 4 only. With the usual
+window of 64 tokens to each side, only long expanded queries have such tokens.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from latelite_export.errors import UnsupportedCheckpointError
 
 
 class EmptyWindows:
-    """Zeroes the context of tokens with an empty window, in the layers of a backbone that look at a window."""
+    """Zeroes the context of tokens with an empty window, in the local layers of a backbone."""
 
     @classmethod
     def of(cls, backbone: PreTrainedModel, query_length: int) -> EmptyWindows | None:
-        """For a backbone that needs it; None for all others."""
+        """Create it if the backbone needs it; else None."""
         needed = int(version("transformers").partition(".")[0]) < 5 and 0 < window_radius(backbone) < query_length
         return cls(backbone) if needed else None
 
@@ -33,7 +33,7 @@ class EmptyWindows:
             layer.register_forward_pre_hook(self._zero)
 
     def measure(self, attention_mask: torch.Tensor) -> None:
-        """Find the tokens whose window holds an attended token; int64 (texts, tokens)."""
+        """Find the tokens with an attended token in their window. ``attention_mask``: int64 (texts, tokens)."""
         attended = attention_mask.to(torch.float32).unsqueeze(1)
         alive = nn.functional.max_pool1d(attended, 2 * self.radius + 1, stride=1, padding=self.radius)
         self._alive = alive.transpose(1, 2)  # (texts, tokens, 1)
@@ -44,15 +44,17 @@ class EmptyWindows:
 
 
 def window_radius(backbone: PreTrainedModel) -> int:
-    """Tokens to each side that local layers see; 0 when no layer is local."""
+    """Tokens to each side that local layers attend to; 0 if no layer is local."""
     return int(getattr(backbone.config, "local_attention", 0) or 0) // 2
 
 
 def _local_layers(backbone: PreTrainedModel) -> list[nn.Linear]:
-    """The product behind the attention of each local layer."""
+    """The output projection of the attention in each local layer."""
     everywhere = (-1, -1)
     local = [module for module in backbone.modules() if getattr(module, "local_attention", everywhere) != everywhere]
     layers = [out for module in local if isinstance(out := getattr(module, "Wo", None), nn.Linear)]
     if not layers:
-        raise UnsupportedCheckpointError(f"{type(backbone).__name__} has a local window in an unknown form.")
+        raise UnsupportedCheckpointError(
+            f"{type(backbone).__name__} has local attention in a form that the exporter does not know."
+        )
     return layers

@@ -1,8 +1,8 @@
-"""Makes the graphs behind `latelite.maxsim`, which are part of the runtime as files.
+"""Makes the graphs of `latelite.maxsim`, which are files in the runtime.
 
     python -m latelite_export.maxsim_graphs runtime/latelite/maxsim        (or ``make maxsim-graphs``)
 
-`latelite.maxsim.graphs` says what they take and give. A test compares the files with what is made here.
+Their inputs and outputs are described in `latelite.maxsim.graphs`. A test checks that the files are up to date.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 _OPSET = 18  # ReduceMax takes its axes as an input
-_IR_VERSION = 8  # what opset 18 came with; older runtimes refuse newer ones
+_IR_VERSION = 8  # that of opset 18; older runtimes refuse newer ones
 
 
 def maxima(kind: str) -> onnx.ModelProto:
@@ -62,7 +62,7 @@ def products() -> onnx.ModelProto:
 
 
 def all_graphs() -> dict[str, onnx.ModelProto]:
-    """File name -> its content."""
+    """File name -> graph."""
     found = {f"{kind}.onnx": maxima(kind) for kind in ("float32", "int7", "int14")}
     return {**found, "products.onnx": products()}
 

@@ -1,7 +1,7 @@
-"""Configurations written by transformers 5, said in the words of transformers 4.
+"""Translates transformers 5 config keys to their transformers 4 names.
 
-transformers 4 ignores keys that it does not know and falls back to its defaults, silently. So every key that moves the
-vectors is translated here, or the checkpoint is refused.
+transformers 4 silently ignores keys that it does not know and uses its defaults. So every key that affects the vectors
+is translated here, or the checkpoint is refused.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from latelite_export.errors import UnsupportedCheckpointError
 
 _ROPE_BASES = {"full_attention": "global_rope_theta", "sliding_attention": "local_rope_theta"}
-"""ModernBERT: the kinds of layer in transformers 5, and where transformers 4 keeps their rotary bases."""
+"""ModernBERT: layer type in transformers 5 -> key of its rotary base in transformers 4."""
 
 
 def translate(config: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
-    """``config`` as the installed transformers understands it; the same object when there is nothing to do.
+    """``config`` as the installed transformers understands it; the same object if nothing needs translating.
 
     Raises:
-        UnsupportedCheckpointError: a key cannot be said in the old words.
+        UnsupportedCheckpointError: a key has no equivalent.
     """
     if "rope_parameters" not in config and "layer_types" not in config:
         return config
@@ -58,7 +58,7 @@ def _rotary(rope: Mapping[str, Any], known: Mapping[str, Any], where: Path) -> d
 
 
 def _pattern(kinds: list[str], known: Mapping[str, Any], where: Path) -> dict[str, Any]:
-    """``layer_types`` as one global layer in every n, counted from the first."""
+    """``layer_types`` as "every n-th layer is global", starting with the first."""
     if "global_attn_every_n_layers" in known:
         for n in range(1, len(kinds) + 1):
             if kinds == ["sliding_attention" if i % n else "full_attention" for i in range(len(kinds))]:

@@ -1,4 +1,4 @@
-"""The whole way from a checkpoint to a bundle."""
+"""The export pipeline, from checkpoint to bundle."""
 
 from __future__ import annotations
 
@@ -73,35 +73,36 @@ def export(
     """Write the bundle of a late-interaction checkpoint.
 
     Args:
-        checkpoint: folder, or id on the model hub.
+        checkpoint: folder or hub id.
         out: folder to write.
         revision: branch, tag or commit on the hub.
         token: access token for the hub.
-        offline: do not ask the hub, use what was downloaded before.
+        offline: use only files downloaded before, no network.
         override: replace the bundle at ``out``.
-        query_expansion: pad queries to their full length with mask tokens; None leaves it to the checkpoint.
-        query_length: tokens of a query at most; None leaves it to the checkpoint.
-        document_length: tokens of a document at most; None leaves it to the checkpoint.
-        query_prefix: marker of queries; None leaves it to the checkpoint.
-        document_prefix: marker of documents; None leaves it to the checkpoint.
-        attend_to_expansion: let tokens attend to expansion tokens; None leaves it to the checkpoint.
-        dim: keep this many dimensions, for checkpoints trained so that the first suffice (Matryoshka); None: all.
+        query_expansion: pad queries to their full length with mask tokens. For this and the next five arguments, None
+            keeps the checkpoint's setting.
+        query_length: maximum tokens of a query.
+        document_length: maximum tokens of a document.
+        query_prefix: marker of queries.
+        document_prefix: marker of documents.
+        attend_to_expansion: let tokens attend to expansion tokens.
+        dim: number of leading dimensions to keep (Matryoshka checkpoints); None: all.
         scheme: ``int8``, ``int8-avx2`` (7-bit weights, for x86 without VNNI) or ``fp32`` (no int8 graph).
-        trust_remote_code: run Python code that comes with the checkpoint.
-        ignore_remote_code: load the architecture that ``model_type`` names, though the checkpoint brings code.
-        code_revision: commit of the repository that the checkpoint takes its code from, where that is another one.
-        gate_texts: folder of texts to choose and judge the int8 graph by, see `texts.read`; None: those in seven
-            languages that come with the exporter.
-        on_stage: told what is going on, one line each.
-        on_settings: told the resolved settings as soon as they are.
+        trust_remote_code: run the checkpoint's own Python code.
+        ignore_remote_code: load the architecture named by ``model_type`` and ignore the checkpoint's own code.
+        code_revision: commit of the repository that the checkpoint's code is in, if that is another one.
+        gate_texts: folder of texts to tune and judge the int8 graph on, see `texts.read`; None: the exporter's, in
+            seven languages.
+        on_stage: progress callback, called with one line per stage.
+        on_settings: called with the resolved checkpoint as soon as it is known.
 
     Returns:
         The manifest that was written.
 
     Raises:
-        ExportError: the checkpoint cannot be exported faithfully, or ``out`` is taken. Nothing is left at ``out``.
+        ExportError: the checkpoint cannot be exported faithfully, or ``out`` exists. ``out`` is left untouched.
     """
-    out = Path(os.path.abspath(out))  # noqa: PTH100 - resolve() would follow a link that should be replaced itself
+    out = Path(os.path.abspath(out))  # noqa: PTH100 - resolve() would follow a link, which is to be replaced itself
     bundle.check_output(out, override=override)
     on_stage(f"reading {checkpoint}")
     collections = texts.collections() if gate_texts is None else texts.read(Path(gate_texts))
@@ -165,7 +166,7 @@ def export(
             verification={},
         )
         _write(folder / MANIFEST_NAME, manifest.to_json().encode())
-        manifest = _verified(folder, manifest, reference, scheme, collections, on_stage)
+        manifest = _verify(folder, manifest, reference, scheme, collections, on_stage)
         _write(folder / MANIFEST_NAME, manifest.to_json().encode())
     on_stage(f"wrote {out}")
     return manifest
@@ -185,10 +186,10 @@ def reverify(
     pylate: str | None = None,
     on_stage: Stage = lambda _: None,
 ) -> dict[str, Any]:
-    """Run the gate again on a bundle, with the checkpoint that it was made from; arguments as for `export`.
+    """Run the gate again on a bundle and the checkpoint it was made from; arguments as for `export`.
 
-    With ``pylate``, an interpreter that has PyLate (or Sentence Transformers 6) installed, the bundle is also compared
-    with what that library makes of the same texts.
+    If ``pylate`` names an interpreter that has PyLate (or Sentence Transformers 6), the bundle is also compared with
+    that library on the same texts.
 
     Raises:
         GateError: the bundle was made from other weights, or does not reproduce them.
@@ -207,10 +208,10 @@ def reverify(
     )
     words = tokenizer.load(resolved, config.parsed, trust_remote_code=trust_remote_code)
     module = encoder.build(resolved, words, config)
-    # Bundles that do not say how their tokenizer was hashed come from exporters that hashed weights in another way.
+    # Bundles without a tokenizer hash are from older exporters, which hashed weights differently.
     comparable = "tokenizer_sha256" in manifest.checkpoint
     if comparable and module.fingerprint != manifest.checkpoint["weights_sha256"]:
-        raise GateError(f"{folder} was made from other weights than those of {checkpoint}.")
+        raise GateError(f"{folder} was not made from the weights in {checkpoint}.")
     reference = Reference(module, words, manifest.settings)
     report = verify.gate(folder, reference, collections=collections, stage=on_stage)
     if pylate is not None:
@@ -222,25 +223,22 @@ def reverify(
 
 
 def _graph(module: encoder.Encoder, settings: Settings, on_stage: Stage) -> tuple[onnx.ModelProto, Mapping[str, Any]]:
-    """The fp32 graph and what the manifest says about its form.
-
-    A fused graph takes batches of equally many attended tokens only; the runtime runs each text alone.
-    """
+    """The fp32 graph, and its description for the manifest."""
     written = graph.write(module, masked=settings.do_query_expansion and not settings.attend_to_expansion_tokens)
     if written is not None:
         return written, {"graph": "fused"}
-    on_stage(f"no fused operators are known for {module.architecture}; its graph is traced")
+    on_stage(f"{module.architecture} has no fused form; tracing its graph")
     return trace.trace(module), {"graph": "as traced"}
 
 
 def _repair(
     model: onnx.ModelProto, scheme: Scheme, reference: Reference, collections: Sequence[Collection], on_stage: Stage
 ) -> Repair:
-    """Choose the int8 plan by one half of the texts; the gate judges it by the other."""
+    """Choose the int8 plan on one half of the texts; the gate judges it on the other."""
     limits = LIMITS
-    # Smoothing is nearly free, so it aims at less than half of the error that the gate allows.
+    # Smoothing costs almost nothing, so its goal is less than half of the error that the gate allows.
     goal = Goal(1 - 0.4 * (1 - limits.cosine_mean), 1 - 0.4 * (1 - limits.cosine_p1), (1 + limits.top10_overlap) / 2)
-    # Stricter than the gate, which judges by other texts.
+    # Stricter than the gate, which uses other texts.
     minimum = Goal(1 - 0.9 * (1 - limits.cosine_mean), 1 - 0.9 * (1 - limits.cosine_p1), limits.top10_overlap + 0.01)
     samples = [
         reference.sample(text, is_query=is_query)
@@ -261,7 +259,7 @@ def _details(scheme: Scheme, fixed: Repair) -> Mapping[str, Any]:
     }
 
 
-def _verified(
+def _verify(
     folder: Path,
     manifest: Manifest,
     reference: Reference,
@@ -269,13 +267,13 @@ def _verified(
     collections: Sequence[Collection],
     on_stage: Stage,
 ) -> Manifest:
-    """The manifest with the gate's report and the golden vectors."""
+    """Run the gate; the manifest with its report, and the golden vectors."""
     try:
         report = verify.gate(folder, reference, collections=collections, stage=on_stage)
     except GateError as error:
         kept = manifest.graphs["int8"].details.get("fp32") if "int8" in manifest.graphs else None
         advice = (
-            f" Scheme {scheme} cannot pass with this checkpoint; --scheme fp32 can."
+            f" Scheme {scheme} does not work for this checkpoint; use --scheme fp32."
             if kept and "int8" in error.report
             else ""
         )

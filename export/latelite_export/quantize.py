@@ -1,4 +1,4 @@
-"""fp32 graph -> dynamic int8 graph: fused products that quantise their input as it comes, weights in 8 bits with a
+"""fp32 graph -> dynamic int8 graph: fused products that quantise their input at run time, and 8-bit weights with a
 scale per output.
 """
 
@@ -21,11 +21,11 @@ SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 Floats = NDArray[np.float32]
 
 _LIMITS: dict[Scheme, int] = {"int8": 127, "int8-avx2": 63}
-"""Largest quantised weight. Signed in both: on CPUs with VNNI, unsigned weights cost 1.2 to 2.1 times as much, and with
-7 bits signed ones do not saturate on CPUs that have AVX2 but no VNNI."""
+"""Largest magnitude of a quantised weight. Both schemes are signed: unsigned weights are 1.2 to 2.1 times slower on
+CPUs with VNNI. Signed 7-bit weights do not saturate on CPUs with AVX2 and without VNNI."""
 
 Cache = dict[tuple[str, int | None], Sequence[onnx.TensorProto]]
-"""What was quantised before: (initializer, identity of the factors) -> codes and scales."""
+"""(initializer, identity of the factors) -> codes and scales."""
 
 
 @dataclass(frozen=True)
@@ -33,31 +33,31 @@ class Product:
     """A matrix product with constant weights."""
 
     name: str
-    """Readable: the path of the torch module, e.g. ``backbone/encoder/layer.3/output/dense``."""
+    """Path of the torch module, e.g. ``backbone/encoder/layer.3/output/dense``."""
     input: str
     """Name of the activation tensor, (texts, tokens, inputs)."""
     weight: str
     """Name of the initializer, (inputs, outputs)."""
     size: int
-    """inputs * outputs: what one token costs."""
+    """inputs * outputs: multiplications per token."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do differently from plain quantisation."""
+    """Deviations from plain quantisation."""
 
     fp32: frozenset[str] = frozenset()
-    """Names of products that stay in fp32."""
+    """Names of products kept in fp32."""
     factors: Mapping[str, Floats] = field(default_factory=dict)
-    """Activation tensor -> (inputs,) factors: the activation is multiplied by them and the weights are divided, which
-    changes nothing in exact arithmetic but brings channels to similar ranges before they share one scale."""
+    """Activation tensor -> (inputs,) factors. The activation is multiplied by them and the weights are divided by them:
+    no change in exact arithmetic, but channels get similar ranges before they share one scale."""
 
 
 def limit(scheme: Scheme) -> int:
     """Largest magnitude of a quantised weight.
 
     Raises:
-        ValueError: the scheme has none.
+        ValueError: ``scheme`` is not an int8 scheme.
     """
     if scheme not in _LIMITS:
         raise ValueError(f"{scheme} is not a quantisation scheme.")
@@ -67,20 +67,20 @@ def limit(scheme: Scheme) -> int:
 def quantize(
     model: onnx.ModelProto, scheme: Scheme, plan: Plan | None = None, *, cache: Cache | None = None
 ) -> onnx.ModelProto:
-    """The int8 form of ``model``, fused or as traced, which is left as it is.
+    """The int8 form of ``model``, fused or traced; ``model`` is not changed.
 
     Args:
         model: the fp32 graph.
         scheme: an int8 scheme.
-        plan: what to do differently from plain quantisation.
-        cache: shared by calls with the same model and scheme whose plans share their factors' arrays; it saves
-            re-quantising the same weights.
+        plan: deviations from plain quantisation.
+        cache: avoids re-quantising the same weights in several calls with the same model and scheme; plans must then
+            share the arrays of their factors.
     """
     return _Rewrite(model, plan or Plan(), limit(scheme), {} if cache is None else cache).run()
 
 
 def round_weights(weights: Floats, scheme: Scheme) -> Floats:
-    """(inputs, outputs) as `quantize` leaves them."""
+    """Weights (inputs, outputs) after quantisation and dequantisation."""
     scale = _scales(weights, limit(scheme), axis=0)
     rounded: Floats = (np.rint(weights / scale) * scale).astype(np.float32, copy=False)
     return rounded
@@ -107,7 +107,7 @@ def product_name(node: onnx.NodeProto) -> str:
 
 
 class _Rewrite:
-    """One pass over the nodes; they stay in topological order."""
+    """One pass over the nodes, in topological order."""
 
     def __init__(
         self,
@@ -161,7 +161,7 @@ class _Rewrite:
         return 0 if tensor is None else len(tensor.dims)
 
     def _product(self, node: onnx.NodeProto) -> None:
-        """Quantising, the product, scaling and the bias are one kernel, the output is written once."""
+        """Emit quantisation, product, scaling and bias as one kernel, which writes its output once."""
         activation, weight = node.input
         stem = weight
         factors = self._factors.get(activation)
@@ -174,7 +174,7 @@ class _Rewrite:
             activation = f"{activation}_evened"
         self._weights(weight, stem, factors)
         bias, output = self._bias(node)
-        if self._shared(node.input[0]):
+        if self._is_shared(node.input[0]):
             if f"{activation}_q" not in self._done:
                 self._done.add(f"{activation}_q")
                 parts = [f"{activation}_{part}" for part in ("q", "scale", "zero")]
@@ -187,7 +187,7 @@ class _Rewrite:
         self._nodes.append(helper.make_node(kind, inputs, [output], node.name, domain=DOMAIN))
 
     def _weights(self, name: str, stem: str, factors: Floats | None) -> None:
-        """Provide the initializers ``<stem>_q`` (inputs, outputs) and ``<stem>_scale`` (outputs,)."""
+        """Add the initializers ``<stem>_q`` (inputs, outputs) and ``<stem>_scale`` (outputs,)."""
         key = (name, None if factors is None else id(factors))
         if key not in self._cache:
             weights = numpy_helper.to_array(self._tensors[name])
@@ -199,18 +199,18 @@ class _Rewrite:
         self._add(self._cache[key])
 
     def _zero(self, output: str) -> str:
-        """A zero point (1,) of a product's own.
+        """Add a zero point (1,) for one product.
 
-        A zero point that is zero may be left out or shared, but not where ONNX Runtime has to turn products unsigned,
-        which `latelite.session` asks of it on an x86 without VNNI: it gives each the zero point 128 then, and 1.20
-        aborts where there was none, all releases up to 1.32 refuse a name that they have met before.
+        A zero point of 0 could be omitted or shared, but for `latelite.session`, which on x86 without VNNI makes ONNX
+        Runtime convert products to unsigned. It then sets each zero point to 128: 1.20 aborts if there is none, and
+        all releases up to 1.32 refuse one that is used twice.
         """
         name = f"{output}_weight_zero"
         self._add([_tensor(name, np.zeros(1, dtype=np.int8))])
         return name
 
     def _bias(self, node: onnx.NodeProto) -> tuple[str, str]:
-        """Name of the bias that is added to a product, "" if none is, and of the tensor that comes out."""
+        """Name of a product's bias ("" if it has none), and of the output."""
         consumers = self._consumers.get(node.output[0], [])
         if len(consumers) == 1 and consumers[0].op_type == "Add":
             outputs = self._tensors[node.input[1]].dims[1]
@@ -220,13 +220,13 @@ class _Rewrite:
                     return name, consumers[0].output[0]
         return "", node.output[0]
 
-    def _shared(self, activation: str) -> bool:
-        """Whether several products take the same input (queries, keys and values)."""
+    def _is_shared(self, activation: str) -> bool:
+        """Whether several products have this input (queries, keys and values)."""
         targets = [node for node in self._consumers[activation] if node.output[0] in self._targets]
         return len(targets) > 1
 
     def _embedding(self, node: onnx.NodeProto) -> None:
-        """Rows as int8 with one scale per row: a row's size is its own, so one scale for all would cost rare words."""
+        """Quantise rows to int8 with a scale each: norms differ, and one common scale would hurt rare words."""
         table, out = node.input[0], node.output[0]
         if (table, None) not in self._cache:
             rows = numpy_helper.to_array(self._tensors[table])
@@ -251,6 +251,6 @@ def _tensor(name: str, value: NDArray[np.generic]) -> onnx.TensorProto:
 
 
 def _scales(values: Floats, largest: int, *, axis: int) -> Floats:
-    """Largest magnitude along ``axis`` over ``largest``, kept as an axis of one; 1 where everything is zero."""
+    """Largest magnitude along ``axis`` divided by ``largest``, with ``axis`` kept; 1 where all values are zero."""
     scale = np.abs(values).max(axis=axis, keepdims=True) / np.float32(largest)
     return np.where(scale == 0, np.float32(1), scale).astype(np.float32)

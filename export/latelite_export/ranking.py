@@ -1,4 +1,4 @@
-"""Whether two encodings of the same texts rank documents alike."""
+"""Agreement of the rankings by two encodings of the same texts."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ Vectors = NDArray[np.float32]
 
 TOP = 10
 NEAR_TIE = 1e-3
-"""Documents whose exact scores differ by less than this share of the score may change places: at rank ten of a hundred
-documents there are many such pairs, and which of the two comes first is noise in the exact ranking too."""
+"""Relative score difference below which documents may swap ranks. At rank ten of a hundred documents there are many
+such pairs, and their order is noise in the exact ranking too."""
 
 
 def overlap(exact: Vectors, rough: Vectors, tolerance: float = NEAR_TIE) -> list[float]:
-    """Per query the share of the rough best ten documents that are among the exact best ten.
+    """For each query, the share of the approximate top ten that is in the exact top ten.
 
     Args:
         exact: scores (queries, documents).
-        rough: scores (queries, documents).
-        tolerance: a document whose exact score is within this share of the tenth counts as among them.
+        rough: approximate scores (queries, documents).
+        tolerance: a document counts as in the exact top ten if its score is within this share of the tenth's.
     """
     shares = []
     for scores, rough_scores in zip(exact, rough, strict=True):
@@ -34,7 +34,7 @@ def overlap(exact: Vectors, rough: Vectors, tolerance: float = NEAR_TIE) -> list
 def maxsim(queries: Sequence[Vectors], documents: Sequence[Vectors]) -> Vectors:
     """Scores (queries, documents) of token vectors, each text (tokens, dim).
 
-    The runtime has its own; this one serves the exporter's search for a plan, which must not depend on the runtime.
+    A second implementation on purpose: the choice of the int8 plan must not depend on the runtime.
     """
     starts = np.cumsum([0, *(len(document) for document in documents[:-1])])
     flat = np.concatenate(documents).T

@@ -1,4 +1,4 @@
-"""The PyTorch side of the gate: the checkpoint's own tokenizer and weights, by PyLate's rules, without the runtime."""
+"""The PyTorch side of the gate: the checkpoint's tokenizer and weights under PyLate's rules, without the runtime."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Sample:
     attention: NDArray[np.int64]
     """(tokens,)"""
     keep: NDArray[np.bool_]
-    """(tokens,) which vectors count."""
+    """bool (tokens,): which vectors are kept."""
     is_query: bool
 
     def feed(self, inputs: tuple[str, ...]) -> dict[str, NDArray[np.int64]]:
@@ -51,7 +51,7 @@ class Reference:
         return int(self.run(np.full((1, 2), self._tokenizer.ids.padding), np.ones((1, 2), dtype=np.int64)).shape[-1])
 
     def sample(self, text: str, *, is_query: bool) -> Sample:
-        """A text as PyLate feeds it."""
+        """A text as PyLate feeds it to the encoder."""
         settings, ids = self._settings, self._tokenizer.ids
         text = self._prompt(is_query=is_query) + text
         if settings.strip:
@@ -84,9 +84,9 @@ class Reference:
         return vectors
 
     def run(self, ids: NDArray[np.int64], attention: NDArray[np.int64]) -> Vectors:
-        """The bare module: (texts, tokens) int64 twice -> (texts, tokens, dim)."""
+        """Run the bare module: int64 ``ids`` and ``attention``, (texts, tokens) -> (texts, tokens, dim)."""
         arrays = {"input_ids": ids, "attention_mask": attention, "token_type_ids": np.zeros_like(ids)}
-        # One thread: the same sums in the same order on every run, and no thread pool to wake for each short text.
+        # One thread: sums in the same order in every run, and no thread pool to wake up for each short text.
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
@@ -97,7 +97,7 @@ class Reference:
         return np.asarray(output.numpy(), dtype=np.float32)
 
     def _prompt(self, *, is_query: bool) -> str:
-        """The prompt that applies without being named."""
+        """The default prompt of the role."""
         prompts = self._settings.prompts
         names = ("query",) if is_query else ("document", "passage", "corpus")
         name = next((name for name in names if name in prompts), self._settings.default_prompt_name)

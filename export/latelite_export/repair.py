@@ -1,14 +1,14 @@
-"""Finding out which products lose too much in int8, and what to do about each.
+"""Chooses the int8 plan: which products lose too much precision, and the remedy for each.
 
-Plain dynamic quantisation gives all channels of an activation one scale, so one loud channel leaves little of the
-others. Two remedies, the cheap one first:
+Plain dynamic quantisation gives all channels of an activation one scale, so that a channel with outliers takes
+precision from the others. There are two remedies, the cheaper one first:
 
 * *smoothing*: multiply the activation by a factor per channel and divide the weights by it (SmoothQuant, Xiao et al.
-  2023, equation 4: factor_j = max|W_j|^(1-a) / max|X_j|^a). Exact but for rounding, and it costs one elementwise
-  product. On multilingual-e5-small it takes 1 to 4 % of the time; keeping the same products in fp32 takes 50 %.
-* *fp32*: leave the product as it is.
+  2023, equation 4: factor_j = max|W_j|^(1-a) / max|X_j|^a). Exact except for rounding, at the cost of one elementwise
+  product: on multilingual-e5-small 1 to 4 % of the time, where keeping the same products in fp32 takes 50 %.
+* *fp32*: do not quantise the product.
 
-Both are applied to the worst products only, as few as reach the goal.
+Both are applied to the worst products only, to as few as reach the goal.
 """
 
 from __future__ import annotations
@@ -36,32 +36,32 @@ Floats = NDArray[np.float32]
 
 _EXPONENTS = (0.5, 0.6, 0.7, 0.8, 0.9)
 _WORKERS = 2
-_PROBE_TOKENS = 1000  # enough text to compare products with each other; what they add up to is measured on all of it
-_WORTHWHILE = 0.9  # smoothing must leave at most this share of a product's own error
+_PROBE_TOKENS = 1000  # enough to compare products with each other; whole plans are measured on all texts
+_WORTHWHILE = 0.9  # smooth a product only if that leaves at most this share of its error
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What the int8 graph has to reach, measured against fp32."""
+    """The target quality of the int8 graph, measured against fp32."""
 
     mean: float
-    """Token cosine."""
+    """Mean token cosine."""
     percentile: float
-    """First percentile of it."""
+    """First percentile of the token cosine."""
     overlap: float
-    """Share of each query's ten best documents in common."""
+    """Mean overlap of each query's ten best documents."""
 
 
 @dataclass(frozen=True)
 class Quality:
-    """What an int8 graph reaches; see `Goal`."""
+    """The measured quality of an int8 graph; see `Goal`."""
 
     mean: float
     percentile: float
     overlap: float
 
     def reaches(self, goal: Goal) -> bool:
-        """Whether all figures are at least the goal's."""
+        """Whether every figure meets the goal."""
         return self.mean >= goal.mean and self.percentile >= goal.percentile and self.overlap >= goal.overlap
 
     def as_dict(self) -> dict[str, float]:
@@ -75,7 +75,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class Repair:
-    """The plan that was chosen and why."""
+    """The chosen plan, and the measurements behind it."""
 
     plan: Plan
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -83,7 +83,7 @@ class Repair:
 
 @dataclass(frozen=True)
 class _Group:
-    """Products that read the same activation, hence share its scale."""
+    """Products with the same input activation, and therefore the same scale."""
 
     input: str
     products: tuple[Product, ...]
@@ -107,12 +107,12 @@ def repair(
         model: the fp32 graph.
         scheme: an int8 scheme.
         samples: real texts to measure on.
-        goal: smoothing, which costs next to nothing, goes on until this is reached.
-        minimum: keeping products in fp32, which costs speed, goes on until this is reached.
-        on_step: told what is going on.
+        goal: products are smoothed, which costs almost nothing, until this is reached.
+        minimum: products are kept in fp32, which costs speed, until this is reached.
+        on_step: progress callback.
 
     Returns:
-        The plan. It may miss ``minimum``; the gate has the last word.
+        The plan. It may miss ``minimum``; the gate decides.
     """
     bench = _Bench(model, scheme, samples)
     plain = bench.quality(Plan())
@@ -120,7 +120,7 @@ def repair(
     if plain.reaches(goal):
         return Repair(Plan(), details)
     on_step(
-        f"plain int8 has token cosine {plain.mean:.4f} (1st percentile {plain.percentile:.4f}); looking for the cause"
+        f"plain int8 has token cosine {plain.mean:.4f} (1st percentile {plain.percentile:.4f}); measuring each product"
     )
     groups = _groups(model)
     errors = bench.errors(groups)
@@ -130,12 +130,12 @@ def repair(
     exponents = {name: error.exponent for name, error in errors.items()}
     smoothable = [group.input for group in ranked if group.input in factors]
 
-    def smoothed(count: int) -> Plan:
+    def plan_smoothing(count: int) -> Plan:
         return Plan(factors={name: factors[name] for name in smoothable[:count]})
 
     on_step(f"smoothing the inputs of up to {len(smoothable)} products")
-    count, quality = _fewest(len(smoothable), lambda count: bench.quality(smoothed(count)), goal)
-    plan = smoothed(count)
+    count, quality = _fewest(len(smoothable), lambda count: bench.quality(plan_smoothing(count)), goal)
+    plan = plan_smoothing(count)
     if not quality.reaches(minimum):
         on_step(f"token cosine {quality.mean:.4f} (1st percentile {quality.percentile:.4f}); keeping products in fp32")
         contributions = bench.contributions(groups, plan)
@@ -144,11 +144,11 @@ def repair(
             name: round(contributions[group.input], 6) for group in order[:8] for name in group.names
         }
 
-        def kept(number: int) -> Plan:
+        def plan_fp32(number: int) -> Plan:
             return Plan(fp32=frozenset(name for group in order[:number] for name in group.names), factors=plan.factors)
 
-        number, quality = _fewest(len(order), lambda number: bench.quality(kept(number)), minimum)
-        plan = kept(number)
+        number, quality = _fewest(len(order), lambda number: bench.quality(plan_fp32(number)), minimum)
+        plan = plan_fp32(number)
     readable = {group.input: group.names for group in groups}
     details["smoothed"] = {name: exponents[i] for i in plan.factors for name in readable[i] if name not in plan.fp32}
     details["fp32"] = [product.name for product in products(model) if product.name in plan.fp32]
@@ -165,12 +165,12 @@ def _groups(model: onnx.ModelProto) -> list[_Group]:
 
 
 def _by_benefit(groups: Sequence[_Group], contributions: Mapping[str, float]) -> list[_Group]:
-    """Most error removed per multiplication moved to fp32 first."""
+    """Sorted by error removed per multiplication moved to fp32, most first."""
     return sorted(groups, key=lambda g: -contributions[g.input] / sum(product.size for product in g.products))
 
 
 def _fewest(most: int, measure: Callable[[int], Quality], goal: Goal) -> tuple[int, Quality]:
-    """Smallest count whose quality reaches the goal, by bisection; ``most`` if none does."""
+    """The smallest count whose quality reaches the goal, by bisection; ``most`` if none does."""
     best = most, measure(most)
     if not best[1].reaches(goal):
         return best
@@ -187,16 +187,16 @@ def _fewest(most: int, measure: Callable[[int], Quality], goal: Goal) -> tuple[i
 
 @dataclass(frozen=True)
 class _Error:
-    """Relative squared error of a group's products when quantised."""
+    """Relative squared error of a group's products in int8."""
 
     plain: float
     factors: Floats | None = None
-    """What smooths the input best; None where nothing helps."""
+    """Best smoothing factors (channels,); None if smoothing does not help."""
     exponent: float = 0.0
 
 
 class _Bench:
-    """Measures int8 variants of one graph against it, on the same texts."""
+    """Measures int8 variants of a graph against its fp32 form, on the same texts."""
 
     def __init__(self, model: onnx.ModelProto, scheme: Scheme, samples: Sequence[Sample]) -> None:
         self._model = model
@@ -209,14 +209,14 @@ class _Bench:
         self._probe = slice(0, None, max(1, round(tokens / _PROBE_TOKENS)))
 
     def quality(self, plan: Plan) -> Quality:
-        """What a plan reaches on all texts."""
+        """Quality of a plan on all texts."""
         actual = self._encode(plan, self._samples)
         cosines = _cosines(actual, self._expected)
         shares = overlap(self._scores, self._rank(actual))
         return Quality(float(cosines.mean()), float(np.quantile(cosines, 0.01)), float(np.mean(shares)))
 
     def contributions(self, groups: Sequence[_Group], plan: Plan) -> dict[str, float]:
-        """How much of the mean cosine comes back when one group's products are in fp32, the others in int8."""
+        """For each group, the gain in mean cosine if its products are in fp32 and all others in int8."""
         samples, expected = self._samples[self._probe], self._expected[self._probe]
 
         def mean(variant: Plan) -> float:
@@ -226,13 +226,13 @@ class _Bench:
         return {group.input: mean(Plan(plan.fp32.union(group.names), plan.factors)) - base for group in groups}
 
     def errors(self, groups: Sequence[_Group]) -> dict[str, _Error]:
-        """For each group the error of its own products on the probe, and what smoothing makes of it."""
+        """For each group, the error of its products on the probe, plain and smoothed."""
         tensors = {tensor.name: tensor for tensor in self._model.graph.initializer}
         activations = self._activations([group.input for group in groups])
         result = {}
         for group in groups:
             weights = np.concatenate([numpy_helper.to_array(tensors[p.weight]) for p in group.products], axis=1)
-            result[group.input] = _smoothed(activations[group.input], weights, self._scheme)
+            result[group.input] = _measure_smoothing(activations[group.input], weights, self._scheme)
         return result
 
     def _encode(self, plan: Plan, samples: Sequence[Sample]) -> list[Floats]:
@@ -245,7 +245,7 @@ class _Bench:
         return maxsim(queries, documents)
 
     def _activations(self, names: Sequence[str]) -> dict[str, list[Floats]]:
-        """For each tensor one array (tokens, channels) per text of the probe."""
+        """For each tensor, one array (tokens, channels) per text of the probe."""
         model = onnx.ModelProto()
         model.CopyFrom(self._model)
         model.graph.output.extend(onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, None) for n in names)
@@ -257,8 +257,8 @@ class _Bench:
         return result
 
 
-def _smoothed(texts: Sequence[Floats], weights: Floats, scheme: Scheme) -> _Error:
-    """The error of a product as it is, and the exponent with the smallest, where that is worth the effort."""
+def _measure_smoothing(texts: Sequence[Floats], weights: Floats, scheme: Scheme) -> _Error:
+    """The error of plain quantisation, and the best smoothing factors if they reduce it enough."""
     # One large product per exponent: thousands of small ones would wait for BLAS threads on a busy machine.
     tokens = np.concatenate(texts)
     starts = np.cumsum([0, *(len(text) for text in texts[:-1])])
@@ -269,31 +269,31 @@ def _smoothed(texts: Sequence[Floats], weights: Floats, scheme: Scheme) -> _Erro
         return float(np.square(even @ round_weights(weights / factors[:, None], scheme) - exact).sum())
 
     total = float(np.square(exact).sum()) or 1.0
-    loudest = np.abs(tokens).max(axis=0)
-    heaviest = np.abs(weights).max(axis=1)
-    plain = error(np.ones_like(loudest)) / total
+    max_activation = np.abs(tokens).max(axis=0)
+    max_weight = np.abs(weights).max(axis=1)
+    plain = error(np.ones_like(max_activation)) / total
     best, found = plain * _WORTHWHILE, _Error(plain)
     for exponent in _EXPONENTS:
-        factors = _balance(loudest, heaviest, exponent)
+        factors = _balance(max_activation, max_weight, exponent)
         if (left := error(factors) / total) < best:
             best, found = left, _Error(plain, factors, exponent)
     return found
 
 
 def _cosines(first: Sequence[Floats], second: Sequence[Floats]) -> Floats:
-    """Of all tokens, (tokens,)."""
+    """Cosine of every token, (tokens,)."""
     return np.concatenate([np.einsum("td,td->t", a, b) for a, b in zip(first, second, strict=True)])
 
 
-def _balance(loudest: Floats, heaviest: Floats, exponent: float) -> Floats:
-    """Factors (channels,); 1 for channels that are always silent or unused."""
-    usable = (loudest > 0) & (heaviest > 0)
-    safe_loud, safe_heavy = np.where(usable, loudest, 1), np.where(usable, heaviest, 1)
-    return (safe_heavy ** (1 - exponent) / safe_loud**exponent).astype(np.float32)
+def _balance(max_activation: Floats, max_weight: Floats, exponent: float) -> Floats:
+    """Smoothing factors (channels,); 1 for channels that are always zero or unused."""
+    usable = (max_activation > 0) & (max_weight > 0)
+    activation, weight = np.where(usable, max_activation, 1), np.where(usable, max_weight, 1)
+    return (weight ** (1 - exponent) / activation**exponent).astype(np.float32)
 
 
 def _round_activations(tokens: Floats, starts: NDArray[np.int64]) -> Floats:
-    """(tokens, channels) as DynamicQuantizeLinear leaves them, each text from its start being a tensor of its own."""
+    """Activations (tokens, channels) rounded as by DynamicQuantizeLinear; each text, from its start, is one tensor."""
     low = np.minimum(np.minimum.reduceat(tokens.min(axis=1), starts), np.float32(0))
     high = np.maximum(np.maximum.reduceat(tokens.max(axis=1), starts), np.float32(0))
     step = (high - low) / np.float32(255)
@@ -303,7 +303,7 @@ def _round_activations(tokens: Floats, starts: NDArray[np.int64]) -> Floats:
 
 
 def _encode(model: onnx.ModelProto, samples: Sequence[Sample]) -> list[Floats]:
-    """Kept token vectors of each text, every text alone on one thread: the same bytes on every run."""
+    """The kept token vectors of each text. Texts run one by one on one thread, so every run gives the same bytes."""
     session, inputs = device_session(model), input_names(model)
     with ThreadPoolExecutor(_WORKERS) as workers:
         return list(workers.map(lambda s: session.run(None, s.feed(inputs))[0][0][s.keep], samples))

@@ -1,7 +1,7 @@
-"""``spm.model`` of DeBERTa: how SentencePiece itself cuts a text, as parts of a ``tokenizer.json``.
+"""DeBERTa's ``spm.model`` as parts of a ``tokenizer.json`` that tokenizes as SentencePiece does.
 
-Versions of transformers convert this file differently: 4.57 keeps its normalisation, 5.x takes Unicode's NFC instead,
-and 5.3 forgets the special tokens around a text.
+transformers' own conversion depends on its version: 4.57 keeps the normalisation, 5.x uses Unicode's NFC instead, and
+5.3 loses the special tokens around a text.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _NEEDED = ("sentencepiece", "google.protobuf")
 
 
 def check_installed(folder: Path, name: str) -> None:
-    """Refuse a folder whose vocabulary cannot be read here.
+    """Check that SentencePiece files can be read.
 
     Raises:
-        MissingExtraError: the libraries that read SentencePiece's files are not installed.
+        MissingExtraError: the libraries for it are not installed.
     """
     try:
         missing = [package for package in _NEEDED if importlib.util.find_spec(package) is None]
@@ -41,8 +41,8 @@ def pipeline(path: Path, first: tuple[str, int], last: tuple[str, int]) -> dict[
 
     Args:
         path: ``spm.model``.
-        first: the token in front of a text, and its id.
-        last: the token behind it, and its id.
+        first: the token before a text, and its id.
+        last: the token after a text, and its id.
     """
     content = importlib.import_module("sentencepiece.sentencepiece_model_pb2").ModelProto()
     content.ParseFromString(path.read_bytes())

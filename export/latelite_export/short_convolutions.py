@@ -1,8 +1,7 @@
-"""LFM2's short convolutions, which reach over the last tokens: what they see of an unattended expansion token.
+"""Masking in LFM2's short convolutions, which mix each token with the ones before it.
 
-In a batch, transformers clears unattended tokens in front of each convolution; for a text alone, 4.57 and 5.3 do not,
-5.24 does. In a batch, 4.57 takes the wrong mask. Checkpoints are trained in batches, so the bundle does as 5.3 does
-there.
+In a batch, transformers zeroes unattended tokens before each convolution. For a single text 4.57 and 5.3 do not and
+5.24 does; in a batch, 4.57 uses the wrong mask. Checkpoints are trained in batches, so bundles follow 5.3's batches.
 """
 
 from __future__ import annotations
@@ -15,15 +14,15 @@ from transformers import PreTrainedModel
 
 
 class ShortConvolutions:
-    """Clears unattended tokens in front of the convolutions of a backbone, instead of transformers."""
+    """Zeroes unattended tokens before the convolutions of a backbone, in place of transformers' code."""
 
     @classmethod
     def of(cls, backbone: PreTrainedModel, *, masked: bool) -> ShortConvolutions | None:
-        """For a backbone that has such layers; None for all others.
+        """Create it if the backbone has such layers; else None.
 
         Args:
             backbone: the encoder.
-            masked: whether tokens may be unattended.
+            masked: whether texts may have unattended tokens.
         """
         layers = [layer.conv for layer in getattr(backbone, "layers", ()) if hasattr(layer, "conv")]
         return cls(layers, masked=masked) if layers else None
@@ -35,7 +34,7 @@ class ShortConvolutions:
             layer.register_forward_pre_hook(self._clear, with_kwargs=True)
 
     def measure(self, attention_mask: torch.Tensor) -> None:
-        """Remember which tokens are attended to; int64 (texts, tokens)."""
+        """Store which tokens are attended to. ``attention_mask``: int64 (texts, tokens)."""
         self._attended = attention_mask.to(torch.float32).unsqueeze(-1)
 
     def _clear(

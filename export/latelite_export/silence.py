@@ -1,4 +1,4 @@
-"""Keeping other libraries' warnings off the user's screen while the exporter checks what they warn about itself."""
+"""Suppresses other libraries' warnings about problems that the exporter checks itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from transformers.utils import logging
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """No warnings and no log lines below errors from transformers and the tracer, inside the block only."""
+    """Inside the block, hide warnings and all log lines below errors of transformers and the tracer."""
     level = logging.get_verbosity()
     logging.set_verbosity(ERROR)
     try:

@@ -1,4 +1,4 @@
-"""Reading the files that hold a checkpoint's weights, without running anything that is in them."""
+"""Reads a checkpoint's weight files without running code from them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ T = TypeVar("T")
 _FILES = ("model.safetensors", "pytorch_model.bin")
 _INDEXES = tuple(f"{name}.index.json" for name in _FILES)
 NAMES = (_FILES[0], _INDEXES[0], _FILES[1], _INDEXES[1])
-"""In the order in which they are looked for; an index names the shards that the weights are cut into."""
+"""Weight files in the order in which they are looked for; an index lists the shards."""
 
 _LARGEST_GRAPH = (1 << 31) - (1 << 24)
-"""Bytes of fp32 weights in one graph: 2 GiB is the most that a protobuf holds, and its nodes take some of it."""
+"""Maximum bytes of fp32 weights in one graph: a protobuf holds 2 GiB, of which the nodes need some."""
 
 
 def files(folder: Path) -> tuple[Path, ...]:
-    """The files that hold the weights in ``folder``: one, or the shards that an index names.
+    """The weight files in ``folder``: one file, or the shards listed by an index.
 
     Raises:
-        IncompleteCheckpointError: there is none, or a shard is missing.
+        IncompleteCheckpointError: there are no weights, or a shard is missing.
     """
     for name in NAMES:
         path = folder / name
@@ -42,21 +42,21 @@ def files(folder: Path) -> tuple[Path, ...]:
 
 
 def check_size(folder: Path) -> None:
-    """Refuse weights whose fp32 graph no ONNX file could hold, by what the files say of themselves.
+    """Check, by the headers of the files, that the weights fit into one ONNX file in fp32.
 
     Raises:
-        UnsupportedCheckpointError: there are too many.
+        UnsupportedCheckpointError: they do not.
     """
-    parameters = sum(_reading(path, _parameters) for path in files(folder))
+    parameters = sum(_try_read(path, _parameters) for path in files(folder))
     if parameters * 4 > _LARGEST_GRAPH:
         raise UnsupportedCheckpointError(
             f"{folder} has {parameters / 1e6:.0f} million parameters, {parameters * 4 / 1e9:.1f} GB in fp32; an ONNX "
-            "graph in one file holds 2 GiB, so that about 530 million are the most that can be exported."
+            "file holds 2 GiB, so at most about 530 million parameters can be exported."
         )
 
 
 def read(folder: Path) -> Tensors:
-    """All tensors in ``folder`` under the names of its files, as stored. Pickles are read as weights only.
+    """All tensors in ``folder``, with names and dtypes as stored. Pickles are read with ``weights_only``.
 
     Raises:
         IncompleteCheckpointError: a file is missing or damaged.
@@ -64,29 +64,31 @@ def read(folder: Path) -> Tensors:
     """
     found: Tensors = {}
     for path in files(folder):
-        loaded = _reading(path, _load)
+        loaded = _try_read(path, _load)
         if not isinstance(loaded, dict) or not all(isinstance(v, torch.Tensor) for v in loaded.values()):
-            raise IncompleteCheckpointError(f"{path} does not hold a table of tensors.")
+            raise IncompleteCheckpointError(f"{path} does not contain a dictionary of tensors.")
         found |= {str(name): tensor for name, tensor in loaded.items()}
     for name, tensor in found.items():
         exact = tensor.dtype in (torch.float32, torch.float16, torch.bfloat16, torch.float64)
         if not exact and tensor.dim() > 1 and name.endswith("weight"):
             raise UnsupportedCheckpointError(
                 f"{folder} holds {name} as {str(tensor.dtype).removeprefix('torch.')}: its weights are quantised; "
-                "export the original checkpoint, the exporter quantises by itself."
+                "export the original checkpoint, the exporter does the quantisation."
             )
         if exact and not torch.isfinite(tensor).all():
-            raise IncompleteCheckpointError(f"{folder} holds values in {name} that are not numbers, or infinite.")
+            raise IncompleteCheckpointError(
+                f"{name} in {folder} contains NaN or infinite values; save the checkpoint again from a sound one."
+            )
     return found
 
 
 def shape(folder: Path, name: str) -> tuple[int, ...] | None:
-    """Shape of one tensor, of which a safetensors file tells without being read whole; None if it is not there."""
+    """Shape of one tensor, from the header in a safetensors file; None if there is no such tensor."""
     for path in files(folder):
         if path.suffix == ".safetensors":
-            found = _reading(path, lambda p: _shape(p, name))
+            found = _try_read(path, lambda p: _shape(p, name))
         else:
-            tensor = _reading(path, _load).get(name)
+            tensor = _try_read(path, _load).get(name)
             found = None if tensor is None else tuple(tensor.shape)
         if found is not None:
             return found
@@ -96,7 +98,7 @@ def shape(folder: Path, name: str) -> tuple[int, ...] | None:
 def _shards(index: Path) -> tuple[Path, ...]:
     names = read_json(index).get("weight_map")
     if not isinstance(names, dict) or not names or not all(isinstance(name, str) for name in names.values()):
-        raise IncompleteCheckpointError(f"{index} names no shards.")
+        raise IncompleteCheckpointError(f"{index} lists no shards.")
     shards = tuple(index.parent / name for name in dict.fromkeys(names.values()))
     suffix = Path(index.name.removesuffix(".index.json")).suffix
     for shard in shards:
@@ -126,8 +128,8 @@ def _shape(path: Path, name: str) -> tuple[int, ...] | None:
         return tuple(file.get_slice(name).get_shape()) if name in file.keys() else None  # noqa: SIM118
 
 
-def _reading(path: Path, read: Callable[[Path], T]) -> T:
+def _try_read(path: Path, read: Callable[[Path], T]) -> T:
     try:
         return read(path)
-    except Exception as error:  # safetensors and pickle raise classes of their own
+    except Exception as error:  # safetensors and pickle raise their own exceptions
         raise IncompleteCheckpointError(f"the weights in {path} cannot be loaded: {first_line(error)}") from error

@@ -1,4 +1,4 @@
-"""The texts that the gate encodes: seven languages, everyday and technical, from titles to pages."""
+"""The gate's texts: seven languages, everyday and technical, from titles to pages."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ LANGUAGES = ("de", "en", "es", "fr", "it", "nl", "pt")
 
 
 LEAST = 4
-"""Queries, and documents, that a collection needs: half of them choose the int8 plan, the other half judge it."""
+"""Minimum number of queries and of documents in a collection: one half is for choosing the int8 plan, the other for
+judging it."""
 FEWEST_DOCUMENTS = 30
-"""Documents that all collections together need: fewer in a half, and any ten of them would be nearly all."""
+"""Minimum number of documents in all collections together; with fewer, the ten best would be nearly all of a half."""
 
 
 @dataclass(frozen=True)
 class Collection:
-    """Texts in one language. Query i is answered by document i; the other documents answer none."""
+    """Texts in one language. Document i answers query i; surplus documents answer none."""
 
     language: str
     queries: tuple[str, ...]
     documents: tuple[str, ...]
 
     def calibration(self) -> Collection:
-        """The texts that the int8 plan is chosen by."""
+        """The half on which the int8 plan is chosen."""
         return Collection(self.language, self.queries[0::2], self.documents[0::2])
 
     def judging(self) -> Collection:
-        """The texts that the int8 graph is judged by; none of them took part in choosing its plan."""
+        """The half on which the int8 graph is judged, not used for choosing its plan."""
         return Collection(self.language, self.queries[1::2], self.documents[1::2])
 
 
@@ -45,11 +46,11 @@ def collections() -> tuple[Collection, ...]:
 
 
 def read(folder: Path) -> tuple[Collection, ...]:
-    """Collections of the user's own: one file ``NAME.json`` each, an object with the lists ``queries`` and
-    ``documents``, where query i is answered by document i.
+    """Read the user's collections: files ``NAME.json``, each an object with the lists ``queries`` and ``documents``.
+    Document i answers query i.
 
     Raises:
-        SettingError: there is none, or one is in another form or too small.
+        SettingError: there are none, or one is malformed or too small.
     """
     found = []
     for path in sorted(folder.glob("*.json")):
@@ -69,8 +70,8 @@ def read(folder: Path) -> tuple[Collection, ...]:
         raise SettingError(f"{folder} holds no gate texts: files NAME.json with lists named queries and documents.")
     if (documents := sum(len(collection.documents) for collection in found)) < FEWEST_DOCUMENTS:
         raise SettingError(
-            f"{folder} holds {documents} documents; at least {FEWEST_DOCUMENTS} are needed, since the best ten of half "
-            "of them are compared."
+            f"{folder} holds {documents} documents; at least {FEWEST_DOCUMENTS} are needed, because the ten best of "
+            "half of them are compared."
         )
     return tuple(found)
 
@@ -79,5 +80,5 @@ def _parse(language: str, content: str) -> Collection:
     raw = json.loads(content)
     queries, documents = tuple(raw["queries"]), tuple(raw["documents"])
     if not all(isinstance(text, str) and text.strip() for text in queries + documents):
-        raise ValueError("a text is empty or no string")
+        raise ValueError("a text is empty or not a string")
     return Collection(language, queries, documents)

@@ -1,4 +1,4 @@
-"""A checkpoint's tokenizer: read as the reference reads it, resolved to ids, written as one ``tokenizer.json``."""
+"""A checkpoint's tokenizer: loaded as in the reference, resolved to ids, written as one ``tokenizer.json``."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from latelite_export.silence import silence
 CONFIG = "tokenizer_config.json"
 _FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
 _SENTENCEPIECE = ("sentencepiece.bpe.model", "spiece.model", "spm.model", "tokenizer.model", "bpe.codes")
-"""Vocabularies that transformers can turn into a fast tokenizer with the help of another library."""
+"""Vocabulary files from which transformers can build a fast tokenizer with another library's help."""
 _GENERIC = ("TokenizersBackend", "PreTrainedTokenizer", "PreTrainedTokenizerFast")
-"""Classes that stand for "what tokenizer.json says"; the first is transformers 5's name, unknown to transformers 4."""
+"""Classes that only wrap tokenizer.json; transformers 4 does not know the first, which is transformers 5's name."""
 _PROBES = (
     "The quick brown fox jumps over the lazy dog's back, 3.14 times (or 2,000)!",
     "Größe, Maß und Übermut: die STRASSE ist zu eng. L'été à Évian, mañana en São Paulo, één café",
@@ -36,27 +36,27 @@ _PROBES = (
     "Donaudampfschifffahrtsgesellschaftskapitän internationalisation 12345678901234567890",
     "[CLS] [SEP] [MASK] <s> </s> <mask> [Q] [D] [unused0] ##ing",
 )
-"""What `fingerprint` has a tokenizer cut up: case, accents, blanks, scripts, digits, special tokens as text."""
+"""Texts that `fingerprint` tokenizes: case, accents, spaces, scripts, digits, special tokens as text."""
 _SPECIAL = ("unk_token", "bos_token", "eos_token", "sep_token", "cls_token", "pad_token", "mask_token")
 
 
 @dataclass(frozen=True)
 class CheckpointTokenizer:
-    """The reference's tokenizer object and what this project makes of it."""
+    """The reference's tokenizer, and the bundle's."""
 
     reference: PreTrainedTokenizerFast
-    """As transformers loads it, prefixes added; the PyTorch side of the gate tokenizes with it."""
+    """As loaded by transformers, with the prefixes added; used by the PyTorch side of the gate."""
     json: str
     """Content of the bundle's ``tokenizer.json``, without truncation and padding."""
     ids: TokenIds
     emits_token_type_ids: bool
     notes: tuple[str, ...] = ()
-    """What the installed transformers does otherwise than the checkpoint's files say, in sentences."""
+    """Sentences about differences between the installed transformers and the checkpoint's files."""
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the vocabulary and of the ids of a few awkward texts: what the tokenizer does, not how the
-        installed library writes it down.
+        """SHA-256 of the vocabulary and of the ids of a few difficult texts: independent of how the installed library
+        serialises a tokenizer.
         """
         tokenizer = Tokenizer.from_str(self.json)
         vocabulary = sorted(tokenizer.get_vocab(with_added_tokens=True).items())
@@ -70,14 +70,14 @@ def load(
     """Load the tokenizer and resolve every token that the settings name.
 
     Args:
-        checkpoint: its settings and where its files are.
-        config: the encoder's, from which transformers guesses the kind of tokenizer when no file says.
-        trust_remote_code: run the tokenizer code that the checkpoint brings.
+        checkpoint: settings, and locations of the files.
+        config: the encoder's; transformers infers the tokenizer class from it if no file names one.
+        trust_remote_code: run the checkpoint's own tokenizer code.
 
     Raises:
-        UnsupportedCheckpointError: the tokenizer has no fast form, or no token that could pad a query.
-        IncompleteCheckpointError: a prefix is not in the vocabulary, so its embedding would be freshly initialised.
-        RemoteCodeError: the tokenizer is Python code of the checkpoint's own.
+        UnsupportedCheckpointError: the tokenizer has no fast form, or no token to expand queries with.
+        IncompleteCheckpointError: a prefix is not in the vocabulary, so its embedding would be randomly initialised.
+        RemoteCodeError: the tokenizer needs the checkpoint's own code.
     """
     reference, notes = _reference(checkpoint.tokenizer, config, trust_remote_code=trust_remote_code)
     settings = checkpoint.settings
@@ -101,12 +101,12 @@ def load(
 def _reference(
     folder: Path, encoder: PretrainedConfig | None, *, trust_remote_code: bool
 ) -> tuple[PreTrainedTokenizerFast, tuple[str, ...]]:
-    """The tokenizer, and what to say about it."""
+    """The tokenizer, and notes about it for the user."""
     config = read_json(folder / CONFIG, required=False)
     code = config.get("auto_map")
     if code and not trust_remote_code and "AutoTokenizer" in code:
         raise RemoteCodeError(
-            f"{folder / CONFIG} wants to run the checkpoint's own tokenizer code; read it, then allow it with "
+            f"{folder / CONFIG} asks for the checkpoint's own tokenizer code; read it, then allow it with "
             "--trust-remote-code."
         )
     pieces = next((name for name in _SENTENCEPIECE if (folder / name).is_file()), None)
@@ -124,12 +124,12 @@ def _reference(
             else:
                 tokenizer = AutoTokenizer.from_pretrained(  # type: ignore[no-untyped-call]
                     folder,
-                    config=encoder,  # else it would read the file, and may run what is named there
+                    config=encoder,  # otherwise it reads config.json, and may run code named there
                     use_fast=True,
                     local_files_only=True,
                     trust_remote_code=trust_remote_code,
                 )
-    except Exception as error:  # each kind of tokenizer fails in its own way
+    except Exception as error:  # each tokenizer class raises its own exceptions
         raise UnsupportedCheckpointError(
             f"the tokenizer in {folder} cannot be loaded in its fast form: {first_line(error)}{_cure(pieces, whole)}"
         ) from error
@@ -144,24 +144,24 @@ def _reference(
     differs = any(backend.encode(text).ids != tokenizer.backend_tokenizer.encode(text).ids for text in _PROBES)
     tokenizer._tokenizer = backend
     note = (
-        f"transformers {version('transformers')} rebuilds this tokenizer and cuts some texts otherwise than the "
-        "checkpoint's files say; the bundle follows the files."
+        f"transformers {version('transformers')} rebuilds this tokenizer and tokenizes some texts differently from "
+        "the checkpoint's files; the bundle follows the files."
     )
     return tokenizer, (note,) if differs else ()
 
 
 def _backend(tokenizer: PreTrainedTokenizerFast, folder: Path) -> Tokenizer | None:
-    """A Unigram tokenizer as the checkpoint's files have it; None where transformers reads it so in any version.
+    """A Unigram tokenizer as in the checkpoint's files; None if every version of transformers loads it correctly.
 
-    transformers 5 builds the classes of Unigram tokenizers anew from their vocabulary: each version with another
-    normaliser than the one that the encoder was trained with, and 5.3 without special tokens around a text.
+    transformers 5 rebuilds Unigram tokenizers from their vocabulary, with a normaliser that depends on the version and
+    is not the one of training; 5.3 also loses the special tokens around a text.
     """
     own = json.loads(tokenizer.backend_tokenizer.to_str())
     if own["model"]["type"] != "Unigram":
         return None
     if (folder / "tokenizer.json").is_file():
         written = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        # Tokens may have been added in another file.
+        # Added tokens may be in another file.
         return written if written.get_vocab() == tokenizer.get_vocab() else None
     if not isinstance(tokenizer, DebertaV2TokenizerFast) or not (folder / "spm.model").is_file():
         return None
@@ -170,24 +170,24 @@ def _backend(tokenizer: PreTrainedTokenizerFast, folder: Path) -> Tokenizer | No
 
 
 def _cure(pieces: str | None, whole: bool) -> str:
-    """What to do about a checkpoint that has its vocabulary as ``pieces`` only."""
+    """Advice for a checkpoint that has only the SentencePiece file ``pieces``."""
     if pieces is None or whole:
         return ""
     return (
-        f"; it has its vocabulary as {pieces} only: load it once with transformers' AutoTokenizer, where it was "
-        "trained, and save it, which writes tokenizer.json"
+        f"; its only vocabulary is {pieces}: load it once with transformers' AutoTokenizer, where it was trained, "
+        "and save it, which writes tokenizer.json"
     )
 
 
 def _is_generic(config: Mapping[str, Any]) -> bool:
-    """Whether ``tokenizer.json`` alone decides, as it does wherever transformers 5 wrote the configuration."""
+    """Whether ``tokenizer.json`` alone defines the tokenizer, as in checkpoints written by transformers 5."""
     return config.get("tokenizer_class", _GENERIC[0]) in _GENERIC or config.get("backend") == "tokenizers"
 
 
 def _generic(folder: Path, config: Mapping[str, Any]) -> PreTrainedTokenizerFast:
-    """``tokenizer.json`` as it is, with the special tokens that the configuration names.
+    """``tokenizer.json``, with the special tokens named by the configuration.
 
-    Built by hand: transformers 4 knows neither the class name TokenizersBackend of transformers 5 nor its list form of
+    Built here because transformers 4 knows neither transformers 5's class TokenizersBackend nor its list form of
     ``extra_special_tokens``.
     """
     special = {**read_json(folder / "special_tokens_map.json", required=False), **config}
@@ -203,8 +203,8 @@ def _generic(folder: Path, config: Mapping[str, Any]) -> PreTrainedTokenizerFast
 
 
 def _register_prefixes(tokenizer: PreTrainedTokenizerFast, settings: Settings, checkpoint_id: str) -> None:
-    """Add the prefixes as PyLate does: from then on, the same letters inside a text become the marker."""
-    # Adding a token again leaves its matching as it was but changes the flags that are written to tokenizer.json.
+    """Add the prefixes as PyLate does: their letters then become the marker inside a text, too."""
+    # Adding a token again would not change how it matches, but would change its flags in tokenizer.json.
     known = {token.content for token in tokenizer.added_tokens_decoder.values()}
     for prefix in (settings.query_prefix, settings.document_prefix):
         if not prefix or prefix in known:
@@ -213,9 +213,9 @@ def _register_prefixes(tokenizer: PreTrainedTokenizerFast, settings: Settings, c
         tokenizer.add_tokens([prefix])
         if len(tokenizer) != before:
             raise IncompleteCheckpointError(
-                f"the prefix {prefix!r} is not in the vocabulary of {checkpoint_id}: its embedding would be freshly "
-                "initialised; this is a checkpoint that was never trained as a late-interaction model, or its "
-                "settings name the wrong prefix."
+                f"the prefix {prefix!r} is not in the vocabulary of {checkpoint_id}: its embedding would be randomly "
+                "initialised. Either the checkpoint was never trained for late interaction, or its settings name the "
+                "wrong prefix; set --query-prefix and --document-prefix."
             )
 
 
@@ -242,9 +242,9 @@ def _skiplist(tokenizer: PreTrainedTokenizerFast, words: tuple[str, ...], policy
 
 
 def _portable(backend: Tokenizer) -> str:
-    """One JSON text, always the same for the same tokenizer."""
+    """Serialise as JSON; the same tokenizer always gives the same text."""
     tokenizer = Tokenizer.from_str(backend.to_str())
-    # PyLate leaves in the file the truncation and padding of whatever it encoded last.
+    # PyLate saves the truncation and padding of its last call.
     tokenizer.no_truncation()
     tokenizer.no_padding()
     content: dict[str, Any] = json.loads(tokenizer.to_str())

@@ -1,4 +1,4 @@
-"""torch module -> ONNX graph by tracing, for the encoders that `graph` cannot write."""
+"""torch module -> ONNX graph by tracing, for encoders without a fused form."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _AXES = {0: "texts", 1: "tokens"}
 
 
 def trace(encoder: Encoder) -> onnx.ModelProto:
-    """The encoder as an fp32 ONNX model; the same encoder always gives the same bytes.
+    """Trace an encoder to an fp32 ONNX model; the same encoder always gives the same bytes.
 
     Inputs int64 (texts, tokens), both axes dynamic; output float32 (texts, tokens, dim).
 
@@ -32,15 +32,15 @@ def trace(encoder: Encoder) -> onnx.ModelProto:
             torch.onnx.export(
                 encoder,
                 _example(encoder.inputs),
-                buffer,  # type: ignore[arg-type] # takes a file, documented and in use, only its annotation forgot
+                buffer,  # type: ignore[arg-type] # accepts a file, by its documentation; the annotation is incomplete
                 input_names=list(encoder.inputs),
                 output_names=[OUTPUT],
                 dynamic_axes=dict.fromkeys((*encoder.inputs, OUTPUT), _AXES),
                 opset_version=_OPSET,
-                # The torch.export route needs onnxscript and names its nodes by numbers.
+                # dynamo=True needs onnxscript, and numbers its nodes instead of naming them.
                 dynamo=False,
             )
-    except Exception as error:  # whatever the encoder's own code does not survive
+    except Exception as error:  # the encoder's own code may raise anything
         raise UnsupportedCheckpointError(
             f"{encoder.architecture} cannot be traced: {type(error).__name__}: {first_line(error)}"
         ) from error
@@ -50,11 +50,11 @@ def trace(encoder: Encoder) -> onnx.ModelProto:
 
 
 def _example(inputs: tuple[str, ...]) -> tuple[torch.Tensor, ...]:
-    """Two texts of different lengths, so that no axis is mistaken for a constant 1 and masks are traced."""
+    """Two texts of different lengths, so that no axis looks constant and masks are traced."""
     mask = torch.ones((2, 11), dtype=torch.int64)
     mask[1, 7:] = 0
     examples = {
-        # 5 is no padding id in any known vocabulary; where it is, position ids are traced all the same.
+        # No known vocabulary has padding id 5; if one does, position ids are still traced.
         "input_ids": torch.full((2, 11), 5, dtype=torch.int64),
         "attention_mask": mask,
         "token_type_ids": torch.zeros((2, 11), dtype=torch.int64),
@@ -63,10 +63,10 @@ def _example(inputs: tuple[str, ...]) -> tuple[torch.Tensor, ...]:
 
 
 def _tidy(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same graph with constants as initializers, each only once, and without notes on where the code was.
+    """Turn constants into unique initializers, and drop source locations.
 
-    Weights that the tracer transposed are named by a running number; they take the name of their product, which does
-    not change when something else in the encoder does.
+    The tracer gives transposed weights a running number; they get the name of their product instead, which does not
+    depend on the rest of the encoder.
     """
     graph = model.graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}

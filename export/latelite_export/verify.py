@@ -1,7 +1,7 @@
-"""The gate: what the device will run, measured against the checkpoint in PyTorch.
+"""The gate: compares the device's runtime with the checkpoint in PyTorch.
 
-The only module that imports the runtime, since that is what it verifies. The PyTorch side comes from `reference`, which
-shares no code with it.
+The only module that imports the runtime, which it verifies. The PyTorch side is `reference`, which shares no code with
+the runtime.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Stage = Callable[[str], None]
 
 GOLDEN_FILE = "verification.npy"
 LONGEST = 2048
-"""Lengths beyond are not compared: eager attention in PyTorch would take tens of gigabytes at 8192 tokens."""
+"""Maximum length in tokens at which vectors are compared: PyTorch's eager attention takes tens of gigabytes at 8192."""
 
 
 def gate(
@@ -57,20 +57,20 @@ def gate(
     limits: Limits = LIMITS,
     stage: Stage = lambda _: None,
 ) -> dict[str, Any]:
-    """Measure a bundle against its checkpoint: fp32 on all texts, int8 on the half that its plan was not chosen by.
+    """Compare a bundle with its checkpoint: fp32 on all texts, int8 on the half not used to choose its plan.
 
     Args:
-        bundle: to measure.
+        bundle: folder of the bundle.
         reference: the checkpoint in PyTorch.
-        collections: the texts; None: those in seven languages that come with the exporter.
-        limits: what has to be reached.
-        stage: told what is going on.
+        collections: the texts; None: the exporter's, in seven languages.
+        limits: the limits to meet.
+        stage: progress callback.
 
     Returns:
         The report that goes into the manifest.
 
     Raises:
-        GateError: a limit is missed; the message says by how much, and where.
+        GateError: a limit is missed; the message says by how much and where.
     """
     collections = texts.collections() if collections is None else collections
     stage("comparing the fp32 graph with PyTorch")
@@ -89,10 +89,10 @@ def gate(
 
 
 def golden(bundle: Path, collections: Sequence[Collection] | None = None) -> tuple[list[dict[str, Any]], Vectors]:
-    """What `check` compares with elsewhere: a query and a document per language, by the fp32 graph.
+    """Golden vectors for `check`: a query and a document per language, encoded by the fp32 graph.
 
     Returns:
-        Texts with their roles and token counts, and all their vectors (tokens, dim) float32.
+        The texts with role and token count, and their concatenated vectors (tokens, dim) float32.
     """
     model = ColBERT(bundle, precision="fp32")
     entries: list[dict[str, Any]] = []
@@ -106,15 +106,15 @@ def golden(bundle: Path, collections: Sequence[Collection] | None = None) -> tup
 
 
 def check(bundle: Path, *, limits: Limits = LIMITS) -> dict[str, Any]:
-    """Verify a bundle where its checkpoint is not: checksums, loading, and the golden vectors it carries.
+    """Verify a bundle without its checkpoint: checksums, loading, and its golden vectors.
 
     Raises:
         BundleError: a file is missing or altered, or ONNX Runtime cannot load it.
-        GateError: this machine computes other vectors than the one that exported.
+        GateError: this machine's vectors differ from those of the exporting machine.
     """
     opened = Bundle(bundle)
     names = [path.name for path in opened.verify()]
-    entries, expected = _stored(opened)
+    entries, expected = _read_golden(opened)
     ends = np.cumsum([entry["tokens"] for entry in entries])
     report: dict[str, Any] = {"files": names, "limits": asdict(limits)}
     for precision in PRECISIONS:
@@ -125,8 +125,8 @@ def check(bundle: Path, *, limits: Limits = LIMITS) -> dict[str, Any]:
         for entry, vectors in zip(entries, actual, strict=True):
             if len(vectors) != entry["tokens"]:
                 raise GateError(
-                    f"{entry['text']!r} gives {len(vectors)} token vectors here and gave {entry['tokens']} at export: "
-                    "the tokenizer behaves differently.",
+                    f"{entry['text']!r} gives {len(vectors)} token vectors here, and gave {entry['tokens']} at export: "
+                    "the installed tokenizers library tokenizes differently.",
                     report,
                 )
         if precision == "fp32":
@@ -146,23 +146,23 @@ def check(bundle: Path, *, limits: Limits = LIMITS) -> dict[str, Any]:
 
 
 def device_session(graph: Path | onnx.ModelProto) -> onnxruntime.InferenceSession:
-    """A graph as the device runs it. Products of integers are exact there, so what is measured on one CPU holds on
-    another: on an x86 without VNNI, ONNX Runtime's defaults would let sums overflow (token cosine .90 where it is 1).
+    """A session with the device's options. Integer products are then exact, so that measurements carry over to other
+    CPUs; with ONNX Runtime's defaults, sums overflow on x86 without VNNI (token cosine .90 instead of 1).
     """
     content = str(graph) if isinstance(graph, Path) else graph.SerializeToString()
     return onnxruntime.InferenceSession(content, session_options(), providers=["CPUExecutionProvider"])
 
 
-def _stored(bundle: Bundle) -> tuple[list[dict[str, Any]], Vectors]:
-    """What `golden` gave at export."""
+def _read_golden(bundle: Bundle) -> tuple[list[dict[str, Any]], Vectors]:
+    """The golden vectors stored at export."""
     try:
         entries = bundle.manifest.verification["golden"]["texts"]
         vectors: Vectors = np.load(bundle.folder / GOLDEN_FILE, allow_pickle=False)
         complete = vectors.shape == (sum(entry["tokens"] for entry in entries), bundle.manifest.dim)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BundleCorruptError(f"{bundle.folder} carries no golden vectors to verify with: {error!r}.") from error
+        raise BundleCorruptError(f"{bundle.folder} has no golden vectors to verify with: {error!r}.") from error
     if not complete:
-        raise BundleCorruptError(f"{bundle.folder / GOLDEN_FILE} does not hold what the manifest describes.")
+        raise BundleCorruptError(f"{bundle.folder / GOLDEN_FILE} does not match the manifest.")
     return entries, vectors
 
 
@@ -192,7 +192,7 @@ def _describe(exact: Sequence[Encoded]) -> dict[str, Any]:
 def _compare_fp32(
     bundle: Path, collections: Sequence[Collection], exact: Sequence[Encoded], reference: Reference
 ) -> dict[str, Any]:
-    """Largest difference over texts (through tokenizers and settings) and over lengths (the bare graph)."""
+    """Largest difference over texts (with tokenizers and settings) and over lengths (the bare graph)."""
     worst, where = 0.0, ""
     per_language = {}
     for collection, encoded in zip(collections, exact, strict=True):
@@ -202,16 +202,16 @@ def _compare_fp32(
             ("document", collection.documents, encoded.documents),
         ):
             for number, (text, actual) in enumerate(zip(batch, vectors, strict=True)):
-                place = f"{collection.language} {role} {number} ({excerpt(text)})"
+                text_name = f"{collection.language} {role} {number} ({excerpt(text)})"
                 expected = reference.encode(text, is_query=role == "query")
                 if actual.shape != expected.shape:
                     raise GateError(
-                        f"{place} gives {len(actual)} token vectors, in PyTorch {len(expected)}: the ids differ."
+                        f"{text_name} gives {len(actual)} token vectors, {len(expected)} in PyTorch: the ids differ."
                     )
                 difference = float(np.abs(actual - expected).max(initial=0.0))
                 largest = max(largest, difference)
-                if not (difference < worst or np.isnan(worst)):  # NaN is the worst
-                    worst, where = difference, place
+                if not (difference < worst or np.isnan(worst)):  # also true for NaN
+                    worst, where = difference, text_name
         per_language[collection.language] = two_digits(largest)
     lengths = _compare_lengths(bundle, collections, reference)
     longest = max(lengths, key=lambda key: lengths[key])
@@ -226,7 +226,7 @@ def _compare_fp32(
 
 
 def _compare_lengths(bundle: Path, collections: Sequence[Collection], reference: Reference) -> dict[str, float]:
-    """The bare fp32 graph on sequences of many lengths, up to the longest, and with a mask if it takes one."""
+    """Differences of the bare fp32 graph at many lengths up to the longest, and with a mask if it takes one."""
     opened = Bundle(bundle)
     manifest = opened.manifest
     session = device_session(opened.graph_path("fp32"))
@@ -248,7 +248,7 @@ def _compare_lengths(bundle: Path, collections: Sequence[Collection], reference:
         length = min(settings.query_length, longest)
         ids = np.stack([stream[:length], stream[-length:]])
         attention = np.ones_like(ids)
-        # As many in both: fused graphs take no other batch.
+        # The same number of attended tokens in both: fused graphs refuse other batches.
         attention[:, max(1, length // 2) :] = 0
         result[f"2x{length}, half of each unattended"] = difference(ids, attention)
     return result
@@ -257,14 +257,14 @@ def _compare_lengths(bundle: Path, collections: Sequence[Collection], reference:
 def compare_with_library(
     bundle: Path, checkpoint: Path, python: str, collections: Sequence[Collection], *, trust_remote_code: bool
 ) -> dict[str, Any]:
-    """Measure a bundle against the library that the checkpoint was made with, in an environment of its own.
+    """Compare a bundle with the checkpoint's own library, installed in another environment.
 
     Args:
-        bundle: to measure.
-        checkpoint: folder.
-        python: interpreter that has PyLate (for its and Stanford's layout) or Sentence Transformers 6.
+        bundle: folder of the bundle.
+        checkpoint: folder of the checkpoint.
+        python: interpreter that has PyLate (for PyLate's and Stanford's layouts) or Sentence Transformers 6.
         collections: the texts.
-        trust_remote_code: whether the library may run code of the checkpoint's own.
+        trust_remote_code: whether the library may run the checkpoint's own code.
 
     Raises:
         GateError: the fp32 graph differs from the library, or the library fails.
@@ -283,7 +283,7 @@ def compare_with_library(
             for number, (a, e) in enumerate(zip(ours, (*theirs.queries, *theirs.documents), strict=True)):
                 if a.shape != e.shape:
                     raise GateError(
-                        f"text {number} in {encoded.language} has {len(a)} token vectors, by the library {len(e)}."
+                        f"text {number} in {encoded.language} gives {len(a)} token vectors, {len(e)} in the library."
                     )
                 found.append(np.einsum("td,td->t", a, e))
                 if (difference := float(np.abs(a - e).max(initial=0.0))) >= worst:

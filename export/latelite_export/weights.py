@@ -1,4 +1,4 @@
-"""Loading a checkpoint's weights in fp32, and refusing any that transformers would have to make up or leave out."""
+"""Loads a checkpoint's weights in fp32, and refuses those that transformers would randomly initialise or ignore."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ from latelite_export.tensors import Tensors
 
 @dataclass(frozen=True)
 class Backbone:
-    """An encoder and the weights that it was made of."""
+    """An encoder and its weights."""
 
     module: PreTrainedModel
     """In fp32, in evaluation mode."""
     configuration: Configuration
     tensors: Mapping[str, torch.Tensor]
-    """The checkpoint's fp32 tensors, named as in the encoder itself, heads left out. They do not depend on how the
-    installed transformers names its modules."""
+    """The checkpoint's fp32 tensors without heads, named as in the bare encoder. Independent of how the installed
+    transformers names its modules."""
 
 
 def load_backbone(configuration: Configuration, *, besides: Collection[str] = ()) -> Backbone:
     """Load the encoder.
 
     Args:
-        configuration: of the encoder.
-        besides: tensors beside the encoder's that something else makes use of.
+        configuration: the encoder's configuration.
+        besides: names of tensors that are not the encoder's but are used elsewhere.
 
     Raises:
-        IncompleteCheckpointError: a weight that the token vectors depend on is missing or has another shape.
-        UnsupportedCheckpointError: there are weights that nothing would make use of.
+        IncompleteCheckpointError: a weight that the token vectors depend on is missing or has the wrong shape.
+        UnsupportedCheckpointError: there are weights that would not be used.
     """
     folder = configuration.folder
     tensors.files(folder)
@@ -55,16 +55,16 @@ def load_backbone(configuration: Configuration, *, besides: Collection[str] = ()
     state = {name: t.to(torch.float32) for name, t in named.items() if name not in foreign and name not in besides}
     model_class: Any = MODEL_MAPPING[type(configuration.parsed)]
     try:
-        with silence():  # what it would warn about is in the report
+        with silence():  # the loading report has everything it warns about
             model, report = model_class.from_pretrained(
-                None,  # with all tensors at hand, transformers opens no file and asks no network
+                None,  # given all tensors, transformers opens no file and uses no network
                 config=configuration.parsed,
                 state_dict=dict(state),
                 dtype=torch.float32,
                 attn_implementation=_attention(configuration.parsed.model_type),
                 output_loading_info=True,
             )
-    except Exception as error:  # each architecture fails in its own way
+    except Exception as error:  # each architecture raises its own exceptions
         raise IncompleteCheckpointError(f"the weights in {folder} cannot be loaded: {first_line(error)}") from error
     loaded: PreTrainedModel = model.eval()
     _check_loading(loaded, report, folder)
@@ -73,10 +73,10 @@ def load_backbone(configuration: Configuration, *, besides: Collection[str] = ()
 
 
 def load_dense(layer: DenseLayer) -> dict[str, torch.Tensor]:
-    """``weight``, and ``bias`` and ``residual`` where the layer has them, in fp32.
+    """``weight``, and ``bias`` and ``residual`` if the layer has them, in fp32.
 
     Raises:
-        IncompleteCheckpointError: one is missing or has another shape.
+        IncompleteCheckpointError: one is missing or has the wrong shape.
     """
     found = tensors.read(layer.weights)
     shapes: dict[str, tuple[int, ...]] = {"linear.weight": (layer.out_features, layer.in_features)}
@@ -87,7 +87,7 @@ def load_dense(layer: DenseLayer) -> dict[str, torch.Tensor]:
     for name, shape in shapes.items():
         if name not in found:
             raise IncompleteCheckpointError(
-                f"{layer.weights} lacks {name}: the projection would be freshly initialised."
+                f"{layer.weights} lacks {name}: the projection would be randomly initialised."
             )
         if tuple(found[name].shape) != shape:
             raise IncompleteCheckpointError(
@@ -98,10 +98,10 @@ def load_dense(layer: DenseLayer) -> dict[str, torch.Tensor]:
 
 
 def max_positions(model: PreTrainedModel) -> int:
-    """Longest sequence that the encoder accepts, special tokens included.
+    """Maximum length that the encoder accepts, special tokens included.
 
     Raises:
-        UnsupportedCheckpointError: its configuration does not say.
+        UnsupportedCheckpointError: the configuration does not say.
     """
     limit = getattr(model.config, "max_position_embeddings", None)
     if not isinstance(limit, int) or limit < 1:
@@ -109,7 +109,7 @@ def max_positions(model: PreTrainedModel) -> int:
             f"the configuration of {type(model).__name__} does not say how many positions there are."
         )
     for name, module in model.named_modules():
-        # RoBERTa and its kin number positions from behind the padding id, so that many rows are never a position.
+        # RoBERTa-like encoders start positions after the padding id, so that the first rows are never used.
         if isinstance(module, torch.nn.Embedding) and name.endswith("position_embeddings"):
             offset = 0 if module.padding_idx is None else module.padding_idx + 1
             limit = min(limit, module.num_embeddings - offset)
@@ -117,12 +117,12 @@ def max_positions(model: PreTrainedModel) -> int:
 
 
 def accepts(model: PreTrainedModel, name: str) -> bool:
-    """Whether the encoder's forward takes an input of that name."""
+    """Whether the encoder's forward has an input of that name."""
     return name in inspect.signature(model.forward).parameters
 
 
 def fingerprint(named: Mapping[str, torch.Tensor], more: Iterable[str]) -> str:
-    """SHA-256 over names, shapes and fp32 bytes of tensors, in the order of their names, and over ``more``."""
+    """SHA-256 over names, shapes and fp32 bytes of tensors, sorted by name, and over ``more``."""
     digest = hashlib.sha256()
     for name, tensor in sorted(named.items()):
         digest.update(f"{name}\0{tuple(tensor.shape)}\0".encode())
@@ -133,16 +133,16 @@ def fingerprint(named: Mapping[str, torch.Tensor], more: Iterable[str]) -> str:
 
 
 def _attention(kind: str) -> str:
-    """How the reference attends: as plain products, which can be traced too, unless that gives other vectors."""
-    # A token whose local window holds nothing to see gets zeros from SDPA, which is the default and the reference, and
-    # the mean of everything from eager attention.
+    """The reference's attention implementation: eager, which can be traced too, unless it gives other vectors."""
+    # For a token with an empty local window, SDPA (the default, and the reference) gives zeros and eager attention the
+    # mean of all values.
     return "sdpa" if kind == "modernbert" else "eager"
 
 
 def _encoder_names(found: Tensors, prefix: str) -> Tensors:
-    """Tensors under the names that they have in the encoder alone, in the spelling of today.
+    """Tensors under their present names in the bare encoder.
 
-    A checkpoint that was saved inside a larger model has a prefix on them; old ones call a norm's weight ``gamma``.
+    Names have a prefix if the encoder was saved inside a larger model; old checkpoints call a norm's weight ``gamma``.
     """
     inside = any(name.startswith(prefix) for name in found)
     result = {}
@@ -155,7 +155,7 @@ def _encoder_names(found: Tensors, prefix: str) -> Tensors:
 
 
 def _load_remote(configuration: Configuration) -> Backbone:
-    """By the checkpoint's own code, which the user allowed to run."""
+    """Load with the checkpoint's own code, which the user allowed to run."""
     folder = configuration.folder
     try:
         with silence():
@@ -170,7 +170,7 @@ def _load_remote(configuration: Configuration) -> Backbone:
                 weights_only=True,
                 output_loading_info=True,
             )
-    except Exception as error:  # code of a stranger's
+    except Exception as error:  # third-party code may raise anything
         raise IncompleteCheckpointError(
             f"the weights in {folder} cannot be loaded by the checkpoint's code: {first_line(error)}"
         ) from error
@@ -180,31 +180,31 @@ def _load_remote(configuration: Configuration) -> Backbone:
 
 
 def _check_loading(model: PreTrainedModel, report: Mapping[str, Any], folder: Path) -> None:
-    """Trust the loading report, not the warnings: a made-up tensor is an error wherever it reaches the vectors."""
+    """Check the loading report: a randomly initialised tensor that affects the vectors is an error."""
     if mismatched := report.get("mismatched_keys"):
         name = sorted(str(entry[0]) for entry in mismatched)[0]
         raise IncompleteCheckpointError(
-            f"{folder}: {name} and {len(mismatched) - 1} more have another shape than their configuration."
+            f"{folder}: the shapes of {name} and {len(mismatched) - 1} more do not match the configuration."
         )
     missing = {name for name in report.get("missing_keys", ()) if not is_unused(name)}
     made_up = sorted(missing & _decisive(model)) if missing else []
     if made_up:
         raise IncompleteCheckpointError(
             f"the weights in {folder} lack {made_up[0]} and {len(made_up) - 1} more of the encoder's "
-            f"{len(list(model.parameters()))} tensors: they would be freshly initialised."
+            f"{len(list(model.parameters()))} tensors: they would be randomly initialised."
         )
     surplus = sorted(name for name in report.get("unexpected_keys", ()) if not is_unused(name))
     if surplus:
         raise UnsupportedCheckpointError(
             f"the weights in {folder} hold {surplus[0]} and {len(surplus) - 1} more tensors that "
-            f"{type(model).__name__} has no use for: they are those of another architecture, or an adapter's."
+            f"{type(model).__name__} does not have: they belong to another architecture or an adapter."
         )
 
 
 def _decisive(model: PreTrainedModel) -> set[str]:
-    """Names of the parameters that the last hidden state depends on, found by differentiating it.
+    """Names of the parameters that the last hidden state depends on, determined by differentiation.
 
-    A pooler, for one, is often missing and never used.
+    A pooler, for example, is often missing but never used.
     """
     with torch.enable_grad():
         model.zero_grad()

@@ -1,9 +1,8 @@
-"""A bundle as wheels, so that a model is installed like any other package and found by `latelite.default_model`.
+"""Packages a bundle as wheels, so that a model is installed like any package and found by `latelite.default_model`.
 
-One wheel per graph, for the fp32 graph alone is larger than all the rest and most computers never run it. Each holds a
-whole bundle (the manifest without the other graph, the tokenizer, the verification vectors) and the model's licence.
-Only the standard library is needed, so wheels can be made wherever a bundle is, and the same bundle gives the same
-bytes.
+There is one wheel per graph, since the fp32 graph is larger than everything else and few computers run it. Each wheel
+has a whole bundle (a manifest without the other graph, the tokenizer, the verification vectors) and the model's
+licence. Only the standard library is needed. The same bundle always gives the same bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from latelite.manifest import MANIFEST_NAME, MODEL_GROUP, PRECISIONS, Manifest, 
 from latelite_export import bundle as bundle_folder
 
 _PREFIX = "latelite"
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first that a zip file can hold
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can store
 
 
 def write(bundle: str | Path, folder: str | Path, precision: Precision) -> Path:
@@ -29,7 +28,7 @@ def write(bundle: str | Path, folder: str | Path, precision: Precision) -> Path:
 
     Args:
         bundle: folder of the bundle.
-        folder: where to write; made when it does not exist.
+        folder: where to write; created if missing.
         precision: which graph.
 
     Returns:
@@ -69,13 +68,13 @@ def write(bundle: str | Path, folder: str | Path, precision: Precision) -> Path:
 
 
 def write_all(bundle: str | Path, folder: str | Path) -> list[Path]:
-    """`write` for every graph of the bundle."""
+    """Call `write` for every graph of the bundle."""
     graphs = Bundle(bundle).manifest.graphs
     return [write(bundle, folder, precision) for precision in PRECISIONS if precision in graphs]
 
 
 def only(manifest: Manifest, precision: Precision) -> Manifest:
-    """The manifest of the same bundle without its other graphs: the same model, with the same fingerprint."""
+    """The manifest without the other graphs; the fingerprint stays the same."""
     others = {graph.file for name, graph in manifest.graphs.items() if name != precision}
     return dataclasses.replace(
         manifest,
@@ -85,12 +84,12 @@ def only(manifest: Manifest, precision: Precision) -> Manifest:
 
 
 def model_name(manifest: Manifest) -> str:
-    """The name that users give: the last part of the checkpoint's id, as package names are spelled."""
+    """The model's name for users: the last part of the checkpoint's id, spelled like a package name."""
     return re.sub(r"[^a-z0-9]+", "-", str(manifest.checkpoint["id"]).rsplit("/", 1)[-1].lower()).strip("-") or "model"
 
 
 def distribution(manifest: Manifest, precision: Precision) -> str:
-    """Name of the wheel's distribution; it begins with latelite, so that no package of another kind is shadowed."""
+    """Name of the wheel's distribution; the prefix latelite avoids shadowing an unrelated package."""
     name = model_name(manifest)
     if name != _PREFIX and not name.startswith(f"{_PREFIX}-"):
         name = f"{_PREFIX}-model-{name}"

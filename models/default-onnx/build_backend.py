@@ -1,4 +1,4 @@
-"""Builds this folder's wheels (PEP 517) with the repository's own code, which needs the standard library only."""
+"""PEP 517 backend of this folder's wheels; uses the repository's own code, which needs only the standard library."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ sys.path[:0] = [str(FOLDER.parents[1] / part) for part in ("runtime", "export")]
 def build_wheel(
     wheel_directory: str, config_settings: Mapping[str, str] | None = None, metadata_directory: str | None = None
 ) -> str:
-    """The wheel of one graph: that of the setting ``precision``, or int8."""
+    """Build the wheel of the graph named by the setting ``precision``; default int8."""
     from latelite_export import wheel
 
     precision = (config_settings or {}).get("precision", "int8")

@@ -1,1 +1,1 @@
-"""Adapting a checkpoint to one's own documents: data, training with PyLate, and what came of it."""
+"""Fine-tuning of a checkpoint on one's own documents: data, training with PyLate, report."""

@@ -1,11 +1,11 @@
-"""Adapt a checkpoint to one's own documents; `make finetune` runs it.
+"""Fine-tune a checkpoint on one's own documents; `make finetune` runs it.
 
     python models/finetune --data DATA --out OUT [--base BASE]
 
-DATA is a folder of documents, a file of JSON lines (query, positive, and negatives or scores where there are any), or a
-folder in BEIR layout: with a training split its questions are trained on, without one its documents alone.
+DATA is a folder of documents, a file of JSON lines (query, positive, optionally negatives or scores), or a folder in
+BEIR layout. Of a BEIR folder, the training split is used, or the documents alone if there is none.
 
-Exit status: 0 the model is better, 1 failed, 2 wrong usage, 3 it is not better (everything is written all the same).
+Exit status: 0 the model is better, 1 failed, 2 wrong usage, 3 the model is not better (it is written nevertheless).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ OK, FAILED, NOT_BETTER = 0, 1, 3
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run; returns the exit status."""
+    """Run the command line; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
         return run(options)
@@ -45,11 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    """All of it: data, training, export, before and after."""
+    """Read the data, train, export, and compare quality before and after."""
     start = time.monotonic()
     out = Path(options.out)
     if (out / "report.json").exists() and not options.override:
-        raise FileExistsError(f"{out} holds a finished run; name another folder, or give --override.")
+        raise FileExistsError(f"{out} has a finished run; choose another folder, or replace it with --override.")
     if options.override:
         shutil.rmtree(out, ignore_errors=True)
     work = out / "work"
@@ -75,8 +75,8 @@ def run(options: argparse.Namespace) -> int:
 
     differences: dict[str, dict[str, dict[str, Any]]] = {}
     for questions in asked:
-        _say(f"asking {questions.name}: {len(questions.queries)} questions, {len(questions.corpus):,} passages")
-        one, other = quality.ask(before, questions), quality.ask(out / "bundle", questions)
+        _say(f"measuring {questions.name}: {len(questions.queries)} questions, {len(questions.corpus):,} passages")
+        one, other = quality.measure(before, questions), quality.measure(out / "bundle", questions)
         differences[questions.name] = {
             mode: {
                 name: quality.compare(one[mode], other[mode], ids).as_json() for name, ids in _groups(questions).items()
@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
     log = took.pop("log")
     result = {
         "name": out.name,
-        "base": _shown(options.base),
+        "base": _base_name(options.base),
         "data": {
             "name": Path(options.data).name,
             "kind": found.kind,
@@ -111,7 +111,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _data(options: argparse.Namespace, model: ColBERT, work: Path) -> data.Data:
-    """DATA; pairs whose negatives were searched before the run was killed are not searched for again."""
+    """Read DATA. A resumed run reuses the negatives that it has already mined."""
     train_file, held_file = work / "train.jsonl", work / "held-out.jsonl"
     known = train_file.exists() and held_file.exists()
     negatives = 0 if known else options.negatives
@@ -128,14 +128,14 @@ def _data(options: argparse.Namespace, model: ColBERT, work: Path) -> data.Data:
 
 
 def _groups(questions: data.Questions) -> dict[str, list[str]]:
-    """All questions, and those of each language where there are several."""
+    """All questions, and those of each language if there are several languages."""
     languages = questions.languages()
     groups = {"all": list(questions.queries)}
     return groups | languages if len(languages) > 1 else groups
 
 
 def _base_bundle(base: str, work: Path) -> Path:
-    """The base as a bundle: the committed one of the default checkpoint, else exported."""
+    """The bundle of the base: the committed one for the default checkpoint, otherwise exported now."""
     if Path(base).exists() and Path(base).resolve() == BASE:
         return BASE_BUNDLE
     if not (work / "base" / "manifest.json").exists():
@@ -144,7 +144,7 @@ def _base_bundle(base: str, work: Path) -> Path:
     return work / "base"
 
 
-def _shown(base: str) -> str:
+def _base_name(base: str) -> str:
     return BASE.name if Path(base).exists() and Path(base).resolve() == BASE else base
 
 
@@ -158,33 +158,37 @@ def _parser() -> argparse.ArgumentParser:
         prog="finetune", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", required=True, help="documents, pairs, or a folder in BEIR layout")
-    parser.add_argument("--out", required=True, help="folder of the checkpoint; a run that was killed goes on there")
+    parser.add_argument("--out", required=True, help="folder for the checkpoint; an interrupted run resumes from it")
     parser.add_argument("--base", default=str(BASE), help="checkpoint or hub id (default: the default checkpoint)")
     parser.add_argument(
         "--evaluate",
         action="append",
         default=[],
         metavar="SET",
-        help="in BEIR layout, asked before and after; repeatable",
+        help="set in BEIR layout to measure before and after; repeatable",
     )
     parser.add_argument(
         "--general-pairs",
         metavar="FILE",
-        help="pairs of general text, as of `latelite mine`, that keep what the base knows (default: texts in seven "
-        "languages that come with the exporter)",
+        help="pairs of general text in the format of `latelite mine`, against forgetting (default: the exporter's "
+        "texts in seven languages)",
     )
-    parser.add_argument("--general", type=_share, default=defaults.general, help="share of their batches")
-    parser.add_argument("--negatives", type=int, default=2, help="searched for each pair that has none (default: 2)")
-    parser.add_argument("--minutes", type=float, default=defaults.minutes, help="of training at most")
-    parser.add_argument("--steps", type=int, help="instead of minutes")
+    parser.add_argument("--general", type=_share, default=defaults.general, help="share of batches with general pairs")
+    parser.add_argument(
+        "--negatives", type=int, default=2, help="hard negatives mined for each pair without any (default: 2)"
+    )
+    parser.add_argument("--minutes", type=float, default=defaults.minutes, help="maximum training time")
+    parser.add_argument("--steps", type=int, help="number of steps, instead of --minutes")
     parser.add_argument("--epochs", type=float, default=defaults.epochs)
     parser.add_argument("--batch", type=int, default=defaults.batch)
-    parser.add_argument("--rate", type=float, default=defaults.rate, help="greatest learning rate")
+    parser.add_argument("--rate", type=float, default=defaults.rate, help="peak learning rate")
     parser.add_argument("--temperature", type=float, default=defaults.temperature)
-    parser.add_argument("--document-length", type=int, default=defaults.document_length, help="tokens, in training")
-    parser.add_argument("--query-length", type=int, default=defaults.query_length, help="tokens, in training")
+    parser.add_argument(
+        "--document-length", type=int, default=defaults.document_length, help="document tokens read in training"
+    )
+    parser.add_argument("--query-length", type=int, default=defaults.query_length, help="query tokens read in training")
     parser.add_argument("--seed", type=int, default=defaults.seed)
-    parser.add_argument("--override", action="store_true", help="replace what is in OUT")
+    parser.add_argument("--override", action="store_true", help="delete OUT first")
     return parser
 
 

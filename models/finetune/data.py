@@ -1,7 +1,7 @@
-"""What is trained on and what is asked afterwards, read from whatever the user has.
+"""Training pairs and evaluation questions from the user's data.
 
-A folder in BEIR layout with a training split, a file of pairs, or documents without any question. A tenth is held out,
-by document: what is asked of a held-out document is never trained on.
+The data is a folder in BEIR layout, a file of pairs, or documents without questions. A tenth of the documents is held
+out: no pair about a held-out document is trained on.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from latelite.models import ColBERT
 from latelite.sources import Passage
 
 HELD_OUT = 10
-"""One document in so many is held out."""
-ASKED = 300
-"""Questions of a set at most, when quality is measured."""
+"""One document in this many is held out."""
+MAX_QUESTIONS = 300
+"""Maximum number of questions of a set that quality is measured on."""
 _SPLITS = (("qrels/train.tsv", "queries.jsonl"), ("extra_qrels.tsv", "extra_queries.jsonl"))
 _TESTS = ("qrels.tsv", "qrels/test.tsv")
 
 
 @dataclass(frozen=True)
 class Questions:
-    """Questions over a corpus, and which documents answer each."""
+    """Questions over a corpus, with relevance judgements."""
 
     name: str
     corpus: dict[str, str]
@@ -40,7 +40,7 @@ class Questions:
     qrels: dict[str, dict[str, int]]
 
     def languages(self) -> dict[str, list[str]]:
-        """Question ids by the language of what answers them; "" where it is none of the seven."""
+        """Question ids by the language of the relevant documents; "" if that is not one of the seven."""
         found: dict[str, list[str]] = {}
         for id_ in self.queries:
             text = " ".join(self.corpus[document] for document in self.qrels[id_])
@@ -50,31 +50,33 @@ class Questions:
 
 @dataclass
 class Data:
-    """Everything that DATA holds."""
+    """The content of DATA."""
 
     kind: str
     train: list[Pair]
     held_out: list[Pair]
     questions: list[Questions] = field(default_factory=list)
-    """Sets that were not trained on: the held-out part, and the test split of a BEIR folder. The first one decides."""
+    """Sets that are not trained on: the held-out pairs, and the test split of a BEIR folder. The first one decides."""
 
 
 class DataError(ValueError):
-    """DATA cannot be trained on; the message says why."""
+    """DATA cannot be used for training; the message says why."""
 
 
 def is_held_out(document: str) -> bool:
-    """Whether what is asked of a document is kept from training; the same in every run."""
+    """Whether a document is held out; the same in every run."""
     return hashlib.blake2b(document.encode("utf-8", "surrogatepass"), digest_size=4).digest()[0] % HELD_OUT == 0
 
 
 def read(path: Path, model: ColBERT, *, negatives: int, seed: int, say: Callable[[str], object]) -> Data:
-    """Read DATA, whatever it is.
+    """Read DATA in any of its forms.
 
     Args:
-        model: the base, whose tokens cut documents and whose search finds the negatives.
-        negatives: of each pair, where it has none.
-        say: told what is going on.
+        path: folder or file.
+        model: the base model, which cuts documents into passages and finds hard negatives.
+        negatives: hard negatives to mine for each pair without any.
+        seed: of the random choices.
+        say: progress callback.
 
     Raises:
         DataError: there is nothing to train on.
@@ -107,7 +109,7 @@ def _documents(
     kind: str, passages: Sequence[Passage], model: ColBERT, *, negatives: int, seed: int, say: Callable[[str], object]
 ) -> Data:
     if not passages:
-        raise DataError("No document holds text that could be trained on.")
+        raise DataError("DATA has no text to train on: no document could be read, or all are empty.")
     return _split(kind, list(mine(passages, seed=seed)), passages, model, negatives=negatives, seed=seed, say=say)
 
 
@@ -118,7 +120,7 @@ def _beir(path: Path, model: ColBERT, *, negatives: int, seed: int, say: Callabl
     if split is None:
         data = _documents("passages", passages, model, negatives=negatives, seed=seed, say=say)
     else:
-        queries, qrels = _judged(path / split[1], path / split[0], corpus)
+        queries, qrels = _read_qrels(path / split[1], path / split[0], corpus)
         pairs = [
             _with_document(Pair(queries[id_], corpus[document], kind="question"), document)
             for id_, found in qrels.items()
@@ -127,12 +129,12 @@ def _beir(path: Path, model: ColBERT, *, negatives: int, seed: int, say: Callabl
         data = _split("questions", pairs, passages, model, negatives=negatives, seed=seed, say=say)
     test = next((path / each for each in _TESTS if (path / each).exists()), None)
     if test is not None:
-        queries, qrels = _judged(path / "queries.jsonl", test, corpus)
-        data.questions.insert(0, _some(Questions(f"{path.name} (test)", corpus, queries, qrels), seed))
+        queries, qrels = _read_qrels(path / "queries.jsonl", test, corpus)
+        data.questions.insert(0, _sample(Questions(f"{path.name} (test)", corpus, queries, qrels), seed))
     return data
 
 
-def _judged(queries: Path, qrels: Path, corpus: dict[str, str]) -> tuple[dict[str, str], dict[str, dict[str, int]]]:
+def _read_qrels(queries: Path, qrels: Path, corpus: dict[str, str]) -> tuple[dict[str, str], dict[str, dict[str, int]]]:
     found: dict[str, dict[str, int]] = {}
     for row in qrels.read_text(encoding="utf-8").splitlines()[1:]:
         query, document, relevance = row.split("\t")
@@ -161,15 +163,15 @@ def _split(
     train = [pair for pair in pairs if not is_held_out(pair.document)]
     held_out = [pair for pair in pairs if is_held_out(pair.document)]
     random.Random(seed).shuffle(held_out)
-    held_out = held_out[:ASKED]
+    held_out = held_out[:MAX_QUESTIONS]
     if not train or not held_out:
         raise DataError(
-            f"There are {len(train)} pairs to train on and {len(held_out)} to measure by, of one document in "
-            f"{HELD_OUT}; both are needed: name more documents."
+            f"There are {len(train)} pairs for training and {len(held_out)} for evaluation (one document in "
+            f"{HELD_OUT} is held out); both are needed: add documents."
         )
     bare = sum(not pair.negatives for pair in train)
     if negatives and bare:
-        say(f"searching {len(passages):,} passages for the negatives of {bare:,} pairs")
+        say(f"mining negatives of {bare:,} pairs among {len(passages):,} passages")
         random.Random(seed).shuffle(train)
         given = [pair for pair in train if pair.negatives]
         missing = [pair for pair in [*train, *held_out] if not pair.negatives]
@@ -178,11 +180,11 @@ def _split(
         train = given + [pair for pair in found if (pair.query, pair.positive) not in held]
         held_out = [pair for pair in found if (pair.query, pair.positive) in held]
     corpus = {passage.id: passage.text for passage in passages}
-    return Data(kind, train, held_out, [_asked(held_out, corpus, passages)])
+    return Data(kind, train, held_out, [_questions(held_out, corpus, passages)])
 
 
-def _asked(pairs: Sequence[Pair], corpus: dict[str, str], passages: Sequence[Passage]) -> Questions:
-    """Held-out pairs as questions: what they were made of is the answer."""
+def _questions(pairs: Sequence[Pair], corpus: dict[str, str], passages: Sequence[Passage]) -> Questions:
+    """Held-out pairs as questions; the relevant document is the passage that a pair was made from."""
     by_text = {text: id_ for id_, text in corpus.items()}
     by_document: dict[str, list[str]] = {}
     for passage in passages:
@@ -200,15 +202,15 @@ def _asked(pairs: Sequence[Pair], corpus: dict[str, str], passages: Sequence[Pas
 
 
 def _nearest(pair: Pair, ids: Sequence[str], corpus: dict[str, str]) -> list[str]:
-    """The passage of the document that shares most words with a positive, of which a line may have been left out."""
+    """The document's passage that shares most words with a positive, which may lack a line of its passage."""
     words = set(pair.positive.split())
     return sorted(ids, key=lambda id_: -len(words & set(corpus[id_].split())))[:1]
 
 
-def _some(questions: Questions, seed: int) -> Questions:
+def _sample(questions: Questions, seed: int) -> Questions:
     ids = sorted(questions.queries)
     random.Random(seed).shuffle(ids)
-    kept = ids[:ASKED]
+    kept = ids[:MAX_QUESTIONS]
     return Questions(
         questions.name,
         questions.corpus,
@@ -218,9 +220,9 @@ def _some(questions: Questions, seed: int) -> Questions:
 
 
 def read_set(path: Path, seed: int = 0) -> Questions:
-    """A set in BEIR layout that is only asked."""
+    """Read a set in BEIR layout for evaluation only."""
     found = beir.load(path)
-    return _some(Questions(found.name, found.documents, found.queries, found.qrels), seed)
+    return _sample(Questions(found.name, found.documents, found.queries, found.qrels), seed)
 
 
 def _with_document(pair: Pair, document: str) -> Pair:

@@ -1,6 +1,6 @@
-"""Pairs that keep what the base knows: in every language, with the scores that the base itself gives.
+"""General pairs against forgetting, with the base's own scores as distillation targets.
 
-By default the texts in seven languages that come with the exporter; better, some hundred pairs of general text.
+The default is the exporter's texts in seven languages; some hundred pairs of general text are better.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from latelite.mining import Pair
 from latelite_export import texts
 
 WAYS = 3
-"""Documents whose scores are kept for a query: its own, and others of its language."""
+"""Documents scored for a query: its own and others in its language."""
 
 
 def shipped() -> tuple[list[Pair], list[Questions]]:
-    """Pairs to train on, and questions to measure by, of each language; no text is in both."""
+    """The exporter's texts as training pairs and evaluation questions per language; no text is in both."""
     pairs, questions = [], []
     for collection in texts.collections():
         learnt, judged = collection.calibration(), collection.judging()
@@ -33,11 +33,13 @@ def shipped() -> tuple[list[Pair], list[Questions]]:
 
 
 def scored(pairs: Sequence[Pair], base: Any, count: int, seed: int) -> list[dict[str, Any]]:
-    """Rows of PyLate's distillation: ``query``, ``documents`` and the base's ``scores``.
+    """Rows for PyLate's distillation: ``query``, ``documents`` and the base's ``scores``.
 
     Args:
+        pairs: general pairs.
         base: PyLate's model, before training.
-        count: rows; pairs are taken again with other documents when there are fewer.
+        count: number of rows; with fewer pairs, each is used several times with different documents.
+        seed: of the random choices.
     """
     draw = random.Random(seed)
     texts_ = list(dict.fromkeys(pair.positive for pair in pairs))

@@ -1,4 +1,4 @@
-"""Quality of a bundle on questions, and what two bundles differ by."""
+"""Retrieval quality of a bundle, and the difference between two bundles."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STEP = 256
 
 @dataclass(frozen=True)
 class Difference:
-    """nDCG@10 before and after, and the 95 % interval of the difference by a paired bootstrap over the questions."""
+    """nDCG@10 before and after, with the 95 % interval of the difference from a paired bootstrap over questions."""
 
     before: float
     after: float
@@ -45,8 +45,8 @@ class Difference:
         }
 
 
-def ask(bundle: Path, questions: Questions) -> dict[str, dict[str, float]]:
-    """nDCG@10 of each question, by mode; documents are searched in a collection, as an app would."""
+def measure(bundle: Path, questions: Questions) -> dict[str, dict[str, float]]:
+    """nDCG@10 of each question, by search mode; searches a collection, as an app does."""
     model = ColBERT(bundle)
     ids = list(questions.corpus)
     found: dict[str, dict[str, float]] = {mode: {} for mode in MODES}
@@ -62,7 +62,7 @@ def ask(bundle: Path, questions: Questions) -> dict[str, dict[str, float]]:
 
 
 def compare(before: Mapping[str, float], after: Mapping[str, float], ids: Sequence[str], seed: int = 0) -> Difference:
-    """The mean over some questions, each asked of both."""
+    """Compare the means over the questions ``ids``."""
     one, other = np.array([before[id_] for id_ in ids]), np.array([after[id_] for id_ in ids])
     drawn = np.random.default_rng(seed).integers(len(ids), size=(_SAMPLES, len(ids)))
     low, high = np.percentile((other - one)[drawn].mean(axis=1), (2.5, 97.5))

@@ -1,4 +1,4 @@
-"""What a run did: the report, the plot of the losses, and the new checkpoint's card."""
+"""Report of a run: JSON, loss plot, and the new checkpoint's card."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 LOST = 0.01
-"""More than this, on average over the general sets, is too much forgotten."""
+"""Largest acceptable drop of nDCG@10, averaged over the general sets."""
 
 
 def judge(deciding: Mapping[str, Any], general: Mapping[str, Mapping[str, Any]]) -> tuple[bool, str]:
-    """Whether a run helped, and a sentence that says so.
+    """Whether a run helped, and a sentence about it.
 
     Args:
-        deciding: difference on the set that decides, semantic.
+        deciding: difference on the deciding set, by semantic search.
         general: differences on the general sets.
     """
     low = deciding["interval"][0]
     lost = -sum(each["difference"] for each in general.values()) / len(general) if general else 0.0
     before, after = deciding["before"], deciding["after"]
-    said = f"nDCG@10 {before:.3f} -> {after:.3f} on {deciding['questions']} questions that it has not seen"
+    said = f"nDCG@10 {before:.3f} -> {after:.3f} on {deciding['questions']} held-out questions"
     if low <= 0:
-        return False, f"It does not help: {said}, which may be chance. Keep the base."
+        return False, f"It does not help: {said}, within the margin of chance. Keep the base."
     if lost > LOST:
         return (
             False,
-            f"It helps here ({said}) but loses {lost:.3f} on general text: raise --general, or train for less.",
+            f"It helps here ({said}) but loses {lost:.3f} on general text: raise --general, or train for less time.",
         )
     return True, f"It helps: {said}."
 
 
 def table(report: Mapping[str, Any]) -> str:
-    """The differences as a table of Markdown."""
+    """The differences as a Markdown table."""
     rows = ["| questions | search | before | after | difference (95 %) |", "|---|---|---|---|---|"]
     for name, modes in report["quality"].items():
         for mode, languages in modes.items():
@@ -53,7 +53,7 @@ def table(report: Mapping[str, Any]) -> str:
 
 
 def card(report: Mapping[str, Any]) -> str:
-    """The checkpoint's README."""
+    """The checkpoint's model card."""
     settings = "\n".join(f"| {name} | {value} |" for name, value in report["settings"].items())
     return f"""---
 tags: [ColBERT, PyLate, late-interaction]
@@ -62,13 +62,13 @@ library_name: PyLate
 ---
 # {report["name"]}
 
-{report["base"]}, adapted to {report["data"]["name"]} with latelite's `make finetune`. {report["verdict"]}
+{report["base"]}, fine-tuned on {report["data"]["name"]} with latelite's `make finetune`. {report["verdict"]}
 
 | data | |
 |---|---|
 | kind | {report["data"]["kind"]} |
-| pairs trained on | {report["data"]["train"]:,} |
-| pairs held out, by document | {report["data"]["held_out"]:,} |
+| training pairs | {report["data"]["train"]:,} |
+| held-out pairs, split by document | {report["data"]["held_out"]:,} |
 | general pairs | {report["data"]["general"]:,} |
 
 {report["training"]["steps"]:,} steps in {report["training"]["minutes"]} minutes.
@@ -86,7 +86,7 @@ nDCG@10; intervals by a paired bootstrap over the questions.
 
 
 def plot(log: list[dict[str, Any]], path: Path) -> None:
-    """Loss of training and of the held-out pairs by step."""
+    """Plot the training loss and the loss on held-out pairs by step."""
     mpl.rcParams["svg.hashsalt"] = "latelite"
     figure, axes = plt.subplots(figsize=(6, 3.4), layout="constrained")
     for key, label, mark in (("loss", "training", "-"), ("eval_pairs_loss", "held-out pairs", "o-")):

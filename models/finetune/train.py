@@ -1,4 +1,4 @@
-"""Training with PyLate's losses and Sentence Transformers' trainer: how long, with what, and until when."""
+"""Training with PyLate's losses and Sentence Transformers' trainer, within a time budget."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ logger = logging.getLogger(__name__)
 
 PLAN = "plan.json"
 _WARMUP = 0.1
-_TIMED = 3  # steps that tell how long one takes
-_MEASURED = 10  # times that the held-out loss is measured, and the state saved,
-_APART = 5  # but no less than so many steps apart
+_TIMED = 3  # steps timed to estimate the duration of one
+_EVALUATIONS = 10  # per run: held-out loss measured and state saved
+_APART = 5  # minimum steps between two evaluations
 _PATIENCE = 3
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that a run follows from beside its data."""
+    """All settings of a run."""
 
     batch: int = 32
     rate: float = 5e-5
     temperature: float = 0.3
-    """Of the contrastive loss: scores are sums over the query's tokens."""
+    """Temperature of the contrastive loss, for scores that are sums over the query's tokens."""
     document_length: int = 180
-    """Tokens that training reads of a document; the checkpoint keeps its own."""
+    """Maximum document tokens in training; the checkpoint keeps its own setting."""
     query_length: int = 40
     general: float = 0.25
-    """Share of the batches that are general pairs."""
+    """Share of batches with general pairs."""
     epochs: float = 3.0
-    """At most; `minutes` and `steps` end training before, when they are given."""
+    """Maximum number of epochs; `minutes` and `steps`, if given, may end training earlier."""
     minutes: float | None = 60.0
     steps: int | None = None
     seed: int = 0
@@ -55,15 +55,18 @@ class Settings:
 def train(
     base: str, pairs: Sequence[Pair], held_out: Sequence[Pair], others: Sequence[Pair], work: Path, settings: Settings
 ) -> dict[str, Any]:
-    """Train from ``base``; the checkpoint goes to ``work/checkpoint``. A run that was killed goes on where it was.
+    """Train from ``base`` and write ``work/checkpoint``. An interrupted run resumes.
 
     Args:
-        pairs: to train on.
-        held_out: early stopping looks at their loss.
+        base: checkpoint folder or hub id.
+        pairs: training pairs.
+        held_out: pairs whose loss decides on early stopping.
         others: general pairs, see `finetune.general`.
+        work: folder of the run's state.
+        settings: of the run.
 
     Returns:
-        What it took: ``steps``, ``minutes``, ``log`` (the trainer's), ``stopped_early``.
+        ``steps``, ``minutes``, ``log`` (the trainer's) and ``stopped_early``.
     """
     torch.manual_seed(settings.seed)
     model = models.ColBERT(base, device=None if torch.cuda.is_available() else "cpu")
@@ -71,9 +74,9 @@ def train(
     model.document_length = min(settings.document_length, own[0])
     model.query_length = min(settings.query_length, own[1])
     data, functions = _datasets(model, pairs, others, settings)
-    steps = _planned(work, model, data, functions, settings)
+    steps = _plan_steps(work, model, data, functions, settings)
     measured = Dataset.from_list(measured_rows(held_out))
-    every = max(min(steps, _APART), steps // _MEASURED)
+    every = max(min(steps, _APART), steps // _EVALUATIONS)
     trainer = SentenceTransformerTrainer(
         model=model,
         args=_arguments(work, settings, steps, every),
@@ -85,7 +88,7 @@ def train(
     )
     last = get_last_checkpoint(str(work / "trainer")) if (work / "trainer").exists() else None
     if last:
-        print(f"going on from {Path(last).name}", flush=True)
+        print(f"resuming from {Path(last).name}", flush=True)
     trainer.train(resume_from_checkpoint=last)
     model.document_length, model.query_length = own
     model.save_pretrained(str(work / "checkpoint"), create_model_card=False)
@@ -105,7 +108,7 @@ def _row(pair: Pair) -> dict[str, Any]:
 
 
 def measured_rows(held_out: Sequence[Pair]) -> list[dict[str, Any]]:
-    """Rows of the held-out pairs, all of the same columns: those with negatives where they are the most."""
+    """Rows of the held-out pairs with the same columns: those with negatives if they are the majority."""
     hard = [pair for pair in held_out if pair.negatives]
     if 2 * len(hard) >= len(held_out):
         return [_row(pair) for pair in hard]
@@ -115,7 +118,7 @@ def measured_rows(held_out: Sequence[Pair]) -> list[dict[str, Any]]:
 def _datasets(
     model: models.ColBERT, pairs: Sequence[Pair], others: Sequence[Pair], settings: Settings
 ) -> tuple[DatasetDict, dict[str, Any]]:
-    """Rows by kind, and the loss of each kind: a batch is of one kind."""
+    """Rows and loss by kind of data; a batch has rows of one kind."""
     draw = random.Random(settings.seed)
     contrastive = losses.Contrastive(model, temperature=settings.temperature)
     distillation = losses.Distillation(model, normalize_scores=False)
@@ -142,7 +145,7 @@ def _datasets(
         rows = general.scored(others, model, max(count, settings.batch), settings.seed)
         found["general"] = Dataset.from_list(rows)
     functions = {name: distillation if name in ("scored", "general") else contrastive for name in found}
-    # The held-out pairs are measured by the contrastive loss, whatever is trained on.
+    # Held-out pairs always use the contrastive loss.
     return DatasetDict(found), {**functions, "pairs": contrastive}
 
 
@@ -174,10 +177,10 @@ def _arguments(work: Path, settings: Settings, steps: int, every: int) -> Senten
     )
 
 
-def _planned(
+def _plan_steps(
     work: Path, model: models.ColBERT, data: DatasetDict, functions: dict[str, Any], settings: Settings
 ) -> int:
-    """How many steps there will be: so many as fit the minutes, and no more than the epochs. Decided once per run."""
+    """The number of steps that fits the minutes and the epochs. Decided once per run."""
     path = work / PLAN
     if path.exists():
         return int(json.loads(path.read_text())["steps"])
@@ -185,15 +188,15 @@ def _planned(
     steps = min(whole, settings.steps or whole)
     if settings.steps is None and settings.minutes:
         seconds = _seconds(model, data, functions, settings)
-        # A tenth of the time goes to measuring and saving.
-        steps = max(_MEASURED, min(steps, int(0.9 * 60 * settings.minutes / seconds)))
+        # A tenth of the time is for evaluation and saving.
+        steps = max(_EVALUATIONS, min(steps, int(0.9 * 60 * settings.minutes / seconds)))
         print(f"{seconds:.1f} s a step: {steps:,} steps of {whole:,}", flush=True)
     path.write_text(json.dumps({"steps": steps, "settings": asdict(settings)}, indent=1) + "\n")
     return steps
 
 
 def _seconds(model: models.ColBERT, data: DatasetDict, functions: dict[str, Any], settings: Settings) -> float:
-    """Of one step, on average over the kinds; the gradients are thrown away."""
+    """Mean duration of a step over the kinds of data; its gradients are discarded."""
     collate = utils.ColBERTCollator(tokenize_fn=model.tokenize)
     total = 0.0
     rows = sum(map(len, data.values()))
@@ -217,7 +220,7 @@ def _seconds(model: models.ColBERT, data: DatasetDict, functions: dict[str, Any]
 
 
 class _Clock(TrainerCallback):
-    """Counts the time of training over all its parts, and ends it when the minutes are over."""
+    """Adds up the training time over interruptions, and ends training when the time is used up."""
 
     def __init__(self, path: Path, minutes: float | None) -> None:
         self._path = path

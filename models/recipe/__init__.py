@@ -1,1 +1,1 @@
-"""The recipe of the default checkpoint: a teacher, text in seven languages, a student distilled from both."""
+"""The recipe of the default checkpoint: a student distilled from a teacher on text in seven languages."""

@@ -1,8 +1,8 @@
-"""What a training step sees: documents of one source and language, and a query for each.
+"""Training batches: documents of one source and language, with a query for each.
 
-The documents of a batch are the candidates of every query in it. They are drawn in runs that stand side by side in
-their source (passages of one article, methods of one class): alike, and so hard to tell apart. A step's draw depends
-on the seed and the step's number alone, so a run that was killed goes on as it would have.
+The documents of a batch are the candidates of all its queries. They are drawn in runs that are adjacent in their source
+(passages of one article, methods of one class), because similar documents are hard to tell apart. A batch depends only
+on the seed and the step number, so an interrupted run resumes with the same batches.
 """
 
 from __future__ import annotations
@@ -19,46 +19,46 @@ from recipe.pins import LANGUAGES
 from recipe.switching import Switcher
 
 SORTED = 4
-"""A batch is one of this many that a draw sorted by length is cut into: a quarter of all tokens was padding before."""
+"""Each draw is sorted by length and split into this many batches; unsorted, a quarter of the tokens were padding."""
 INTO_ENGLISH = 0.7
-"""How often a text crosses to or from English rather than between two other languages."""
+"""Share of translation pairs that have English on one side."""
 PARALLEL = ".parallel"
-"""End of the names of sources whose documents are asked for by their translations."""
+"""Suffix of sources whose queries are translations of the documents."""
 
 
 @dataclass(frozen=True)
 class Mix:
-    """How often each kind of text, source and language is drawn."""
+    """Sampling shares of kinds of text, sources and languages."""
 
     general: Mapping[str, float]
-    """Sources of general text and their shares within a language."""
+    """Sources of general text -> share within a language."""
     software: Mapping[str, float]
     kinds: Mapping[str, float]
     """Shares of the batches of ``general``, ``software`` and ``parallel`` text."""
     parallel: Mapping[str, float]
     siblings: int = 4
-    """Documents drawn together that stand side by side."""
+    """Number of adjacent documents drawn together."""
     switched: float = 0.35
     """Share of queries with words replaced by translations; see ``switching``."""
     foreign: float = 0.35
-    """Share of queries taken in another language than the document's, where there is one."""
+    """Share of queries taken in another language than the document's, if it has such queries."""
     long: float = 0.05
-    """Share of batches whose documents are runs of passages joined to one text."""
+    """Share of batches whose documents are several passages joined to one text."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One step. Query ``i`` belongs to document ``i``."""
+    """One training step. Query ``i`` belongs to document ``i``."""
 
     source: str
     language: str
     documents: tuple[str, ...]
     queries: tuple[str, ...]
-    """What the student reads."""
+    """Queries as the student reads them."""
     asked: tuple[str, ...] | None
-    """What the teacher reads in the queries' place, in the documents' language; without it, only pairs are learnt."""
+    """Queries as the teacher reads them, in the documents' language; None: learn from the pairs only."""
     longest: int
-    """Tokens at which documents are cut."""
+    """Maximum tokens of a document."""
 
 
 class Sampler:
@@ -94,7 +94,7 @@ class Sampler:
         return self._articles(draw, source, language, chosen, [document.text for document in chosen], longest)
 
     def _documents(self, draw: np.random.Generator, pool: list[Document], run: int, size: int) -> list[Document]:
-        """About ``size`` documents in runs of ``run``, of about the same length."""
+        """About ``size`` documents of similar length, in runs of ``run``."""
         runs = -(-len(pool) // run)
         drawn = draw.choice(runs, min(SORTED * size // run, runs), replace=False)
         families = [pool[at * run : (at + 1) * run] for at in drawn]

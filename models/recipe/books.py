@@ -1,7 +1,7 @@
-"""Handbooks in HTML and DocBook: sections become passages, translations of a passage share its key.
+"""Handbooks in HTML and DocBook: sections become passages, and translations of a passage share its key.
 
-A passage is a run of paragraphs below one heading. Paragraphs that a translation left in English are dropped; where a
-section of a translation has another number of paragraphs than the original, its passages stand alone.
+A passage is a run of paragraphs below one heading. Paragraphs that are untranslated in a translation are dropped. If a
+section has another number of paragraphs than the original's, its passages have keys of their own.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 LONGEST_PASSAGE = 900
-"""Characters after which a new passage begins."""
+"""Maximum characters of a passage of several paragraphs."""
 SHORTEST_PARAGRAPH = 25
 
-PIECE = re.compile(r"<(title|h[1-6]|para|p|simpara)\b[^>]*>(.*?)</\1>", re.S)
+ELEMENT = re.compile(r"<(title|h[1-6]|para|p|simpara)\b[^>]*>(.*?)</\1>", re.S)
 HEAD = re.compile(r"<head\b.*?</head>|<div class=\"?nav(?:header|footer)\"?.*?</table>", re.S)
 TAG = re.compile(r"<[^>]*>")
 ENTITY = re.compile(r"&([\w.-]+);")
@@ -23,7 +23,7 @@ NUMBERING = re.compile(r"^(?:(?:Chapter|Kapitel|Capítulo|Chapitre|Capitolo|Hoof
 
 
 def plain(markup: str) -> str:
-    """Text of a piece of markup, white space folded; entities that only its own schema knows become their names."""
+    """Text of a markup fragment with white space folded; entities of its own schema become their names."""
     return " ".join(ENTITY.sub(r"\1", html.unescape(TAG.sub("", markup))).split())
 
 
@@ -37,7 +37,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Passage:
-    """A run of paragraphs; passages of the same key are translations of each other."""
+    """A run of paragraphs; passages with the same key are translations of each other."""
 
     key: str
     language: str
@@ -48,7 +48,7 @@ class Passage:
 def read_sections(source: str) -> list[Section]:
     """Headings and paragraphs of an HTML or DocBook file, in order."""
     sections = [Section("")]
-    for match in PIECE.finditer(HEAD.sub("", source)):
+    for match in ELEMENT.finditer(HEAD.sub("", source)):
         text = plain(match[2])
         if match[1] == "title" or match[1].startswith("h"):
             sections.append(Section(NUMBERING.sub("", text)))
@@ -58,7 +58,7 @@ def read_sections(source: str) -> list[Section]:
 
 
 def runs(paragraphs: list[str]) -> list[slice]:
-    """Where to cut: each run has at most ``LONGEST_PASSAGE`` characters, or one paragraph."""
+    """Split paragraphs into runs of at most ``LONGEST_PASSAGE`` characters, or of one paragraph."""
     found, start, length = [], 0, 0
     for number, paragraph in enumerate(paragraphs):
         if length and length + len(paragraph) > LONGEST_PASSAGE:
@@ -69,7 +69,7 @@ def runs(paragraphs: list[str]) -> list[slice]:
 
 
 def passages(name: str, versions: Mapping[str, str]) -> Iterator[Passage]:
-    """Passages of one file of a book, whose versions are given by language; cut where the original is cut."""
+    """Passages of one file of a book, given its versions by language; all are split where the original is."""
     read = {language: read_sections(source) for language, source in versions.items()}
     original = read.get("en", [])
     english = {text for section in original for text in section.paragraphs}

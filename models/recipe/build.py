@@ -1,9 +1,9 @@
-"""Train a checkpoint of the 15 M class: one command for all stages, or up to one stage by name.
+"""Train a checkpoint of the 15 M class: all stages, or up to a named one.
 
     python models/recipe/build.py --texts TEXTS --data DATA --packages PACKAGES -o models/build/checkpoint
     python models/recipe/build.py --texts ... --start models/latelite-colbert-16m -o models/build/checkpoint
 
-A stage whose inputs have not changed is taken from the work folder. A phase of training goes on where it was killed.
+A stage whose inputs have not changed is reused from the work folder. An interrupted training phase resumes.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ from recipe import (
     packed,
     pages,
     phases,
-    pieces,
     pins,
     projection,
     sources,
     student,
+    subwords,
     switching,
     teacher,
     training,
@@ -74,12 +74,12 @@ STAGES = (
     "checkpoint",
 )  # fmt: skip
 SAMPLE = 1_500
-"""Documents that the student's first projection is fitted on."""
+"""Number of documents that the student's first projection is fitted on."""
 
 
 @dataclass(frozen=True)
 class Text:
-    """Where the training text lies, see ``sources``, and the evaluation sets that it must not hold."""
+    """Folders of the training text, see ``sources``, and of the evaluation sets that it must not contain."""
 
     texts: Path
     data: Path
@@ -88,13 +88,13 @@ class Text:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One build: where it works and what it is made of. Each stage is the folder of its output, made on first use."""
+    """One build. Each stage is a method or property that returns its output folder, built on first use."""
 
     work: Path
     text: Text
     source: fetch.Source = "auto"
     start: Path | None = None
-    """A published checkpoint to go on from; the phase *vectors* and the stages that only it needs are left out."""
+    """A published checkpoint to continue from; skips the phase *vectors* and the stages that only it needs."""
 
     def run(
         self, name: str, modules: tuple[ModuleType, ...], inputs: dict[str, object], build: Callable[[Path], None],
@@ -137,7 +137,7 @@ class Recipe:
         tables = self.translations
         return self.run(
             "vocabulary",
-            (vocabulary, whole_words, pieces, corpus, marks, pins),
+            (vocabulary, whole_words, subwords, corpus, marks, pins),
             {**digests(fetch=source, examples=chosen, translations=tables), "tokenizers": tokenizers.__version__},
             lambda out: vocabulary.cut_vocabulary(
                 source, words, self.wheel(pins.MESSAGES), chosen, switching.Switcher.load(tables).tables, out
@@ -181,14 +181,14 @@ class Recipe:
         return self.phase(phases.SETTLING, self.ranking)
 
     def phase(self, phase: training.Phase, start: Path) -> Path:
-        """A phase of training. Its text is looked through once more: a leak stops it."""
+        """Run a training phase, after checking its text for leaks once more."""
         source, chosen, tables = self.fetch, self.examples, self.translations
         stages = {"start": start, "teacher": source, "examples": chosen, "translations": tables}
 
         def build(out: Path) -> None:
             if not (out / "state.pt").exists():
                 judged = leaks.LeakFilter(leaks.read_sets(self.text.data))
-                leaks.check(judged, examples.checked_rows(examples.read_documents(chosen)))
+                leaks.check(judged, examples.leak_rows(examples.read_documents(chosen)))
             training.train(phase, start, source, chosen, tables, out)
 
         return self.run(
@@ -222,7 +222,7 @@ class Recipe:
         return fetch_wheel(wheel, self.wheels)
 
     def record(self) -> dict[str, object]:
-        """What the checkpoint was made of, without times or paths."""
+        """Everything that the checkpoint was made from, without times and paths."""
         return {
             "name": checkpoint.NAME,
             "source": json.loads((self.fetch / "source.json").read_text()),
@@ -235,13 +235,13 @@ class Recipe:
 
 
 def sample(chosen: Path) -> list[str]:
-    """Documents of all sources."""
+    """A sample of documents from all sources."""
     every = [document.text for document in examples.read_documents(chosen) if not document.held_out]
     return list(islice(every, 0, None, max(1, len(every) // SAMPLE)))
 
 
 def versions() -> dict[str, str]:
-    """Libraries that the numbers depend on."""
+    """Versions of the libraries that the numbers depend on."""
     return {
         "safetensors": safetensors.__version__,
         "tokenizers": tokenizers.__version__,
@@ -251,29 +251,31 @@ def versions() -> dict[str, str]:
 
 
 def digests(**stages: Path) -> dict[str, object]:
-    """Identities of the stages that another one starts from."""
+    """Digests of the stages that another one depends on."""
     return {name: stage_digest(folder) for name, folder in stages.items()}
 
 
 def publish(finished: Path, out: Path) -> None:
-    """Copy the finished checkpoint to ``out``, replacing files of that name and leaving others (a model card) alone."""
+    """Copy the checkpoint to ``out``; replaces its files and keeps others, such as a model card."""
     out.mkdir(parents=True, exist_ok=True)
     if any(out.iterdir()) and not (out / "recipe.json").exists() and not (out / "README.md").exists():
-        raise RecipeError(f"{out} holds something other than a checkpoint of this recipe: choose another folder")
+        raise RecipeError(f"{out} is not a checkpoint of this recipe: choose another folder")
     shutil.copytree(finished, out, ignore=shutil.ignore_patterns("stage.json"), dirs_exist_ok=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Train a checkpoint of the 15 M class.")
     parser.add_argument("--texts", type=Path, required=True, help="folder with general/, libreoffice-help/, ...")
-    parser.add_argument("--data", type=Path, required=True, help="every evaluation set, in BEIR layout: nothing that "
-                        "they judge is trained on")  # fmt: skip
+    parser.add_argument("--data", type=Path, required=True, help="folder with every evaluation set in BEIR layout; "
+                        "their judged texts are not trained on")  # fmt: skip
     parser.add_argument("--packages", type=Path, required=True, help="folder of Debian packages (apt-get download)")
     names = " ".join(sources.PACKAGES)
-    parser.add_argument("--list-packages", action="version", version=names, help="names of the packages, and stop")
+    parser.add_argument(
+        "--list-packages", action="version", version=names, help="print the names of the packages and exit"
+    )
     parser.add_argument("-o", "--out", type=Path, help="folder for the checkpoint")
-    parser.add_argument("--source", choices=get_args(fetch.Source), default="auto", help="where the teacher is from")
-    parser.add_argument("--start", type=Path, help="a checkpoint of this recipe to go on from, in place of the teacher")
+    parser.add_argument("--source", choices=get_args(fetch.Source), default="auto", help="where to get the teacher")
+    parser.add_argument("--start", type=Path, help="checkpoint of this recipe to continue from")
     parser.add_argument("--work", type=Path, default=WORK, help="folder for wheels and finished stages")
     parser.add_argument("--stage", choices=STAGES, default="checkpoint", help="last stage to run")
     parser.add_argument("--threads", type=int, default=2, help="PyTorch's threads; results differ in the last digits")

@@ -1,4 +1,4 @@
-"""Stage *checkpoint*: the trained student as a folder in PyLate's layout, in half precision, with its training log."""
+"""Stage *checkpoint*: the trained student in PyLate's layout and half precision, with its training log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAME = "latelite-colbert-16m"
 def write_checkpoint(
     trained: Path, record: Mapping[str, Any], logs: Mapping[str, Mapping[str, Any]], folder: Path
 ) -> None:
-    """Write the checkpoint to ``folder``; ``record`` says what it was made of, ``logs`` is each phase's log."""
+    """Write the checkpoint to ``folder``; ``record`` describes how it was made, ``logs`` has each phase's log."""
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         encoder, projection = Path(scratch) / "encoder", Path(scratch) / "projection"
         for part, name in ((encoder, "model"), (projection, "dense")):

@@ -1,6 +1,6 @@
-"""Text in seven languages that comes with pinned wheels: word frequencies, translated messages, Python source.
+"""Text in seven languages from pinned wheels: word frequencies, translated messages, Python source.
 
-None of it is kept in the repository or in the checkpoint: it is only counted and averaged.
+Only counts and averages of it enter the checkpoint; the repository has none of it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from recipe.errors import FormatError
 from recipe.wheels import members, read
 
 LOCALES = {"de": ["de"], "es": ["es"], "fr": ["fr"], "it": ["it"], "nl": ["nl"], "pt": ["pt", "pt_BR"]}
-"""Languages that the messages are translated into, from English."""
+"""Language -> locales of its message catalogues; the originals are English."""
 
 
 def word_frequencies(wheel: Path, language: str) -> Iterator[tuple[str, float]]:
     """``(word, frequency)``, most frequent first.
 
-    The list is gzipped MessagePack: a header, then for each hundredth of a decade the words of that frequency.
+    The list is gzipped MessagePack: a header, then one list of words per hundredth of a decade of frequency.
     """
     raw = gzip.decompress(read(wheel, f"wordfreq/data/large_{language}.msgpack.gz"))
     header, *bins = msgpack.unpackb(raw)
@@ -35,7 +35,7 @@ def word_frequencies(wheel: Path, language: str) -> Iterator[tuple[str, float]]:
 
 
 def messages(wheel: Path) -> dict[str, list[str]]:
-    """Translated messages by language; English is what they were translated from."""
+    """Messages by language; English has the originals."""
     found: dict[str, list[str]] = {"en": []}
     for language, locales in LOCALES.items():
         found[language] = []
@@ -51,5 +51,5 @@ def messages(wheel: Path) -> dict[str, list[str]]:
 
 
 def python_sources(wheel: Path) -> list[str]:
-    """The wheel's modules, for the pieces that names and docstrings are made of."""
+    """Source of the wheel's modules, for the subwords in names and docstrings."""
     return [read(wheel, name).decode() for name in members(wheel, suffix=".py") if "/locale/" not in name]

@@ -1,6 +1,6 @@
-"""Training text out of Debian packages: help, manual pages, handbooks, messages of programs.
+"""Training text from Debian packages: help, manual pages, handbooks, messages of programs.
 
-Packages are files as ``apt-get download`` leaves them; those of Debian 12 were read. Each source names its licence.
+Packages are files as downloaded by ``apt-get download`` on Debian 12. Each function names the licence of its text.
 """
 
 from __future__ import annotations
@@ -119,16 +119,16 @@ PACKAGES = tuple(dict.fromkeys((
     *HANDBOOKS,
     *APPLICATIONS,
 )))  # fmt: skip
-"""Debian 12 packages that are read, by name."""
+"""Names of the Debian 12 packages used here."""
 
 LOCALES = {"de": "de", "es": "es", "fr": "fr", "it": "it", "nl": "nl", "pt": "pt", "pt_BR": "pt"}
 FOLDERS = {"C": "en", "en-US": "en", "de-DE": "de", "es-ES": "es", "fr-FR": "fr", "it-IT": "it", "nl-NL": "nl",
            "pt-BR": "pt", "en": "en", **LOCALES}  # fmt: skip
-"""Languages by the names of their folders; where a book has both Portuguese ones, the later in the archive stays."""
+"""Folder name -> language; if a book has both Portuguese versions, the later one in the archive is used."""
 
 
 def package_files(packages: Path, name: str, pattern: str) -> Iterator[tuple[re.Match[str], bytes]]:
-    """Files of a Debian package whose path matches, in the archive's order."""
+    """The files of a Debian package whose paths match, in the archive's order."""
     found = sorted(packages.glob(f"{name}_*.deb"))
     if len(found) != 1:
         raise FetchError(f"{packages} holds {len(found)} versions of {name}: run `apt-get download {name}` there")
@@ -169,7 +169,7 @@ ROFF_ESCAPES = (
 
 
 def roff_paragraphs(source: str) -> dict[str, str]:
-    """Sections of a manual page by number of appearance, as text: macros dropped, their arguments kept for fonts."""
+    """Sections of a manual page as text, by heading; macros are dropped, and the arguments of font macros kept."""
     sections: dict[str, str] = {}
     name = ""
     for line in source.splitlines():
@@ -192,7 +192,7 @@ def roff_paragraphs(source: str) -> dict[str, str]:
 
 
 def manual_pages(packages: Path) -> Iterator[Page]:
-    """Manual pages: the name line asks for the description (each page's own free licence; manpages-l10n)."""
+    """Manual pages: the name line is the query of the description (each page's free licence; manpages-l10n)."""
     for package in MANUALS:
         for match, raw in package_files(packages, package, r"/usr/share/man/(?:(\w+)/)?man(\d)/([^/]+)\.\d\w*\.gz"):
             language = LOCALES.get(match[1], "") if match[1] else "en"
@@ -208,7 +208,7 @@ def manual_pages(packages: Path) -> Iterator[Page]:
 
 
 def catalogue_pages(packages: Path, source: str, folders: Mapping[str, str], shortest: int) -> Iterator[Page]:
-    """Messages of programs, ``package -> folder of catalogues``; an original of ``shortest`` characters is a page."""
+    """Messages of programs, ``package -> folder of catalogues``, with originals of at least ``shortest`` characters."""
     english: dict[str, str] = {}
     languages = "|".join(LOCALES)
     for package, folder in folders.items():
@@ -246,7 +246,7 @@ def reference(packages: Path) -> Iterator[Page]:
 
 
 def book_pages(packages: Path, source: str, books: Mapping[str, str]) -> Iterator[Page]:
-    """Passages of books, ``package -> pattern of paths``; files of one name in several languages are translations."""
+    """Passages of books, ``package -> pattern of paths``; files with the same name are translations."""
     languages = "|".join(FOLDERS)
     files: dict[str, dict[str, str]] = {}
     for package, pattern in books.items():

@@ -1,7 +1,7 @@
-"""Training text out of Python packages of Debian: docstrings with their names as words.
+"""Training text from Debian's Python packages: docstrings, with their names as words.
 
-A docstring's first sentence says what for, and asks for the docstring. It asks for what is left without it, too, a
-name and details (the inverse cloze task of Lee et al., 2019): so that "std" comes to mean a standard deviation.
+A docstring's first sentence states its purpose and is its query. It is also the query of the docstring without that
+sentence (inverse cloze, Lee et al., 2019), so that the model learns that "std" means standard deviation.
 """
 
 from __future__ import annotations
@@ -32,31 +32,31 @@ PACKAGES = (
     "python3-sympy",
     "python3-twisted",
 )
-"""Debian 12 packages that are read, by name. The standard library is not among them: the demo searches it."""
+"""Names of the Debian 12 packages used here, without the standard library, which the demo searches."""
 PARAGRAPHS = 2
-"""First paragraphs of a docstring that are kept; what follows is mostly lists of options."""
+"""Number of paragraphs kept of a docstring; later ones are mostly lists of options."""
 
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
 class Docstring:
-    """What is kept of a docstring."""
+    """The name and the first paragraphs of a docstring."""
 
     name: str
     purpose: str
-    """Its first sentence."""
+    """First sentence."""
     details: str
-    """The rest of its first paragraphs."""
+    """Rest of the kept paragraphs."""
 
 
 def docstrings(packages: Path) -> Iterator[Page]:
     """Docstrings of public modules, classes and functions with their names (BSD-3-Clause, MIT, GPL-2.0-or-later).
 
-    Source ``docstrings`` has them whole, ``details`` without their first sentences, which ask for both.
+    Source ``docstrings`` has the whole text, ``details`` all but the first sentence, which is the query of both.
     """
     for found in read(packages):
-        name = spelled(found.name)
+        name = split_name(found.name)
         whole = f"{name}: {found.purpose} {found.details}"
         if len(whole) >= SHORTEST:
             yield Page("docstrings", found.name, "en", whole, (found.purpose,))
@@ -70,13 +70,13 @@ def read(packages: Path) -> Iterator[Docstring]:
         for match, raw in package_files(packages, package, r"/usr/lib/python3/dist-packages/(.+)\.py"):
             if not re.search(r"(?:^|/)(?:_|tests?(?:/|$)|test_|conf$|setup$)", match[1]):
                 with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # of invalid escapes in other people's strings
+                    warnings.simplefilter("ignore")  # about invalid escapes in the packages' strings
                     tree = ast.parse(raw)
                 yield from inside([tree], match[1].replace("/", "."))
 
 
 def inside(nodes: Sequence[ast.stmt | ast.Module], name: str) -> Iterator[Docstring]:
-    """The docstrings of these nodes and of those inside them."""
+    """The docstrings of the nodes and, recursively, of their members."""
     for node in nodes:
         if not isinstance(node, Documented):
             continue
@@ -93,6 +93,6 @@ def inside(nodes: Sequence[ast.stmt | ast.Module], name: str) -> Iterator[Docstr
             yield from inside(node.body, full)
 
 
-def spelled(name: str) -> str:
+def split_name(name: str) -> str:
     """The last two parts of a name as words."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])|[_.]", " ", ".".join(name.split(".")[-2:]))

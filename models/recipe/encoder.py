@@ -1,7 +1,7 @@
-"""Stage *encoder*: the original encoder over the cut vocabulary, with one prefix token per role.
+"""Stage *encoder*: the original encoder over the reduced vocabulary, with one prefix token per role.
 
-PyLate marks a text's role by one token at position 1, the original by "query: " or "passage: " in front. The token's
-embedding is the mean of the prompt's pieces.
+PyLate marks a text's role with one token at position 1, the original with the prompt "query: " or "passage: ". The
+token's embedding is the mean of the embeddings of the prompt's subwords.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from recipe.whole_words import rows
 
 EMBEDDINGS = "embeddings.word_embeddings.weight"
 PREFIXES = {"[Q] ": "query: ", "[D] ": "passage: "}
-"""Prefix token -> the prompt that it stands for."""
+"""Prefix token -> prompt that it replaces."""
 
 BUILD_STATE = ("_name_or_path", "pad_token_id", "torch_dtype", "transformers_version", "vocab_size")
 
@@ -27,13 +27,13 @@ BUILD_STATE = ("_name_or_path", "pad_token_id", "torch_dtype", "transformers_ver
 def build_encoder(source: Path, vocabulary: Path, folder: Path) -> None:
     """Write ``config.json``, ``model.safetensors`` and ``tokenizer.json`` with the prefix tokens to ``folder``."""
     weights = load_file(source / "model.safetensors")
-    pieces = json.loads((vocabulary / "pieces.json").read_text(encoding="utf-8"))
+    subwords = json.loads((vocabulary / "subwords.json").read_text(encoding="utf-8"))
     words = json.loads((vocabulary / "words.json").read_text(encoding="utf-8"))
     original = Tokenizer.from_file(str(source / "tokenizer.json"))
     embeddings = weights[EMBEDDINGS]
     prefixes = np.stack([prompt_row(original, embeddings, prompt) for prompt in PREFIXES.values()])
-    weights[EMBEDDINGS] = np.concatenate([rows(original, pieces, words, embeddings), prefixes]).astype(np.float32)
-    # The pooler and the position buffer take no part in token vectors.
+    weights[EMBEDDINGS] = np.concatenate([rows(original, subwords, words, embeddings), prefixes]).astype(np.float32)
+    # Token vectors do not depend on the pooler and the position buffer.
     weights = {k: v for k, v in weights.items() if not k.startswith("pooler.") and not k.endswith("position_ids")}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
@@ -50,7 +50,7 @@ def build_encoder(source: Path, vocabulary: Path, folder: Path) -> None:
 
 
 def prompt_row(tokenizer: Tokenizer, embeddings: NDArray[np.float32], prompt: str) -> NDArray[np.float32]:
-    """Embedding ``(hidden,)`` of a prefix token: the mean over the pieces of its prompt."""
+    """Embedding ``(hidden,)`` of a prefix token: the mean over the subwords of its prompt."""
     ids = tokenizer.encode(prompt.strip(), add_special_tokens=False).ids
     row: NDArray[np.float32] = embeddings[ids].mean(axis=0)
     return row

@@ -1,4 +1,4 @@
-"""What can go wrong in the recipe, each with one sentence for the person who ran it."""
+"""The recipe's errors. Each message is one sentence for the person who ran it."""
 
 
 class RecipeError(RuntimeError):
@@ -18,4 +18,4 @@ class FormatError(RecipeError, ValueError):
 
 
 class LeakError(RecipeError):
-    """Training text holds what an evaluation set judges."""
+    """Training text contains judged text of an evaluation set."""

@@ -1,7 +1,7 @@
-"""Stage *examples*: the documents of training with the queries that they answer, none of them judged by an evaluation.
+"""Stage *examples*: training documents with the queries that they answer, without text judged by an evaluation set.
 
-Everything is chosen by hashes of keys, so that translations of a page are chosen together and a second run chooses
-the same. Pages whose hash begins with ``HELD_OUT`` are never trained on; they measure progress.
+Documents are selected by hashes of their keys: translations of a page are selected together, and every run selects the
+same. Pages whose hash begins with ``HELD_OUT`` are not trained on; held-out quality is measured on them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from recipe.leaks import CHUNK, LeakFilter, batched, read_sets
+from recipe.leaks import CHUNK, LeakFilter, read_sets, split_rows
 from recipe.pages import Page
 from recipe.sources import all_pages
 
@@ -38,7 +38,7 @@ LIMITS = {
     "docstrings": 10_000,
     "details": 6_000,
 }
-"""Most pages of one source in one language; the others are taken whole."""
+"""Source -> maximum number of pages per language; sources not listed are used whole."""
 OWN_QUERIES = 5
 FOREIGN_QUERIES = 3
 """Queries kept for a document in its own language, and in each other language."""
@@ -48,16 +48,16 @@ FILE = "documents.jsonl.gz"
 
 @dataclass(frozen=True)
 class Document:
-    """A text with the queries that it answers."""
+    """A text, with the queries that it answers."""
 
     source: str
     key: str
     language: str
     text: str
     queries: tuple[str, ...]
-    """In the document's own language."""
+    """Queries in the document's language."""
     foreign: tuple[tuple[str, str, str], ...]
-    """Language and text of queries in other languages, and what the query says in the document's language."""
+    """Queries in other languages: language, text, and the same query in the document's language."""
     held_out: bool
 
     @property
@@ -70,14 +70,14 @@ def digest(*parts: str) -> str:
 
 
 def page_key(key: str) -> str:
-    """The page that a passage is from."""
+    """The key of the page that a passage belongs to."""
     return key.partition("#")[0]
 
 
 def without_leaks(pages: Iterable[Page], leaks: LeakFilter) -> Iterator[Page]:
-    """The pages that an evaluation set does not judge, without queries that it asks."""
+    """Drop pages judged by an evaluation set, and queries that an evaluation set asks."""
     dropped: Counter[str] = Counter()
-    for part in batched(pages, CHUNK):
+    for part in split_rows(pages, CHUNK):
         texts = leaks.reasons([page.text for page in part])
         queries = iter(leaks.reasons([query for page in part for query in page.queries]))
         for page, reason in zip(part, texts, strict=True):
@@ -87,13 +87,13 @@ def without_leaks(pages: Iterable[Page], leaks: LeakFilter) -> Iterator[Page]:
             else:
                 yield replace(page, queries=kept)
     for source, count in sorted(dropped.items()):
-        logger.info("examples: %d pages of %s are judged by an evaluation and left out", count, source)
+        logger.info("examples: left out %d pages of %s that an evaluation set judges", count, source)
 
 
-def limited(pages: Iterable[Page]) -> dict[tuple[str, str], dict[str, Page]]:
-    """Pages by (source, key) and language, no more than ``LIMITS`` of each source and language, in the sources' order.
+def limit(pages: Iterable[Page]) -> dict[tuple[str, str], dict[str, Page]]:
+    """Pages by (source, key) and language, at most ``LIMITS`` per source and language, in the sources' order.
 
-    What is left out is left out by documents, so that passages that follow each other stay together.
+    Whole documents are left out, so that adjacent passages stay together.
     """
     groups: dict[tuple[str, str], list[tuple[str, Page]]] = defaultdict(list)
     for page in pages:
@@ -106,7 +106,7 @@ def limited(pages: Iterable[Page]) -> dict[tuple[str, str], dict[str, Page]]:
 
 
 def foreign_queries(page: Page, versions: dict[str, Page]) -> Iterator[tuple[str, str, str]]:
-    """Queries of the page's translations; a page without queries is asked for by its translations' text."""
+    """Queries of the page's translations; for a page without queries, the text of its translations."""
     for language, other in versions.items():
         if language == page.language:
             continue
@@ -119,8 +119,8 @@ def foreign_queries(page: Page, versions: dict[str, Page]) -> Iterator[tuple[str
 
 
 def choose_documents(pages: Iterable[Page]) -> Iterator[Document]:
-    """The documents, in the order of their sources and pages."""
-    for (source, key), versions in limited(pages).items():
+    """Select the documents, in the order of their sources and pages."""
+    for (source, key), versions in limit(pages).items():
         held_out = digest(source, page_key(key)).startswith(HELD_OUT)
         for language, page in sorted(versions.items()):
             foreign = tuple(foreign_queries(page, versions))
@@ -128,7 +128,7 @@ def choose_documents(pages: Iterable[Page]) -> Iterator[Document]:
 
 
 def write_documents(documents: Iterable[Document], folder: Path) -> None:
-    """Write ``documents.jsonl.gz`` and ``counts.json``, the number of documents by source and language."""
+    """Write ``documents.jsonl.gz``, and ``counts.json`` with the number of documents by source and language."""
     counts: Counter[str] = Counter()
     with gzip.open(folder / FILE, "wt", encoding="utf-8", compresslevel=1) as out:
         for document in documents:
@@ -139,20 +139,20 @@ def write_documents(documents: Iterable[Document], folder: Path) -> None:
 
 
 def read_documents(folder: Path) -> Iterator[Document]:
-    """The documents of the stage."""
+    """Read the stage's documents."""
     with gzip.open(folder / FILE, "rt", encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)
             yield Document(**{**row, "queries": tuple(row["queries"]), "foreign": tuple(map(tuple, row["foreign"]))})
 
 
-def checked_rows(documents: Iterable[Document]) -> Iterator[tuple[str, Sequence[str]]]:
-    """What ``leaks.check`` reads."""
+def leak_rows(documents: Iterable[Document]) -> Iterator[tuple[str, Sequence[str]]]:
+    """Documents as rows for ``leaks.check``."""
     for document in documents:
         yield page_key(document.key), document.texts
 
 
 def build_examples(texts: Path, data: Path, packages: Path, folder: Path) -> None:
-    """Write the stage's files: the documents of all sources that no set under ``data`` judges."""
+    """Write the stage's files: documents of all sources, without those that a set under ``data`` judges."""
     leaks = LeakFilter(read_sets(data))
     write_documents(choose_documents(without_leaks(all_pages(texts, packages), leaks)), folder)

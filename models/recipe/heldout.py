@@ -1,6 +1,6 @@
-"""Held-out quality during training: nDCG@10 on pages that are never trained on, by source and language.
+"""Held-out quality during training: nDCG@10 on pages that are not trained on, by source and language.
 
-Documents are asked for by their own first query and, where there is one, by a query in another language.
+Each document is searched with its first query and, if it has one, with a query in another language.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from recipe.examples import Document
 from recipe.student import LONGEST_QUERY, Student
 
 CANDIDATES = 100
-"""Documents searched in each source and language, all of them held out."""
+"""Number of held-out documents searched per source and language."""
 FEWEST = 20
 LONGEST = 160
 BATCH = 25
@@ -27,7 +27,7 @@ CUTOFF = 10
 
 @dataclass(frozen=True)
 class Task:
-    """Queries over one source's documents in one language; each with the place of its document."""
+    """Queries over one source's documents in one language, each with the index of its document."""
 
     name: str
     documents: tuple[str, ...]
@@ -36,7 +36,7 @@ class Task:
 
 
 def build_tasks(documents: Iterable[Document]) -> list[Task]:
-    """One task for each source and language that holds enough pages back, a document of each page."""
+    """One task for each source and language with enough held-out pages; one document per page."""
     groups: dict[tuple[str, str], dict[str, Document]] = defaultdict(dict)
     for document in documents:
         if document.held_out and (document.queries or document.foreign):
@@ -53,7 +53,7 @@ def build_tasks(documents: Iterable[Document]) -> list[Task]:
 
 
 def gain(scores: NDArray[np.float32], relevant: Sequence[int]) -> float:
-    """Mean nDCG@10 with one relevant document for each query; ties count against it."""
+    """Mean nDCG@10 with one relevant document per query; tied documents rank before it."""
     own = scores[np.arange(len(scores)), relevant]
     rank = (scores >= own[:, None]).sum(axis=1)
     return float(np.where(rank <= CUTOFF, 1 / np.log2(rank + 1), 0).mean())
@@ -61,7 +61,7 @@ def gain(scores: NDArray[np.float32], relevant: Sequence[int]) -> float:
 
 @torch.inference_mode()
 def measure(tasks: Sequence[Task], student: Student) -> dict[str, float]:
-    """nDCG@10 by task, own-language and foreign queries apart, and their means."""
+    """nDCG@10 by task, separately for queries in the document's and in another language, and their means."""
     result: dict[str, float] = {}
     for task in tasks:
         documents = [

@@ -48,7 +48,7 @@ def settings() -> dict[str, Any]:
 
 
 def tokenizer_config(tokenizer: Mapping[str, Any], longest: int) -> dict[str, Any]:
-    """``tokenizer_config.json`` for a ``tokenizer.json`` that says everything else itself."""
+    """``tokenizer_config.json`` with the settings that ``tokenizer.json`` does not have."""
     flags = ("content", "lstrip", "normalized", "rstrip", "single_word", "special")
     return {
         "added_tokens_decoder": {
@@ -64,7 +64,7 @@ def tokenizer_config(tokenizer: Mapping[str, Any], longest: int) -> dict[str, An
 
 
 def write_layout(encoder: Path, projection: Path, record: Mapping[str, Any], folder: Path) -> None:
-    """Write the checkpoint to ``folder``; ``record`` says what it was made of and becomes ``recipe.json``."""
+    """Write the checkpoint to ``folder``; ``record`` describes how it was made and becomes ``recipe.json``."""
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
         shutil.copyfile(encoder / name, folder / name)
     dense = folder / "1_Dense"

@@ -1,9 +1,8 @@
-"""What training must not have read: the pages and questions that any evaluation set judges.
+"""Leak detection: training must not read the judged documents and questions of any evaluation set.
 
-A text leaks when it is the page of a judged document (the same id), when it shares a run of ``RUN`` words with a
-judged document or a question, or when it is a question. All sets count at once, whatever set a text is near to: sets
-are translations and parts of each other. Runs that stand in many documents of one set (the boilerplate of help pages)
-say nothing and do not count.
+A text leaks if it is the page of a judged document (the same id), if it shares a run of ``RUN`` words with a judged
+document or a question, or if it is a question. Texts are checked against all sets, because sets are translations and
+parts of each other. Runs that occur in many documents of one set (boilerplate of help pages) do not count.
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ from recipe.errors import LeakError
 from recipe.wheels import sha256
 
 RUN = 10
-"""Words of a run."""
+"""Number of words in a run."""
 BOILERPLATE = 8
-"""Documents of one set that a run may stand in before it counts as boilerplate."""
+"""A run in more than this many documents of one set is boilerplate."""
 SHORT = 4
-"""A question of fewer words ("format menu") may be asked in training, too."""
+"""Questions with fewer words ("format menu") may occur in training."""
 WORD = re.compile(r"\w+")
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 CHUNK = 5_000
-"""Texts that are looked at together."""
+"""Number of texts checked at a time."""
 
 Hashes = NDArray[np.uint64]
 T = TypeVar("T")
@@ -44,18 +43,18 @@ def words(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What one set in BEIR layout judges."""
+    """The judged texts of a set in BEIR layout."""
 
     name: str
     documents: dict[str, str]
-    """Id and text, the title in front, of documents that a query asks for."""
+    """Id -> title and text of the judged documents."""
     queries: tuple[str, ...]
     corpus: tuple[str, ...]
-    """All documents, to know the boilerplate."""
+    """All documents, to find boilerplate."""
 
 
 def read_set(folder: Path) -> Evaluated:
-    """The judged part of a folder with ``corpus.jsonl``, ``queries.jsonl`` and ``qrels.tsv``."""
+    """Read the judged texts from a folder with ``corpus.jsonl``, ``queries.jsonl`` and ``qrels.tsv``."""
     judged, asked = set(), set()
     for line in (folder / "qrels.tsv").read_text(encoding="utf-8").splitlines()[1:]:
         query, document, grade = line.split("\t")
@@ -69,15 +68,15 @@ def read_set(folder: Path) -> Evaluated:
 
 
 def read_sets(data: Path) -> list[Evaluated]:
-    """Every set under ``data``."""
+    """Read every set under ``data``."""
     found = [read_set(path.parent) for path in sorted(data.glob("*/qrels.tsv"))]
     if not found:
-        raise LeakError(f"{data} holds no retrieval set: without the evaluation sets no leak can be ruled out")
+        raise LeakError(f"{data} has no evaluation set (SET/qrels.tsv), so leaks cannot be ruled out")
     return found
 
 
 class LeakFilter:
-    """Finds texts that an evaluation set judges."""
+    """Detects texts that leak an evaluation set."""
 
     def __init__(self, sets: Iterable[Evaluated]) -> None:
         sets = list(sets)
@@ -100,7 +99,7 @@ class LeakFilter:
         self._runs = np.unique(np.concatenate(judged)) if judged else np.empty(0, np.uint64)
 
     def _runs_of(self, texts: Sequence[Sequence[str]]) -> tuple[Hashes, NDArray[np.int64]]:
-        """A number for every run of words that evaluation sets use, and the text that it is from, each ``(runs,)``."""
+        """Hash of every run of words that occur in evaluation sets, and the index of its text; both ``(runs,)``."""
         lengths = np.array([len(text) for text in texts], dtype=np.int64)
         known = self._known
         ids = np.fromiter((known.get(word, 0) for text in texts for word in text), np.uint64, lengths.sum())
@@ -118,7 +117,7 @@ class LeakFilter:
         return value, owner[starts]
 
     def reasons(self, texts: Sequence[str]) -> list[str | None]:
-        """Why each text must not be trained on; ``None`` where nothing speaks against it."""
+        """Why each text must not be trained on; ``None`` if it may be."""
         found = [words(text) for text in texts]
         runs, owner = self._runs_of(found)
         place = np.minimum(np.searchsorted(self._runs, runs), max(0, len(self._runs) - 1))
@@ -135,19 +134,19 @@ class LeakFilter:
 
 
 def check(leaks: LeakFilter, rows: Iterable[tuple[str, Sequence[str]]]) -> None:
-    """Raise LeakError if any training text, given as its key and its texts, may not be trained on."""
-    for part in batched(rows, CHUNK):
+    """Raise LeakError if any text of ``rows``, pairs of a key and its texts, must not be trained on."""
+    for part in split_rows(rows, CHUNK):
         for key, _ in part:
             if leaks.is_judged(key):
                 raise LeakError(f"{key} is a judged page of an evaluation set: training would read its answers")
         texts = [(key, text) for key, found in part for text in found]
         for (key, text), reason in zip(texts, leaks.reasons([text for _, text in texts]), strict=True):
             if reason:
-                raise LeakError(f"{key}: {text[:60]!r} may not be trained on, {reason}")
+                raise LeakError(f"{key}: {text[:60]!r} must not be trained on: {reason}")
 
 
-def batched(rows: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The rows in lists of ``size``."""
+def split_rows(rows: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Split the rows into lists of ``size``."""
     iterator = iter(rows)
     while part := list(islice(iterator, size)):
         yield part
@@ -160,7 +159,7 @@ def _lines(path: Path) -> Iterator[dict[str, str]]:
 
 
 def fingerprint(data: Path) -> dict[str, str]:
-    """SHA-256 of every file that says what is judged, by set and name."""
+    """SHA-256 of every file that defines the judgements, by set and name."""
     names = ("corpus.jsonl", "queries.jsonl", "qrels.tsv")
     folders = [path.parent for path in sorted(data.glob("*/qrels.tsv"))]
     return {f"{folder.name}/{name}": sha256(folder / name) for folder in folders for name in names}

@@ -1,7 +1,7 @@
-"""What the student learns: the teacher's ranking, the pairs themselves, and the teacher's token vectors.
+"""The student's losses: the teacher's ranking, the query-document pairs, and the teacher's token vectors.
 
-Scores are MaxSim averaged over the query's tokens, so that long and short queries weigh the same; a temperature makes
-them logits.
+Scores are MaxSim averaged over the query's tokens, so that long and short queries have the same weight; divided by a
+temperature, they are logits.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from dataclasses import dataclass
 import torch
 
 TEACHER_TEMPERATURE = 0.01
-"""Fitted on training pairs: where the teacher's softmax over in-batch documents has the least cross-entropy."""
+"""Fitted on training pairs: minimises the cross-entropy of the teacher's softmax over in-batch documents."""
 STUDENT_TEMPERATURE = 0.02
 TRUSTED = 0.01
-"""A document that the teacher scores this much above the pair's own is no negative: it may answer the query too."""
+"""A document that the teacher scores this much above the pair's own is not a negative: it may answer the query, too."""
 HIDDEN = -1e4
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Weight of each term."""
+    """Weights of the loss terms."""
 
     ranking: float
     pairs: float
@@ -30,9 +30,9 @@ class Weights:
 def maxsim(
     queries: torch.Tensor, query_mask: torch.Tensor, documents: torch.Tensor, document_mask: torch.Tensor
 ) -> torch.Tensor:
-    """Mean over a query's tokens of the best document token's cosine, ``(queries, documents)``.
+    """Mean over a query's tokens of the largest cosine with a document token, ``(queries, documents)``.
 
-    Vectors are ``(texts, tokens, dim)``, normalised; masks ``(texts, tokens)`` are true for tokens.
+    Vectors are ``(texts, tokens, dim)``, normalised; masks ``(texts, tokens)`` are true for tokens, false for padding.
     """
     count, tokens, dim = documents.shape
     owner = torch.arange(len(queries), device=queries.device)[:, None].expand(query_mask.shape)[query_mask]
@@ -43,7 +43,7 @@ def maxsim(
 
 
 def ranking(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
-    """Kullback-Leibler divergence of the student's distribution over documents from the teacher's."""
+    """Kullback-Leibler divergence from the teacher's distribution over documents to the student's."""
     return torch.nn.functional.kl_div(
         torch.log_softmax(student / STUDENT_TEMPERATURE, dim=1),
         torch.log_softmax(teacher / TEACHER_TEMPERATURE, dim=1),
@@ -53,9 +53,9 @@ def ranking(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
 
 
 def pairs(student: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of finding each query's own document, without the others that may answer it.
+    """Cross-entropy of each query's own document, against the documents that do not answer it.
 
-    ``answers`` ``(queries, documents)`` is true for documents that are no negatives; a query's own may be among them.
+    ``answers`` ``(queries, documents)`` is true for documents that are not negatives; it may include the query's own.
     """
     own = torch.eye(len(student), dtype=torch.bool, device=student.device)
     logits = (student / STUDENT_TEMPERATURE).masked_fill(answers & ~own, HIDDEN)
@@ -63,11 +63,11 @@ def pairs(student: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
 
 
 def preferred(teacher: torch.Tensor) -> torch.Tensor:
-    """The documents that the teacher scores clearly above the query's own, ``(queries, documents)``."""
+    """Mask of the documents that the teacher scores clearly above the query's own, ``(queries, documents)``."""
     return teacher > torch.diagonal(teacher)[:, None] + TRUSTED
 
 
 def tokens(student: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean cosine distance of matched token vectors; zero where there are none."""
+    """Mean cosine distance of aligned token vectors; zero if there are none."""
     distance = 1 - (student * target).sum(dim=-1)
     return (distance * mask).sum() / mask.sum().clamp(min=1)

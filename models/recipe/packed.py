@@ -1,8 +1,8 @@
-"""Reader of the packed weights ("E5S1"): one file with sizes, pieces, a tensor directory and 4-bit tensors.
+"""Reader of the packed weights ("E5S1"): one file with sizes, subwords, a tensor directory and 4-bit tensors.
 
-Little endian. A header of sizes, the tokenizer's pieces and normaliser (skipped here: ``tokenizer.json`` is read
-instead), then a directory of name, offset and length, then the tensors. Matrices are stored in blocks of 32 values: a
-half-precision scale and 16 bytes, whose low nibbles are values 0-15 and high nibbles values 16-31, each minus 8.
+Little endian. A header of sizes, the tokenizer's subwords and normaliser (skipped, since ``tokenizer.json`` is read
+instead), a directory of name, offset and length, then the tensors. Matrices are stored in blocks of 32 values: a
+half-precision scale and 16 bytes, whose low nibbles are values 0-15 and high nibbles values 16-31, each offset by 8.
 Vectors and positions are float32.
 """
 
@@ -38,7 +38,7 @@ class Sizes:
 
 
 class PackedWeights:
-    """The tensors of one packed file, by name."""
+    """The tensors of a packed file, by name."""
 
     def __init__(self, raw: bytes) -> None:
         if raw[:4] != MAGIC:
@@ -54,9 +54,9 @@ class PackedWeights:
         cursor.skip("<I")  # version
         sizes = Sizes(*cursor.take("<7i"))
         cursor.skip("<fi")  # LayerNorm's epsilon, and a flag
-        pieces = cursor.take("<5i")[0]
+        subwords = cursor.take("<5i")[0]
         blob_bytes = cursor.take("<Q")[0]
-        cursor.at += 4 * (pieces + 1) + 4 * pieces + blob_bytes  # offsets, scores, text
+        cursor.at += 4 * (subwords + 1) + 4 * subwords + blob_bytes  # offsets, scores, text
         cursor.skip("<i")
         normaliser_bytes = cursor.take("<I")[0]
         cursor.at += normaliser_bytes
@@ -74,7 +74,7 @@ class PackedWeights:
         return iter(self._directory)
 
     def tensor(self, name: str, *shape: int) -> Matrix:
-        """The tensor as float32 of ``shape``; how it is stored follows from its length."""
+        """A tensor as float32 of ``shape``; its length tells whether it is stored in float32 or 4 bits."""
         if name not in self._directory:
             raise FormatError(f"packed weights have no tensor {name!r}")
         offset, length = self._directory[name]
@@ -87,7 +87,7 @@ class PackedWeights:
 
 
 def unpack_blocks(stored: NDArray[np.uint8]) -> Matrix:
-    """Blocks of 18 bytes as ``(32 * blocks,)`` float32."""
+    """Unpack blocks of 18 bytes to ``(32 * blocks,)`` float32."""
     blocks = stored.reshape(-1, BLOCK_BYTES)
     scale = np.ascontiguousarray(blocks[:, :2]).view("<f2").astype(np.float32)
     nibbles = blocks[:, 2:]
@@ -96,7 +96,7 @@ def unpack_blocks(stored: NDArray[np.uint8]) -> Matrix:
 
 
 class _Cursor:
-    """A position in bytes that moves on as it reads."""
+    """A read position in bytes."""
 
     def __init__(self, raw: bytes, at: int) -> None:
         self.raw, self.at = raw, at

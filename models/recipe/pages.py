@@ -1,4 +1,4 @@
-"""A page of training text: what a document is made of, and the questions that it answers."""
+"""A page of training text: one text, and the queries that it answers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 
 SHORTEST = 40
-"""Characters of the shortest text worth a document."""
+"""Minimum characters of a document."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """One text in one language, and queries that it answers in that language."""
+    """A text in one language, with queries that it answers in that language."""
 
     source: str
     key: str
@@ -19,14 +19,14 @@ class Page:
     text: str
     queries: tuple[str, ...] = ()
     foreign: tuple[tuple[str, str], ...] = ()
-    """Queries in other languages, each with its language."""
+    """Queries in other languages, as (language, text)."""
 
 
 def fold(text: str) -> str:
-    """White space folded."""
+    """Replace each run of white space by one space."""
     return " ".join(text.split())
 
 
 def first_sentence(text: str) -> str:
-    """Up to the first full stop, exclamation or question mark before a space; white space must be folded."""
+    """The text up to the first full stop, exclamation or question mark before a space; white space must be folded."""
     return re.split(r"(?<=[.!?]) ", text, maxsplit=1)[0]

@@ -1,7 +1,7 @@
-"""The three phases of training, with everything that they draw from.
+"""The three phases of training, and the mix of text that they draw from.
 
-The first brings the student's token vectors near the teacher's, the second teaches the teacher's ranking and
-translations at a constant rate, the third does the same while the rate falls to zero. The 16,000 steps take a
+The first aligns the student's token vectors with the teacher's. The second trains on the teacher's ranking and on
+translations at a constant learning rate, the third on the same while the rate falls to zero. The 16,000 steps take a
 night on two cores.
 """
 
@@ -79,18 +79,18 @@ VECTORS = Phase(
     decay=1,
     measure=2_000,
 )
-"""The teacher's vectors, texts in one language."""
+"""The teacher's token vectors; queries and documents in the same language."""
 
 RANKING = Phase(
     name="ranking", mix=MIX, weights=Weights(ranking=1.0, pairs=0.3), steps=8_000, rate=1.5e-4, warmup=100, decay=1,
     seed=1, measure=2_000,
 )  # fmt: skip
-"""The teacher's ranking and translations, at a constant rate."""
+"""The teacher's ranking and translations, at a constant learning rate."""
 
 SETTLING = Phase(
     name="settling", mix=MIX, weights=Weights(ranking=1.0, pairs=0.3), steps=4_000, rate=1.5e-4, warmup=1,
     decay=4_000, longest=256, seed=2, measure=2_000,
 )  # fmt: skip
-"""The same with longer texts, the rate falling to zero."""
+"""The same with longer texts and a learning rate that falls to zero."""
 
 ALL = (VECTORS, RANKING, SETTLING)

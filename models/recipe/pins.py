@@ -1,4 +1,4 @@
-"""Everything that the recipe takes from elsewhere, pinned by version and SHA-256."""
+"""All external inputs of the recipe, pinned by version and SHA-256."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ LANGUAGES = ("de", "en", "es", "fr", "it", "nl", "pt")
 
 @dataclass(frozen=True)
 class Wheel:
-    """One file of the Python package index."""
+    """A wheel on the Python package index."""
 
     project: str
     version: str
     filename: str
     sha256: str
     platform: str | None = None
-    """Platform tag to ask for where the wheel is not pure Python: only its data is read, so any machine may take it."""
+    """Platform tag to request if the wheel is not pure Python; only its data is read, so any machine can use it."""
 
     @property
     def requirement(self) -> str:
@@ -44,7 +44,7 @@ WORDS = Wheel(
     "wordfreq-3.1.1-py3-none-any.whl",
     "4b1c6ecffc6198be3396d5cf871c4423ca71c907c231348d352dd54d62b97473",
 )
-"""Word frequencies of the seven languages: which pieces to keep."""
+"""Word frequencies of the seven languages, to choose subwords by."""
 
 MESSAGES = Wheel(
     "django",
@@ -52,7 +52,7 @@ MESSAGES = Wheel(
     "django-5.2.8-py3-none-any.whl",
     "37e687f7bd73ddf043e2b6b97cfe02fcbb11f2dbb3adccc6a2b18c6daa054d7f",
 )
-"""Messages translated into the seven languages, and Python source: text for the projection and for technical pieces."""
+"""Messages translated into the seven languages, and Python source: text for the projection and technical subwords."""
 
 HUB_ID = "intfloat/multilingual-e5-small"
 HUB_REVISION = "614241f622f53c4eeff9890bdc4f31cfecc418b3"

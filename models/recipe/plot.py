@@ -1,4 +1,4 @@
-"""Plot a checkpoint's training log: the terms of the loss, and held-out quality against the teacher's.
+"""Plot a checkpoint's training log: loss terms, and held-out quality of student and teacher.
 
 python models/recipe/plot.py models/latelite-colbert-16m
 """
@@ -23,7 +23,7 @@ GREY = "#777777"
 
 
 def plot(log: dict[str, Any], path: Path) -> None:
-    """Write ``path`` with its suffix; ``log`` is ``training.json``: each phase's log by its name."""
+    """Write the plot to ``path``, in the format of its suffix; ``log`` is ``training.json``: phase -> log."""
     mpl.rcParams["svg.hashsalt"] = "latelite"
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     before = 0

@@ -1,8 +1,8 @@
-"""A projection to fewer dimensions from token vectors, without training: the student's first one.
+"""The student's initial projection to fewer dimensions, computed from token vectors without training.
 
-The axes are the principal components. Rare pieces count more than frequent ones, since function words decide few
-searches. The bias takes away most of the overall mean: it is common to all token vectors, carries nothing, and makes
-int8 storage worse.
+Its axes are the principal components. Rare subwords have more weight than frequent ones, since function words decide
+few searches. The bias removes most of the mean, which all token vectors share: it has no information, and makes int8
+storage less accurate.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Ids = NDArray[np.int64]
 
 
 def fit_projection(vectors: Matrix, weights: NDArray[np.float64], dim: int) -> tuple[Matrix, Matrix]:
-    """``(dim, hidden)`` weight and ``(dim,)`` bias of the projection, axes by falling variance.
+    """``(dim, hidden)`` weight and ``(dim,)`` bias of the projection, axes by decreasing variance.
 
-    ``vectors`` is ``(tokens, hidden)``, ``weights`` ``(tokens,)`` how much a token counts. The sign of an axis is fixed
-    by its largest component, so that equal input gives equal output.
+    ``vectors`` is ``(tokens, hidden)``; ``weights``, ``(tokens,)``, weights the tokens. Signs are fixed by making the
+    largest component of each axis positive.
     """
     vectors = vectors.astype(np.float64)
     weights = weights / weights.sum()
@@ -34,5 +34,5 @@ def fit_projection(vectors: Matrix, weights: NDArray[np.float64], dim: int) -> t
 
 
 def rarity(ids: Ids) -> NDArray[np.float64]:
-    """Weight of each token, one over the root of how often its piece occurs: content words before function words."""
+    """Weight of each token: the inverse square root of its frequency, so that content words outweigh function words."""
     return 1 / np.sqrt(np.bincount(ids)[ids])

@@ -1,11 +1,11 @@
-"""Multilingual text for distillation: every source becomes pages, each with the questions that it answers.
+"""Multilingual text for distillation: every source becomes pages, each with the queries that it answers.
 
-A page is known by its source and key; translations of one page share both, which is where cross-lingual pairs come
-from. Text is read from two folders that the recipe is given and is never kept in the repository:
+A page is identified by its source and key. Translations of a page share both, which gives cross-lingual pairs. Text is
+read from two folders and is not part of the repository:
 
 - texts: ``general/*.jsonl.gz`` (see ``general``), ``libreoffice-help/parallel.jsonl.gz``,
   ``debian-descriptions/LANGUAGE.jsonl.gz``;
-- packages: Debian packages as ``apt-get download`` leaves them (``PACKAGES``).
+- packages: Debian packages as downloaded by ``apt-get download`` (``PACKAGES``).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from recipe.pages import SHORTEST, Page, fold
 from recipe.pins import LANGUAGES
 
 PACKAGES = (*debian.PACKAGES, *docstrings.PACKAGES)
-"""Debian 12 packages that are read, by name."""
+"""Names of all Debian 12 packages used by the recipe."""
 PASSAGE = 120
-"""Words after which a passage of a help page ends."""
+"""A passage of a help page ends after this many words."""
 
 
 def office(texts: Path) -> Iterator[Page]:
-    """LibreOffice's help: passages asked for by their page's headings, and single segments (MPL-2.0)."""
+    """LibreOffice's help: passages, with their page's headings as queries, and single segments (MPL-2.0)."""
     pages: dict[str, list[tuple[str, dict[str, str]]]] = {}
     for row in rows(texts / "libreoffice-help" / "parallel.jsonl.gz"):
         path, _, name = row["key"].partition("#")
@@ -65,14 +65,14 @@ def package_descriptions(texts: Path) -> Iterator[Page]:
 
 
 def messages(packages: Path) -> Iterator[Page]:
-    """Messages of programs beside their translations."""
+    """Messages of programs with their translations."""
     for page in debian.messages(packages):
         if len(page.text) >= SHORTEST_SENTENCE:
             yield replace(page, source="messages.parallel")
 
 
 def all_pages(texts: Path, packages: Path) -> Iterator[Page]:
-    """Pages of every source, white space folded."""
+    """Pages of all sources, with white space folded."""
     sources = (
         general.articles(texts),
         general.sentences(texts),
@@ -92,10 +92,10 @@ def all_pages(texts: Path, packages: Path) -> Iterator[Page]:
             count += 1
             yield replace(page, text=fold(page.text), queries=tuple(map(fold, page.queries)))
         if not count:
-            raise FormatError("a source of text gave no page: has its layout changed?")
+            raise FormatError("a source of text has no pages: has its layout changed?")
 
 
 def fingerprint(texts: Path, packages: Path) -> dict[str, int]:
-    """Size in bytes of every file that is read, by name: enough to notice another edition of a source."""
+    """Size in bytes of every input file, by name: enough to notice another version of a source."""
     used = [*texts.glob("*/*.jsonl.gz"), *(path for name in PACKAGES for path in packages.glob(f"{name}_*.deb"))]
     return {f"{path.parent.name}/{path.name}": path.stat().st_size for path in sorted(used)}

@@ -1,4 +1,4 @@
-"""Stages with a memory: a stage runs again only when something that it depends on has changed."""
+"""Cached stages: a stage runs again only if something that it depends on has changed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RECORD = "stage.json"
 
 
 def code_digest(*modules: ModuleType) -> str:
-    """Digest of the modules' source, so that an edited stage is run again."""
+    """Digest of the modules' source, so that editing a stage makes it run again."""
     digest = hashlib.sha256()
     for module in modules:
         digest.update(Path(str(module.__file__)).read_bytes())
@@ -27,15 +27,15 @@ def code_digest(*modules: ModuleType) -> str:
 def run_stage(
     work: Path, name: str, inputs: Mapping[str, object], build: Callable[[Path], None], resumable: bool = False
 ) -> Path:
-    """Folder of the stage's output; ``build`` fills a folder aside, which replaces the old one when it is complete.
+    """The stage's output folder; ``build`` fills a temporary folder, which replaces the old one when it is complete.
 
-    ``inputs`` is everything that the output follows from. A folder whose record says the same is taken as it is. A
-    ``resumable`` stage finds the folder aside as it left it when it was killed, if its inputs are still the same.
+    ``inputs`` is everything that the output depends on. An existing folder with the same inputs on record is reused. A
+    ``resumable`` stage that was interrupted gets its temporary folder back if its inputs are still the same.
     """
     folder = work / name
     record = json.dumps(dict(inputs), indent=2, sort_keys=True) + "\n"
     if _record(folder) == record:
-        logger.info("%s: as before", name)
+        logger.info("%s: unchanged", name)
         return folder
     started = time.monotonic()
     aside = work / f"{name}.part"
@@ -56,5 +56,5 @@ def _record(folder: Path) -> str | None:
 
 
 def stage_digest(folder: Path) -> str:
-    """Identity of a finished stage, for the inputs of the next one."""
+    """Digest of a finished stage, for the inputs of the next one."""
     return hashlib.sha256((folder / RECORD).read_bytes()).hexdigest()[:16]

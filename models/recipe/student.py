@@ -1,7 +1,7 @@
-"""The student: fewer layers of the teacher over the cut vocabulary, and a projection to 128 dimensions.
+"""The student: some of the teacher's layers over the reduced vocabulary, and a projection to 128 dimensions.
 
-The stage takes every third layer of the teacher, the last among them. The projection is the teacher's own: principal
-axes of its token vectors. What it makes of the teacher's vectors is the target of the student's in the first phase.
+The stage copies evenly spaced layers, the last included. The projection is fitted to the teacher: the principal
+axes of its token vectors. The teacher's projected vectors are the student's target in the first phase.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ LAYER = re.compile(r"encoder\.layer\.(\d+)\.(.+)")
 DIM = 128
 SAMPLE_BATCH = 32
 PROJECTION = "projection.safetensors"
-"""From normalised vectors of the teacher to the student's space."""
+"""Projection from the teacher's normalised vectors to the student's space."""
 LONGEST_QUERY = 64
 
 
 def build_student(source: Path, encoder: Path, sample: Sequence[str], folder: Path) -> None:
     """Write ``config.json``, ``model.safetensors``, ``tokenizer.json``, ``dense`` and ``projection.safetensors``.
 
-    ``sample`` are documents that the projection's axes are fitted on.
+    ``sample``: documents that the projection is fitted on.
     """
     weights = load_file(encoder / "model.safetensors")
     kept = {}
@@ -54,16 +54,16 @@ def build_student(source: Path, encoder: Path, sample: Sequence[str], folder: Pa
     shutil.copyfile(encoder / "tokenizer.json", folder / "tokenizer.json")
 
     teacher = Teacher(source, torch.device("cpu"))
-    vectors, pieces = [], []
+    vectors, subwords = [], []
     for start in range(0, len(sample), SAMPLE_BATCH):
         rows, _ = teacher.ids("document", sample[start : start + SAMPLE_BATCH])
         hidden, mask = teacher.encode(rows)
         vectors.append(hidden[mask].numpy())
-        pieces += [piece for row in rows for piece in row]
-    weight, bias = fit_projection(np.concatenate(vectors), rarity(np.array(pieces)), DIM)
+        subwords += [subword for row in rows for subword in row]
+    weight, bias = fit_projection(np.concatenate(vectors), rarity(np.array(subwords)), DIM)
     save_file({"weight": weight, "bias": bias}, folder / PROJECTION)
     norm = weights[f"encoder.layer.{LAYERS[-1]}.output.LayerNorm.weight"]
-    size = float(np.linalg.norm(norm))  # a LayerNorm's output has about the norm of its scale
+    size = float(np.linalg.norm(norm))  # the norm of a LayerNorm's output is about that of its scale
     save_file({"linear.weight": np.ascontiguousarray(weight / size), "linear.bias": bias}, folder / "dense.safetensors")
 
 
@@ -72,7 +72,7 @@ class Student(torch.nn.Module):
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
-        # Eager attention: on CPU the backward pass of PyTorch's fused attention takes as long as all else together.
+        # Eager attention: on CPU, the backward pass of PyTorch's fused attention doubles the time of a step.
         self.encoder = AutoModel.from_pretrained(
             folder, add_pooling_layer=False, attn_implementation="eager", dtype=torch.float32
         )
@@ -92,7 +92,7 @@ class Student(torch.nn.Module):
         return self.dense.weight.device
 
     def ids(self, role: str, texts: Sequence[str], longest: int) -> tuple[list[list[int]], list[list[tuple[int, int]]]]:
-        """Ids of each text with prefix and marks, cut at ``longest``, and the characters that each stands for."""
+        """Ids of each text with prefix and special tokens, truncated to ``longest``, and the character span of each."""
         rows, places = [], []
         for encoded in self.tokenizer.encode_batch(list(texts), add_special_tokens=False):
             inner, offsets = encoded.ids[: longest - 3], encoded.offsets[: longest - 3]
@@ -107,7 +107,7 @@ class Student(torch.nn.Module):
         return torch.nn.functional.normalize(vectors.float(), dim=-1)
 
     def encode(self, role: str, rows: Sequence[Sequence[int]]) -> Padded:
-        """Vectors, and the mask of those that take part in MaxSim: documents go without punctuation."""
+        """Vectors, and the mask of those used in MaxSim, which leaves out a document's punctuation."""
         lengths = torch.tensor([len(row) for row in rows])
         ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True).to(self.device)
         mask = (torch.arange(ids.shape[1]) < lengths[:, None]).to(self.device)
@@ -127,7 +127,7 @@ class Student(torch.nn.Module):
 
 
 def read_checkpoint(checkpoint: Path, folder: Path) -> None:
-    """Write the student that a published checkpoint holds to ``folder``, in float32, to go on from."""
+    """Write the student in a published checkpoint to ``folder``, in float32, to continue training."""
     config = json.loads((checkpoint / "config.json").read_text())
     config["torch_dtype"] = "float32"
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")

@@ -1,7 +1,7 @@
-"""Queries with words replaced by translations.
+"""Code-switched queries: words replaced by translations.
 
-The teacher reads the original, the student the mixed version: so the teacher's ranking in one language teaches what
-words of other languages mean in the same place.
+The teacher reads the original, the student the code-switched version. The teacher's ranking in one language thus
+teaches the meaning of words in other languages.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ import numpy as np
 from recipe.translations import LONGEST_PHRASE, WORD, Table
 
 CHOICES = (0.65, 0.85, 0.95, 1.0)
-"""Below which draw the best translation is taken, below which the second, and so on."""
+"""Cumulative probabilities of choosing the best translation, the second best, and so on."""
 
 
 class Switcher:
-    """Translates words and short phrases between any two of the languages, by way of English."""
+    """Translates words and short phrases between any two of the languages, through English."""
 
     def __init__(self, tables: dict[str, Table]) -> None:
         self.tables = tables
 
     @classmethod
     def load(cls, folder: Path) -> Switcher:
-        """The tables of the *translations* stage."""
+        """Load the tables of the *translations* stage."""
         return cls(json.loads((folder / "translations.json").read_text(encoding="utf-8")))
 
     def translate(self, draw: np.random.Generator, word: str, source: str, target: str) -> str | None:
-        """A translation of a word or phrase in lower case; ``None`` where there is none."""
+        """A translation of a lower-case word or phrase; ``None`` if there is none."""
         if "en" in (source, target):
             return self._one(draw, word, f"{source}-{target}")
         middle = self._one(draw, word, f"{source}-en")
@@ -43,7 +43,7 @@ class Switcher:
         return next(text for text, share in zip(found, CHOICES, strict=False) if drawn < share)
 
     def switch(self, draw: np.random.Generator, text: str, source: str, target: str, share: float) -> str:
-        """The text with about ``share`` of its words in the other language, where a translation is known."""
+        """The text with about ``share`` of its words translated, as far as translations are known."""
         spans = [match.span() for match in WORD.finditer(text)]
         wanted = (draw.random(len(spans)) < share).tolist()
         parts: list[str] = []

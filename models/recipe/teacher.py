@@ -1,7 +1,7 @@
-"""The teacher: multilingual-e5-small with its whole vocabulary and its prompts, read while the student trains.
+"""The teacher: multilingual-e5-small with its whole vocabulary and its prompts, run while the student trains.
 
-A step needs the teacher's vectors of one batch, once: keeping them would take more disk than time is saved. The
-teacher reads what the student reads, cut at the same characters.
+Its vectors are not cached: a batch is used once, and the cache would cost more disk space than the time is worth. The
+teacher reads the same texts as the student, truncated at the same characters.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from transformers import AutoModel
 
 PROMPTS = {"document": "passage:", "query": "query:"}
 LONGEST = 512
-"""Tokens that the teacher reads at most."""
+"""Maximum tokens of a text."""
 
 Padded = tuple[torch.Tensor, torch.Tensor]
-"""Vectors ``(texts, tokens, dim)`` and which of them are tokens ``(texts, tokens)``."""
+"""Vectors ``(texts, tokens, dim)`` and the mask of real tokens ``(texts, tokens)``."""
 
 
 class Teacher:
@@ -37,7 +37,7 @@ class Teacher:
         }
 
     def ids(self, role: str, texts: Sequence[str]) -> tuple[list[list[int]], list[list[tuple[int, int]]]]:
-        """Ids of each text with its prompt, and the characters that each id stands for (none for prompt and marks)."""
+        """Ids of each text with its prompt, and the character span of each id (empty for prompt and special tokens)."""
         prompt = [self.first, *self.prompts[role]]
         rows, places = [], []
         for encoded in self.tokenizer.encode_batch(list(texts), add_special_tokens=False):
@@ -48,7 +48,7 @@ class Teacher:
 
     @torch.inference_mode()
     def encode(self, rows: Sequence[Sequence[int]]) -> Padded:
-        """Normalised last hidden states of rows of ids, padded, float32."""
+        """Normalised last hidden states of rows of ids, padded; float32."""
         lengths = torch.tensor([len(row) for row in rows])
         ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
         mask = (torch.arange(ids.shape[1]) < lengths[:, None]).to(self.device)
@@ -57,10 +57,10 @@ class Teacher:
         return torch.nn.functional.normalize(hidden.float(), dim=-1), mask
 
 
-def covering(student: Sequence[tuple[int, int]], teacher: Sequence[tuple[int, int]]) -> list[int]:
-    """For each student token the teacher token that covers most of its characters; both are ordered ``(start, end)``.
+def align_tokens(student: Sequence[tuple[int, int]], teacher: Sequence[tuple[int, int]]) -> list[int]:
+    """For each student token, the teacher token that covers most of its characters; both are sorted ``(start, end)``.
 
-    A token without characters takes the teacher token at its place.
+    A token without characters gets the teacher token at its position.
     """
     found = []
     at = 0

@@ -1,8 +1,8 @@
-"""The phases of training, a stage each: distil the teacher into the student.
+"""Training: distils the teacher into the student. Each phase is a stage.
 
-A run is described by ``Phase``; everything that it draws follows from the seed and the step, and a state that is saved
-every few minutes holds the rest, so a killed run goes on where it was and ends with the same log. What a phase hands
-on is the moving average of its weights.
+All random choices depend only on the seed and the step, and the rest of the state is saved every few minutes. An
+interrupted phase therefore resumes, and ends with the same log. The result of a phase is a moving average of its
+weights.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from recipe.batches import Batch, Mix, Sampler
 from recipe.examples import read_documents
 from recipe.student import LONGEST_QUERY, PROJECTION, Student
 from recipe.switching import Switcher
-from recipe.teacher import Teacher, covering
+from recipe.teacher import Teacher, align_tokens
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +33,12 @@ SAVE_SECONDS = 120
 CLIP = 1.0
 
 Spans = list[tuple[int, int]]
-"""The characters of a text that each token stands for."""
+"""Character span of each token of a text."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase of training."""
+    """Settings of a training phase."""
 
     name: str
     mix: Mix
@@ -47,15 +47,15 @@ class Phase:
     rate: float
     warmup: int
     decay: int
-    """Steps at the end over which the rate falls to zero."""
+    """Final steps over which the learning rate falls to zero."""
     batch: int = 48
     longest: int = 160
-    """Tokens of the longest documents, runs of passages apart."""
+    """Maximum tokens of a document, except joined passages."""
     seed: int = 0
     measure: int = 500
-    """Steps between measurements of held-out quality; 0 for the end alone."""
+    """Steps between measurements of held-out quality; 0: only at the end."""
     average: float = 0.995
-    """Share of the moving average that a step keeps."""
+    """Decay of the moving average per step."""
 
     def rate_at(self, step: int) -> float:
         """Learning rate: linear warm-up, constant, linear decay."""
@@ -65,12 +65,12 @@ class Phase:
 
 
 def accelerator() -> torch.device:
-    """The GPU where there is one."""
+    """The GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 class Projection:
-    """The target space: what the student's first projection makes of the teacher's vectors."""
+    """The student's initial projection, applied to the teacher's vectors."""
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         axes = load_file(folder / PROJECTION, device=str(device))
@@ -83,7 +83,7 @@ class Projection:
 def terms(
     student: Student, teacher: Teacher, projection: Projection | None, batch: Batch
 ) -> tuple[dict[str, torch.Tensor], int]:
-    """The loss terms of a batch, unweighted, and the student's tokens in it."""
+    """Unweighted loss terms of a batch, and its number of student tokens."""
     rows, places = student.ids("document", batch.documents, batch.longest)
     asked_rows, _ = student.ids("query", batch.queries, LONGEST_QUERY)
     vectors, mask = student.encode("document", rows)
@@ -113,13 +113,13 @@ def terms(
 def _target(
     projection: Projection, teacher: torch.Tensor, student: Sequence[Spans], known: Sequence[Spans]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The teacher's vector of each student token, projected, and which tokens have one."""
+    """The projected teacher vector of each student token, and the mask of tokens that have one."""
     longest = max(map(len, student))
     match = torch.zeros(len(student), longest, dtype=torch.long)
     mask = torch.zeros(len(student), longest, dtype=torch.bool)
     for at, (ours, theirs) in enumerate(zip(student, known, strict=True)):
         inner = [number for number, (start, end) in enumerate(theirs) if end > start]
-        covered = covering(ours[2:-1], [theirs[number] for number in inner]) if inner else []
+        covered = align_tokens(ours[2:-1], [theirs[number] for number in inner]) if inner else []
         match[at, 2 : 2 + len(covered)] = torch.tensor([inner[number] for number in covered], dtype=torch.long)
         mask[at, 2 : 2 + len(covered)] = True
     match = match.to(teacher.device)
@@ -127,7 +127,7 @@ def _target(
 
 
 def train(phase: Phase, start: Path, source: Path, examples: Path, translations: Path, folder: Path) -> None:
-    """Train from the student in ``start``; the result, ``log.json`` and the resumable state go to ``folder``.
+    """Train the student in ``start``; writes the result, ``log.json`` and the resumable state to ``folder``.
 
     ``source`` is the teacher's folder.
     """
@@ -137,7 +137,7 @@ def train(phase: Phase, start: Path, source: Path, examples: Path, translations:
     student.train()
     for module in student.modules():
         if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0  # the teacher's targets are exact: noise only slows the student down
+            module.p = 0.0  # no dropout: the teacher's targets are exact, and noise slows training down
     average = copy.deepcopy(student)
     teacher = Teacher(source, device)
     projection = Projection(start, device) if phase.weights.tokens else None
@@ -154,7 +154,7 @@ def train(phase: Phase, start: Path, source: Path, examples: Path, translations:
         average.load_state_dict(saved["average"])
         optimiser.load_state_dict(saved["optimiser"])
         step, log = saved["step"], saved["log"]
-        logger.info("%s: going on at step %d", phase.name, step)
+        logger.info("%s: resuming at step %d", phase.name, step)
     saved_at = clock = time.monotonic()
     sums: dict[str, list[float]] = {}
     while step < phase.steps:

@@ -1,8 +1,7 @@
-"""Stage *translations*: which words of two languages stand for each other, English being one of the two.
+"""Stage *translations*: translations of words between English and the other languages.
 
 Words are aligned in parallel text by IBM model 1 (Brown et al., 1993: "The mathematics of statistical machine
-translation") in both directions; what both directions find likely is kept. Lexicons give the words that parallel text
-does not have.
+translation") in both directions; pairs that are likely in both are kept. Lexicons add words that parallel text lacks.
 """
 
 from __future__ import annotations
@@ -27,16 +26,16 @@ logger = logging.getLogger(__name__)
 
 WORD = re.compile(r"[^\W\d_]+")
 LONGEST = 40
-"""Words of a text that is aligned."""
+"""Maximum words of an aligned text."""
 ROUNDS = 6
 LEAST = 3
-"""Texts that a pair of words has in common, at least."""
+"""Minimum number of texts in which a pair of words occurs."""
 LIKELY = 0.2
-"""Least probability of a translation, as the mean (geometric) of both directions."""
+"""Minimum probability of a translation (geometric mean of both directions)."""
 KEPT = 4
-"""Translations kept of a word, the likeliest first."""
+"""Maximum translations per word, most likely first."""
 LONGEST_PHRASE = 3
-"""Words of a lexicon's entry."""
+"""Maximum words of a lexicon entry."""
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -45,24 +44,24 @@ Table = dict[str, list[str]]
 
 @dataclass(frozen=True)
 class Cells:
-    """Every pair of an English word and another in the same pair of texts."""
+    """All co-occurrences of an English word and a foreign word in a pair of texts."""
 
     words: tuple[Ints, Ints]
-    """The word of each side, per different pair."""
+    """Word on each side, per distinct pair of words."""
     pair: Ints
-    """Which different pair a cell is."""
+    """Index of the distinct pair, per cell."""
     places: tuple[Ints, Ints]
-    """The place of each side's word, counted over all texts, per cell."""
+    """Position of the word on each side, counted over all texts, per cell."""
 
 
 def words(text: str) -> list[str]:
-    """A text's words in lower case; none of a text that is too long."""
+    """A text's words in lower case; empty if the text is too long."""
     found = WORD.findall(text.lower())
     return found if len(found) <= LONGEST else []
 
 
 def parallel_texts(examples: Path) -> dict[str, list[tuple[list[str], list[str]]]]:
-    """Words of short English texts beside those of their translations, by the other language."""
+    """Words of short English texts and of their translations, by the other language."""
     found: dict[str, list[tuple[list[str], list[str]]]] = {language: [] for language in LANGUAGES if language != "en"}
     for document in read_documents(examples):
         if document.language == "en" and not document.held_out:
@@ -74,7 +73,7 @@ def parallel_texts(examples: Path) -> dict[str, list[tuple[list[str], list[str]]
 
 
 def cells(pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> tuple[Cells, list[str], list[str]]:
-    """The cells of all pairs of texts, and the words of each side by number."""
+    """The cells of all pairs of texts, and the words of each side by id."""
     known: tuple[dict[str, int], dict[str, int]] = ({}, {})
     codes: list[Any] = []
     places: tuple[list[Any], list[Any]] = ([], [])
@@ -95,10 +94,10 @@ def cells(pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> tuple[Cells, 
 
 
 def translation(found: Cells, given: int) -> Floats:
-    """Probability of each different pair's other word, given the word of one side, ``(different pairs,)``.
+    """Translation probability of each distinct pair, given the word on side ``given``; ``(distinct pairs,)``.
 
-    Each word of the other side is explained by the given side's words in the same text, in proportion to their
-    probabilities; these follow anew from the explanations, ``ROUNDS`` times.
+    ``ROUNDS`` steps of expectation maximisation: each word of the other side is attributed to the given side's words in
+    the same text in proportion to their probabilities, which are then re-estimated.
     """
     explained = found.places[1 - given]
     probability = np.ones(len(found.words[0]))
@@ -111,7 +110,7 @@ def translation(found: Cells, given: int) -> Floats:
 
 
 def align(pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> dict[str, dict[str, float]]:
-    """English word -> the other language's words, with the geometric mean of both directions' probabilities."""
+    """English word -> foreign word -> geometric mean of both directions' probabilities."""
     if not pairs:
         return {}
     found, english, others = cells(pairs)
@@ -124,21 +123,21 @@ def align(pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> dict[str, dic
 
 
 def tables(found: dict[str, dict[str, float]]) -> tuple[Table, Table]:
-    """Translations from English and back, the likeliest first, without words that both languages spell alike."""
+    """Translations from and to English, most likely first, without words that both languages spell alike."""
     back: dict[str, dict[str, float]] = defaultdict(dict)
     for word, likely in found.items():
         for text, probability in likely.items():
             back[text][word] = probability
 
-    def ordered(table: dict[str, dict[str, float]]) -> Table:
+    def sort_table(table: dict[str, dict[str, float]]) -> Table:
         ranked = {word: sorted(likely, key=lambda text: -likely[text])[:KEPT] for word, likely in table.items()}
         return {word: kept for word, texts in ranked.items() if (kept := [text for text in texts if text != word])}
 
-    return ordered(found), ordered(back)
+    return sort_table(found), sort_table(back)
 
 
 def add_terms(written: dict[str, Table], entries: Iterable[dict[str, list[str]]]) -> None:
-    """Add a lexicon's words behind those that are there."""
+    """Append a lexicon's translations to those from parallel text."""
     for entry in entries:
         for language in set(entry) - {"en"} if "en" in entry else ():
             for source, target in (("en", language), (language, "en")):
@@ -152,7 +151,7 @@ def add_terms(written: dict[str, Table], entries: Iterable[dict[str, list[str]]]
 
 
 def build_translations(examples: Path, texts: Path, folder: Path) -> None:
-    """Write ``translations.json``: for each pair of English and another language, word or phrase -> translations."""
+    """Write ``translations.json``: for English and each other language, word or phrase -> translations."""
     written: dict[str, Table] = {}
     for language, pairs in parallel_texts(examples).items():
         written[f"en-{language}"], written[f"{language}-en"] = tables(align(pairs))

@@ -1,7 +1,7 @@
-"""Stage *vocabulary*: 250,002 pieces cut to the few that the seven languages and the training text use most.
+"""Stage *vocabulary*: 250,002 subwords reduced to those that the seven languages and the training text use most.
 
-Some words get a piece of their own in the place of rare pieces (``whole_words``), and the tokenizer drops question
-marks (``marks``).
+Some whole words replace rare subwords (``whole_words``), and the tokenizer drops question and exclamation marks
+(``marks``).
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ from tokenizers import Tokenizer
 from recipe import corpus, whole_words
 from recipe.examples import read_documents
 from recipe.marks import drop_marks
-from recipe.pieces import (
+from recipe.pins import LANGUAGES
+from recipe.subwords import (
     WORDS_PER_LANGUAGE,
     Counts,
     choose,
     cut_tokenizer,
-    piece_shares,
+    subword_shares,
     use_in_seven_languages,
     word_forms,
 )
-from recipe.pins import LANGUAGES
 from recipe.translations import Table
 
 SIZE = 22_500
-"""Pieces and words kept: with 4 layers of 384 they make 15.99 M parameters."""
+"""Size of the vocabulary; with 4 layers of 384 it gives 15.99 M parameters."""
 EXAMPLES_WEIGHT = 1.0
-"""Weight of a language's training text, each source in equal parts, beside its words."""
+"""Weight of a language's training text relative to its word list; its sources have equal weight."""
 PER_SOURCE = 3_000
-"""Documents counted of one source in one language."""
+"""Number of documents counted per source and language."""
 LONGEST = 1_500
-"""Characters counted of one training text."""
+"""Characters counted per training text."""
 
 Texts = dict[str, dict[str, list[str]]]
 """Texts by language and source."""
 
 
-def counted_texts(examples: Path) -> Texts:
-    """The training documents that are counted."""
+def sample_texts(examples: Path) -> Texts:
+    """The training documents to count."""
     found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for document in read_documents(examples):
         kept = found[document.language][document.source]
@@ -53,17 +53,17 @@ def counted_texts(examples: Path) -> Texts:
 
 
 def use_in_examples(tokenizer: Tokenizer, texts: Texts) -> dict[str, Counts]:
-    """How much each piece is used in each language's training documents, ``(vocabulary,)`` summing to 1."""
+    """Frequency of each subword in each language's training documents, ``(vocabulary,)`` summing to 1."""
     return {
-        language: np.mean([piece_shares(tokenizer, ((text, 1.0) for text in found)) for found in sources.values()], 0)
+        language: np.mean([subword_shares(tokenizer, ((text, 1.0) for text in found)) for found in sources.values()], 0)
         for language, sources in sorted(texts.items())
     }
 
 
 def words_in_use(words: Path, texts: Texts) -> dict[str, float]:
-    """How much each word is used: its share of each language's word list and of its training documents, added up.
+    """Frequency of each word: its shares of each language's word list and training documents, summed.
 
-    The sources of a language count alike.
+    The sources of a language have equal weight.
     """
     use: dict[str, float] = defaultdict(float)
     for language in LANGUAGES:
@@ -82,30 +82,30 @@ def words_in_use(words: Path, texts: Texts) -> dict[str, float]:
 def cut_vocabulary(
     source: Path, words: Path, messages: Path, examples: Path, tables: dict[str, Table], folder: Path, size: int = SIZE
 ) -> None:
-    """Write ``tokenizer.json``, ``pieces.json``, ``words.json`` and ``coverage.json`` to ``folder``.
+    """Write ``tokenizer.json``, ``subwords.json``, ``words.json`` and ``coverage.json`` to ``folder``.
 
-    ``pieces.json`` are the kept pieces in order, ``words.json`` those that are words of their own with their meanings;
-    coverage is, per language, the share of the original's tokens of the training documents that are kept whole.
+    ``subwords.json`` lists the kept subwords in order, ``words.json`` the added whole words with their meanings.
+    Coverage is, per language, the share of the original's tokens in the training documents that are kept.
     """
     original = (source / "tokenizer.json").read_text(encoding="utf-8")
     tokenizer = Tokenizer.from_str(original)
-    texts = counted_texts(examples)
+    texts = sample_texts(examples)
     use = words_in_use(words, texts)
     meant = whole_words.choose_words(tokenizer, use, tables)
     wide = whole_words.widen(original, meant, use)
     made = json.loads(wide)
-    pieces = [piece for piece, _ in made["model"]["vocab"]]
+    subwords = [subword for subword, _ in made["model"]["vocab"]]
     by_language = use_in_examples(Tokenizer.from_str(wide), texts)
     used = use_in_seven_languages(Tokenizer.from_str(wide), words, messages)
     used += EXAMPLES_WEIGHT * np.sum(list(by_language.values()), axis=0)
-    used[len(pieces) - len(meant) :] = np.inf
-    keep = choose(pieces, [token["content"] for token in made["added_tokens"]], used, size)
+    used[len(subwords) - len(meant) :] = np.inf
+    keep = choose(subwords, [token["content"] for token in made["added_tokens"]], used, size)
     student = Tokenizer.from_str(json.dumps(cut_tokenizer(made, keep)))
     drop_marks(student)
     student.save(str(folder / "tokenizer.json"))
     coverage = {language: round(float(shares[keep].sum()), 4) for language, shares in by_language.items()}
     for name, content in (
-        ("pieces", [pieces[at] for at in keep]),
+        ("subwords", [subwords[at] for at in keep]),
         ("words", meant),
         ("coverage", coverage),
     ):

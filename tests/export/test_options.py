@@ -133,7 +133,7 @@ def test_other_architectures_are_refused_before_weights_are_read(kind: str, copy
     folder = copy("bert-pylate")
     edit(folder / "config.json", model_type=kind)
     (folder / "model.safetensors").write_bytes(b"never read")
-    with pytest.raises(UnsupportedCheckpointError, match=f"architecture '{kind}', which is unknown to the exporter"):
+    with pytest.raises(UnsupportedCheckpointError, match=f"architecture '{kind}', which the exporter does not know"):
         export(folder, tmp_path / "out", scheme="fp32")
 
 

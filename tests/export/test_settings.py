@@ -51,7 +51,7 @@ def test_an_argument_wins_over_the_checkpoint(checkpoint: Callable[[str], Path])
 def test_nothing_is_attended_to_where_nothing_is_expanded(checkpoint: Callable[[str], Path]) -> None:
     found = read(checkpoint("bert-attend-without-expansion"))
     assert found.settings.attend_to_expansion_tokens is False
-    assert found.sources["attend_to_expansion_tokens"] == "off, as query expansion is"
+    assert found.sources["attend_to_expansion_tokens"] == "off, because query expansion is off"
 
 
 def test_null_means_the_default(checkpoint: Callable[[str], Path]) -> None:

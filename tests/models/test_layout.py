@@ -14,12 +14,12 @@ from recipe.wheels import check, sha256
 from safetensors.numpy import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
-PIECES = ["<s>", "<pad>", "</s>", "<unk>", "▁", "▁query", "▁passage", ":", "▁haus", "!", "<mask>"]
+SUBWORDS = ["<s>", "<pad>", "</s>", "<unk>", "▁", "▁query", "▁passage", ":", "▁haus", "!", "<mask>"]
 KEEP = np.array([0, 1, 2, 3, 4, 8, 9, 10])
 
 
-def tokenizer(pieces: list[str]) -> Tokenizer:
-    made = Tokenizer(models.Unigram([(piece, -float(i)) for i, piece in enumerate(pieces)], unk_id=3))
+def tokenizer(subwords: list[str]) -> Tokenizer:
+    made = Tokenizer(models.Unigram([(subword, -float(i)) for i, subword in enumerate(subwords)], unk_id=3))
     made.pre_tokenizer = pre_tokenizers.Metaspace()
     special = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
     made.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in special])
@@ -30,10 +30,10 @@ def tokenizer(pieces: list[str]) -> Tokenizer:
 def source(tmp_path: Path) -> Path:
     folder = tmp_path / "source"
     folder.mkdir()
-    tokenizer(PIECES).save(str(folder / "tokenizer.json"))
-    config = {"model_type": "bert", "hidden_size": 4, "max_position_embeddings": 16, "vocab_size": len(PIECES) + 2}
+    tokenizer(SUBWORDS).save(str(folder / "tokenizer.json"))
+    config = {"model_type": "bert", "hidden_size": 4, "max_position_embeddings": 16, "vocab_size": len(SUBWORDS) + 2}
     (folder / "config.json").write_text(json.dumps({**config, "_name_or_path": "elsewhere"}))
-    rows = np.random.default_rng(0).normal(size=(len(PIECES) + 2, 4)).astype(np.float32)
+    rows = np.random.default_rng(0).normal(size=(len(SUBWORDS) + 2, 4)).astype(np.float32)
     other: dict[str, Any] = {
         "pooler.dense.weight": np.zeros((4, 4), np.float32),
         "embeddings.position_ids": np.arange(16)[None],
@@ -47,8 +47,8 @@ def encoder(tmp_path: Path, source: Path) -> Path:
     vocabulary, folder = tmp_path / "vocabulary", tmp_path / "encoder"
     vocabulary.mkdir()
     folder.mkdir()
-    tokenizer([PIECES[i] for i in KEEP]).save(str(vocabulary / "tokenizer.json"))
-    (vocabulary / "pieces.json").write_text(json.dumps([PIECES[i] for i in KEEP]))
+    tokenizer([SUBWORDS[i] for i in KEEP]).save(str(vocabulary / "tokenizer.json"))
+    (vocabulary / "subwords.json").write_text(json.dumps([SUBWORDS[i] for i in KEEP]))
     (vocabulary / "words.json").write_text("{}")
     build_encoder(source, vocabulary, folder)
     return folder
@@ -177,7 +177,7 @@ def test_a_wrong_checksum_names_the_file(tmp_path: Path) -> None:
 
 
 def test_prefix_tokens_do_not_touch_the_text_around_them() -> None:
-    document = json.loads(tokenizer(PIECES).to_str())
+    document = json.loads(tokenizer(SUBWORDS).to_str())
     add_tokens(document, ["[Q] "])
     made = Tokenizer.from_str(json.dumps(document))
-    assert made.encode("haus!").ids == tokenizer(PIECES).encode("haus!").ids
+    assert made.encode("haus!").ids == tokenizer(SUBWORDS).encode("haus!").ids

@@ -8,11 +8,11 @@ from recipe.errors import FormatError
 from recipe.packed import BLOCK, PackedWeights, unpack_blocks
 
 
-def packed_file(tensors: dict[str, bytes], pieces: list[str] = ["<s>", "x"]) -> bytes:  # noqa: B006 -- never changed
+def packed_file(tensors: dict[str, bytes], subwords: list[str] = ["<s>", "x"]) -> bytes:  # noqa: B006 -- never changed
     """A file of this format that holds ``tensors``."""
-    blob = "".join(pieces).encode()
-    head = b"E5S1" + struct.pack("<I7i", 1, 64, 1, 2, 128, len(pieces), 16, 2) + struct.pack("<fi", 1e-12, 0)
-    head += struct.pack("<5iQ", len(pieces), 0, 1, 1, 0, len(blob)) + bytes(8 * len(pieces) + 4) + blob
+    blob = "".join(subwords).encode()
+    head = b"E5S1" + struct.pack("<I7i", 1, 64, 1, 2, 128, len(subwords), 16, 2) + struct.pack("<fi", 1e-12, 0)
+    head += struct.pack("<5iQ", len(subwords), 0, 1, 1, 0, len(blob)) + bytes(8 * len(subwords) + 4) + blob
     head += struct.pack("<i", 0) + struct.pack("<I", 3) + b"nfc" + struct.pack("<i", len(tensors))
     directory_bytes = sum(2 + len(name) + 1 + 4 + 16 for name in tensors)
     at, directory, body = len(head) + directory_bytes, b"", b""

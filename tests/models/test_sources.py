@@ -14,7 +14,7 @@ from recipe.errors import FetchError
 from recipe.examples import (
     Document,
     choose_documents,
-    limited,
+    limit,
     read_documents,
     without_leaks,
     write_documents,
@@ -157,15 +157,15 @@ def test_messages_of_a_program_are_aligned_over_the_languages(
 def test_translations_of_a_page_are_chosen_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recipe.examples.LIMITS", {"packages": 3})
     pages = [Page("packages", str(n), language, f"{n} {language}") for n in range(20) for language in ("de", "en")]
-    chosen = limited(pages)
+    chosen = limit(pages)
     assert len(chosen) == 3
     assert all(set(versions) == {"de", "en"} for versions in chosen.values())
-    assert set(chosen) == set(limited(reversed(pages)))
+    assert set(chosen) == set(limit(reversed(pages)))
 
 
 def test_passages_of_a_page_stay_in_order() -> None:
     pages = [Page("klexikon", f"{name}#{n:06}", "de", f"{name} {n}") for name in "ab" for n in range(3)]
-    keys = [key for _, key in limited(pages)]
+    keys = [key for _, key in limit(pages)]
     assert sorted(keys[:3]) == keys[:3]
     assert len({key[0] for key in keys[:3]}) == 1
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from recipe.teacher import covering
+from recipe.teacher import align_tokens
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from recipe.teacher import covering
 def test_a_token_takes_the_teacher_token_that_covers_most_of_it(
     student: list[tuple[int, int]], teacher: list[tuple[int, int]], expected: list[int]
 ) -> None:
-    assert covering(student, teacher) == expected
+    assert align_tokens(student, teacher) == expected
 
 
 def test_covering_agrees_with_looking_at_every_pair() -> None:
@@ -30,6 +30,6 @@ def test_covering_agrees_with_looking_at_every_pair() -> None:
 
     for _ in range(200):
         student, teacher = split(30), split(30)
-        for (start, end), found in zip(student, covering(student, teacher), strict=True):
+        for (start, end), found in zip(student, align_tokens(student, teacher), strict=True):
             shared = [min(end, other) - max(start, first) for first, other in teacher]
             assert shared[found] == max(shared)

@@ -19,7 +19,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel
 
 WORDS = [f"{a}{b}" for a in "abcde" for b in "pqrst"]
-PIECES = ["<s>", *PREFIXES, "</s>", "passage:", "query:", ",", *WORDS, *(word[::-1] for word in WORDS)]
+SUBWORDS = ["<s>", *PREFIXES, "</s>", "passage:", "query:", ",", *WORDS, *(word[::-1] for word in WORDS)]
 PHASE = Phase(
     name="tiny",
     mix=Mix(
@@ -66,14 +66,14 @@ def two_languages(monkeypatch: pytest.MonkeyPatch) -> None:
 def encoder(folder: Path, hidden: int, layers: int, seed: int) -> None:
     torch.manual_seed(seed)
     config = BertConfig(
-        vocab_size=len(PIECES), hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=2,
+        vocab_size=len(SUBWORDS), hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=2,
         intermediate_size=32, max_position_embeddings=64,
     )  # fmt: skip
     BertModel(config, add_pooling_layer=False).save_pretrained(folder)
-    tokenizer = Tokenizer(models.WordLevel({piece: n for n, piece in enumerate(PIECES)}, unk_token=","))
+    tokenizer = Tokenizer(models.WordLevel({subword: n for n, subword in enumerate(SUBWORDS)}, unk_token=","))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", PIECES.index("</s>"))]
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", SUBWORDS.index("</s>"))]
     )
     tokenizer.save(str(folder / "tokenizer.json"))
 
@@ -252,7 +252,7 @@ def test_punctuation_takes_no_part_in_a_documents_scores(start: Path) -> None:
     made = Student(start)
     for role, expected in (("document", False), ("query", True)):
         rows, _ = made.ids(role, ["ap , bq"], 10)
-        assert [PIECES[number] for number in rows[0]][2:5] == ["ap", ",", "bq"]
+        assert [SUBWORDS[number] for number in rows[0]][2:5] == ["ap", ",", "bq"]
         _, mask = made.encode(role, rows)
         assert mask[0].tolist() == [True, True, True, expected, True, True]
 
@@ -260,7 +260,7 @@ def test_punctuation_takes_no_part_in_a_documents_scores(start: Path) -> None:
 def test_a_long_text_is_cut_and_keeps_its_end_mark(start: Path) -> None:
     made = Student(start)
     rows, places = made.ids("document", ["ap bq cr ds et"], 6)
-    assert [PIECES[number] for number in rows[0]] == ["<s>", "[D] ", "ap", "bq", "cr", "</s>"]
+    assert [SUBWORDS[number] for number in rows[0]] == ["<s>", "[D] ", "ap", "bq", "cr", "</s>"]
     assert places[0] == [(0, 0), (0, 0), (0, 2), (3, 5), (6, 8), (0, 0)]
 
 

@@ -1,19 +1,19 @@
-"""Words with a piece of their own: which, how they are read, and what their row is."""
+"""Words with a subword of their own: which, how they are read, and what their row is."""
 
 import numpy as np
 import pytest
-from recipe.pieces import WORD_START
 from recipe.pins import LANGUAGES
+from recipe.subwords import WORD_START
 from recipe.whole_words import choose_words, meanings, rows, widen
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 LETTERS = "abcdefgh:"
-PIECES = [*((name, 0.0) for name in SPECIAL), ("▁", -3.0), ("▁ab", -4.0), *((letter, -5.0) for letter in LETTERS)]
+SUBWORDS = [*((name, 0.0) for name in SPECIAL), ("▁", -3.0), ("▁ab", -4.0), *((letter, -5.0) for letter in LETTERS)]
 
 
-def tokenizer(pieces: list[tuple[str, float]]) -> Tokenizer:
-    made = Tokenizer(models.Unigram(pieces, unk_id=3))
+def tokenizer(subwords: list[tuple[str, float]]) -> Tokenizer:
+    made = Tokenizer(models.Unigram(subwords, unk_id=3))
     made.normalizer = normalizers.NFKC()
     made.pre_tokenizer = pre_tokenizers.Metaspace()
     made.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in SPECIAL])
@@ -28,20 +28,20 @@ def empty() -> dict[str, dict[str, list[str]]]:
 def test_words_with_a_translation_that_save_the_most_pieces_come_first_and_short_ones_not_at_all() -> None:
     use = {"abc": 0.5, "cdef": 0.3, "ghg": 0.2, "hhhh": 0.9, "cde": 0.1, "feg": 1e-9}
     tables = empty() | {"de-en": {word: ["x"] for word in use if word != "hhhh"}}
-    # ▁ab c: two pieces; ▁ c d e f: five; ▁ g h g: four; ▁ c d e: four; hhhh has no translation; feg is rare.
-    assert choose_words(tokenizer(PIECES), use, tables) == {"cdef": ["x"], "ghg": ["x"], "cde": ["x"]}
+    # ▁ab c: two subwords; ▁ c d e f: five; ▁ g h g: four; ▁ c d e: four; hhhh has no translation; feg is rare.
+    assert choose_words(tokenizer(SUBWORDS), use, tables) == {"cdef": ["x"], "ghg": ["x"], "cde": ["x"]}
 
 
 def test_a_word_of_its_own_is_read_whole_and_begins_longer_ones() -> None:
-    wide = Tokenizer.from_str(widen(tokenizer(PIECES).to_str(), ["cdef"], {"cdef": 0.001, "gh": 0.999}))
+    wide = Tokenizer.from_str(widen(tokenizer(SUBWORDS).to_str(), ["cdef"], {"cdef": 0.001, "gh": 0.999}))
     assert wide.encode("cdef abc cdefgh", add_special_tokens=False).tokens == ["▁cdef", "▁ab", "c", "▁cdef", "g", "h"]
 
 
 def test_a_piece_keeps_its_row_and_a_word_has_those_of_what_it_means() -> None:
-    narrow = tokenizer(PIECES)
-    table = np.random.default_rng(0).normal(size=(len(PIECES), 4)).astype(np.float32)
+    narrow = tokenizer(SUBWORDS)
+    table = np.random.default_rng(0).normal(size=(len(SUBWORDS), 4)).astype(np.float32)
     found = rows(narrow, ["c", WORD_START + "cd"], {"cd": ["ab", "e"], "c": ["h"]}, table)
-    whole, start, letter = (narrow.token_to_id(piece) for piece in ("▁ab", "▁", "e"))
+    whole, start, letter = (narrow.token_to_id(subword) for subword in ("▁ab", "▁", "e"))
     assert found[0] == pytest.approx(table[narrow.token_to_id("c")])
     assert found[1] == pytest.approx((table[whole] + (table[start] + table[letter]) / 2) / 2)
 

@@ -1,7 +1,7 @@
-"""The graph stage: an encoder as the operators that ONNX Runtime's CPU kernels run fastest.
+"""Writes an encoder as a graph of the operators that ONNX Runtime's CPU kernels run fastest.
 
-A fused graph leaves unattended tokens out instead of masking them, so in a batch all texts have as many tokens and as
-many attended ones, which come first. It refuses other batches. The runtime runs each text alone.
+A fused graph drops unattended tokens instead of masking them. All texts of a batch must therefore have the same number
+of tokens and of attended tokens, attended ones first; other batches are refused. The runtime runs each text alone.
 """
 
 from latelite_export.graph.build import write

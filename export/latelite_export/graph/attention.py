@@ -1,4 +1,4 @@
-"""Self-attention without a mask: what may not be seen is left out."""
+"""Self-attention without a mask: keys that must not be attended to are dropped."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from latelite_export.graph.writer import DOMAIN, Writer
 
 
 class Attended:
-    """How many leading tokens of the texts at hand are attended to; shared by all layers of an encoder.
+    """The number of leading tokens that are attended to; shared by all layers of an encoder.
 
-    Leaving a key out is what masking it means, only exact and cheaper: the flash kernel takes no mask, and nothing is
-    computed for keys that nobody attends to. So one graph serves documents and expanded queries, where masks would
-    take two (or an `If`, with every weight packed twice). A document hardly pays for it: 12.7 ms without and 12.6
-    with at 180 tokens, 2.18 and 2.29 at 32.
+    Dropping a key is equivalent to masking it, but exact and cheaper: the flash kernel takes no mask, and nothing is
+    computed for unattended keys. One graph therefore serves documents and expanded queries; with masks it would take
+    two (or an `If`, with every weight packed twice). The cost for a document is small: 12.7 ms without and 12.6 ms
+    with it at 180 tokens, 2.18 and 2.29 ms at 32.
 
     Args:
         writer: the graph.
-        masked: whether texts may have tokens that nobody attends to; they follow the attended ones.
+        masked: whether texts may have unattended tokens; these follow the attended ones.
     """
 
     def __init__(self, writer: Writer, *, masked: bool) -> None:
         self._writer = writer
         self.count: str | None = None
-        """int64 (1,); None where every token is attended to."""
+        """int64 (1,); None if every token is attended to."""
         if masked:
             self.count = self._measure()
 
@@ -33,9 +33,11 @@ class Attended:
         return w.node("Slice", hidden, w.ints(0), self.count, w.ints(1))
 
     def _measure(self) -> str:
-        """The end of the last attended token of any text, and the fewest that a text attends to: equal for one text,
-        and for several whose attended tokens are the same leading ones. Otherwise the graph must not answer: a shape
-        made of the second does not fit what the first cut out, and Reshape refuses.
+        """The end of the last attended token of any text, checked against the fewest attended tokens of any text.
+
+        The two are equal for one text, and for several texts with the same number of leading attended tokens. For
+        any other batch the graph must fail, and it does: a Reshape gets its size from the second count and its data
+        from the first.
         """
         w, mask = self._writer, "attention_mask"
         last = w.node("ArgMax", mask, axis=1, keepdims=0, select_last_index=1)
@@ -47,10 +49,10 @@ class Attended:
 
 
 def attention(writer: Writer, q: str, k: str, v: str, heads: int, size: int, bias: str | None = None) -> str:
-    """softmax(q k^T / sqrt(size) + bias) v, head by head.
+    """softmax(q k^T / sqrt(size) + bias) v, per head.
 
-    Queries, keys and values are three products of one input. Packed into one they need a Split behind them;
-    quantised, the three share their quantised input anyway: 7.15 ms packed, 6.96 apart for ten layers of 180 tokens.
+    Queries, keys and values stay three products. Packing them into one would need a Split, and quantised products
+    share their quantised input anyway: ten layers at 180 tokens take 7.15 ms packed and 6.96 ms separate.
 
     Args:
         writer: the graph.
@@ -58,26 +60,26 @@ def attention(writer: Writer, q: str, k: str, v: str, heads: int, size: int, bia
         k: (texts, keys, heads * size).
         v: like ``k``.
         heads: number of heads.
-        size: of a head.
-        bias: (1 or texts, 1 or heads, tokens, keys). Without it ONNX Runtime takes its flash kernel, which never holds
-            a tokens x keys matrix; with a bias or a mask it takes a plain one that does: 22 instead of 13 ms for one
-            layer of 1024 tokens, 90 instead of 52 for 2048.
+        size: dimensions of a head.
+        bias: (1 or texts, 1 or heads, tokens, keys). Without it ONNX Runtime uses its flash kernel, which never
+            materialises a tokens x keys matrix; with a bias or a mask it uses a plain kernel that does: 22 instead of
+            13 ms for one layer of 1024 tokens, 90 instead of 52 ms for 2048.
 
     Returns:
-        Like ``q``.
+        Shape of ``q``.
     """
     inputs = [q, k, v] if bias is None else [q, k, v, "", "", bias]
     return writer.node("MultiHeadAttention", *inputs, domain=DOMAIN, num_heads=heads, scale=size**-0.5)
 
 
 def relative_bias(writer: Writer, table: str, positions: int, attended: Attended) -> str:
-    """A bias that depends on the distance from query to key only, spread out to a matrix.
+    """Expand a bias per relative position to a matrix.
 
     Args:
         writer: the graph.
-        table: (heads, 2 * positions), entry positions + d for a key d tokens behind its query.
+        table: (heads, 2 * positions); entry positions + d is for a key d tokens after its query.
         positions: see ``table``.
-        attended: the encoder's count.
+        attended: the encoder's attended tokens.
 
     Returns:
         (1, heads, tokens, keys).

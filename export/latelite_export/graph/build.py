@@ -15,24 +15,24 @@ from latelite_export.graph.writer import OUTPUT, UnknownFormError, Writer
 logger = logging.getLogger(__name__)
 
 _ACTIVATIONS = {"Identity": "", "Tanh": "tanh", "GELU": "gelu", "ReLU": "relu", "SiLU": "silu", "Sigmoid": "sigmoid"}
-"""Classes of torch.nn, made without arguments."""
+"""Class of torch.nn, created without arguments -> name used by `Writer.activation`."""
 
 
 def write(encoder: Encoder, *, masked: bool) -> onnx.ModelProto | None:
     """The encoder as an fp32 graph of fused operators; the same encoder always gives the same bytes.
 
-    It is written from the checkpoint's tensors and configuration, not traced: nothing of it depends on how the
-    installed transformers computes. The gate compares the two.
+    It is written from the checkpoint's tensors and configuration, not traced, so it does not depend on the installed
+    transformers. The gate compares the two.
 
     Args:
         encoder: backbone, projection and normalisation.
-        masked: whether texts may have tokens that nobody attends to. They follow the attended ones, and there are
-            equally many in all texts of a batch; the graph refuses anything else.
+        masked: whether texts may have unattended tokens. These follow the attended ones, the same number in all texts
+            of a batch; the graph refuses other batches.
 
     Returns:
         A graph with int64 input ``input_ids`` and, if ``masked``, ``attention_mask``, each (texts, tokens), and
-        float32 output ``token_vectors`` (texts, tokens, dim); None for an encoder that no operators are known for,
-        which then has to be traced.
+        float32 output ``token_vectors`` (texts, tokens, dim). None if the encoder has no fused form and must be
+        traced.
     """
     if encoder.configuration.architecture is None:
         return None

@@ -1,4 +1,4 @@
-"""The encoders whose graphs are written: their layers as the operators that ONNX Runtime's CPU kernels run fastest."""
+"""The encoders that have a fused graph, written with the operators that ONNX Runtime's CPU kernels run fastest."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from latelite_export.graph.modernbert import modernbert
 from latelite_export.graph.writer import UnknownFormError, Writer
 
 Config = Any
-"""transformers' configuration of the encoder; only the keys that its files hold are read."""
+"""transformers' configuration of the encoder; only keys of its config.json are read."""
 
 
 @dataclass(frozen=True)
 class _Names:
-    """Where a BERT-like encoder keeps what."""
+    """Tensor names of a BERT-like encoder."""
 
     layer: str
     query: str
@@ -101,9 +101,9 @@ def _embeddings(w: Writer, eps: float, *, types: bool = True, padding: int | Non
 
     Args:
         w: the graph.
-        eps: of the norm.
-        types: whether there are type embeddings; a text alone has type 0 throughout, so its row is added at export.
-        padding: where positions are counted behind a padding id, that id; None where they are counted from 0.
+        eps: epsilon of the norm.
+        types: whether there are type embeddings; a single text has type 0 throughout, so that row is added at export.
+        padding: the padding id if positions start after it (RoBERTa); None if they start at 0.
     """
     at = "backbone.embeddings"
     rows = w.tensor(f"{at}.position_embeddings.weight")
@@ -113,7 +113,7 @@ def _embeddings(w: Writer, eps: float, *, types: bool = True, padding: int | Non
     if padding is None:
         positions = w.node("Slice", table, w.ints(0), w.size("input_ids", 1), w.ints(0))
     else:
-        # RoBERTa's count: a padding token that a user typed has the padding's position, and moves nobody.
+        # As RoBERTa counts: a padding token typed by a user gets the padding position and does not shift the others.
         typed = w.node("Equal", "input_ids", w.ints(padding))
         counted = w.node("Cast", w.node("Not", typed), to=7)
         numbers = w.node("Mul", w.node("CumSum", counted, w.scalar(1)), counted)
@@ -179,7 +179,7 @@ def _albert(w: Writer, config: Config, attended: Attended) -> str:
 
 
 def _buckets(positions: int, config: Config) -> NDArray[np.int64]:
-    """MPNet's bucket of every distance from ``-positions`` up, (2 * positions,), as its own code computes them."""
+    """MPNet's bucket of every distance from ``-positions`` up, (2 * positions,), as in MPNet's own code."""
     behind, farthest = torch.arange(-positions, positions), 128
     half = int(config.relative_attention_num_buckets) // 2
     exact = half // 2
@@ -204,10 +204,10 @@ _ENCODERS: dict[str, Callable[[Writer, Config, Attended], str]] = {
 
 
 def layers(w: Writer, config: Config, attended: Attended) -> str:
-    """Write an encoder from ids to its last hidden state (texts, tokens, hidden).
+    """Write an encoder, from ids to the last hidden state (texts, tokens, hidden).
 
     Raises:
-        UnknownFormError: no operators are known for it.
+        UnknownFormError: it has no fused form.
     """
     write = _ENCODERS.get(config.model_type)
     if write is None:

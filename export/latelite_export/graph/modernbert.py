@@ -27,13 +27,13 @@ def modernbert(w: Writer, config: Any, attended: Attended) -> str:
     hidden = w.norm("backbone.embeddings.norm", words, eps)
     for layer, kind in enumerate(kinds):
         at = f"backbone.layers.{layer}"
-        # The first layer has no norm: that of the embeddings is before it.
+        # The first layer has no norm of its own: the embeddings' norm precedes it.
         x = w.norm(f"{at}.attn_norm", hidden, eps) if w.has(f"{at}.attn_norm.weight") else hidden
         q, k, v = (
             w.linear(f"{at}.attn.Wqkv", x, rows=slice(n * hidden_size, (n + 1) * hidden_size), part=part)
             for n, part in enumerate(("query", "key", "value"))
         )
-        # Inside a window keys are picked by position, so all of them are needed.
+        # Windows gather keys by position, so no key may be dropped here.
         keep = (attended if kind == _GLOBAL else everyone).keep
         tables = _rotation(w, bases[kind], size, int(config.max_position_embeddings), kind)
         q, k, v = _rotate(w, q, tables, heads), keep(_rotate(w, k, tables, heads)), keep(v)
@@ -45,9 +45,9 @@ def modernbert(w: Writer, config: Any, attended: Attended) -> str:
 
 
 def _feedforward(w: Writer, at: str, hidden: str, config: Any) -> str:
-    """``out(act(up(x)) * gate(x))``: two products where transformers has one and splits its output.
+    """``out(act(up(x)) * gate(x))``, as two products; transformers has one and splits its output.
 
-    Quantised, the two share their quantised input, so nothing is paid for a second product and a copy is saved.
+    Quantised, the two share their quantised input, so the second product is free and a copy is saved.
     """
     outputs = w.tensor(f"{at}.mlp.Wi.weight").shape[0] // 2
     up = w.linear(f"{at}.mlp.Wi", hidden, rows=slice(0, outputs), part="up")
@@ -56,13 +56,13 @@ def _feedforward(w: Writer, at: str, hidden: str, config: Any) -> str:
 
 
 def _rotate(w: Writer, hidden: str, tables: tuple[str, str], heads: int) -> str:
-    """Rotary positions, counted from 0, on every head."""
-    # A single position id means: count up from it.
+    """Apply rotary positions, counted from 0, to every head."""
+    # RotaryEmbedding counts up from a single position id.
     return w.node("RotaryEmbedding", hidden, w.ints(0), *tables, domain=DOMAIN, num_heads=heads, interleaved=0)
 
 
 def _rotation(w: Writer, base: float, size: int, positions: int, kind: str) -> tuple[str, str]:
-    """Cosines and sines of every position, (positions, size / 2), computed as transformers does."""
+    """Cosines and sines of every position, (positions, size / 2), as transformers computes them."""
     inverse = 1.0 / (base ** (torch.arange(0, size, 2, dtype=torch.int64).to(torch.float32) / size))
     angles = torch.arange(positions, dtype=torch.float32)[:, None] * inverse[None]
     return (
@@ -72,7 +72,7 @@ def _rotation(w: Writer, base: float, size: int, positions: int, kind: str) -> t
 
 
 def _kinds(config: Any) -> list[str]:
-    """For each layer whether it sees everything or a window; by the keys of transformers 5, else of 4."""
+    """The attention of each layer, full or sliding window; from the keys of transformers 5, else of 4."""
     layers = int(config.num_hidden_layers)
     kinds = getattr(config, "layer_types", None)
     if kinds is None:
@@ -84,7 +84,7 @@ def _kinds(config: Any) -> list[str]:
 
 
 def _bases(config: Any) -> dict[str, float]:
-    """Kind of layer -> base of its rotary positions."""
+    """Attention of a layer -> base of its rotary positions."""
     rope = getattr(config, "rope_parameters", None)
     if not isinstance(rope, Mapping):
         everywhere = float(config.global_rope_theta)

@@ -1,4 +1,4 @@
-"""Weights in the checkpoint's own 16 bits: half the file, the same numbers."""
+"""Storage of fp32 weights in 16 bits where that is exact: half the file, the same numbers."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 _SMALL = 1024
-"""Elements below which a tensor stays as it is: a Cast would take as much room as it spares."""
+"""Elements below which a tensor is left alone: the Cast node would take as much space as it saves."""
 
 
 def narrow(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same graph with fp32 weights stored in 16 bits wherever that loses nothing.
+    """The same graph with fp32 weights stored in 16 bits wherever that is exact.
 
-    A tensor of which every element is a float16 (or a bfloat16) is stored as such and cast to fp32 by a node that ONNX
-    Runtime folds when it loads the graph, so it computes with the same bits as before. A checkpoint in 16 bits has such
-    tensors; what the export computed from several of them, like the sum of two embeddings, stays in fp32, and so does a
-    checkpoint in 32 bits.
+    A tensor whose elements are all exact in float16 (or bfloat16) is stored that way, with a Cast that ONNX Runtime
+    folds when it loads the graph: it computes with the same bits as before. A 16-bit checkpoint has such tensors.
+    Tensors that the export computed, such as the sum of two embeddings, stay in fp32.
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
@@ -27,7 +26,7 @@ def narrow(model: onnx.ModelProto) -> onnx.ModelProto:
         if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims, dtype=int) < _SMALL:
             continue
         name = tensor.name
-        narrowed = _narrowed(f"{name}_16", numpy_helper.to_array(tensor))
+        narrowed = _narrow_tensor(f"{name}_16", numpy_helper.to_array(tensor))
         if narrowed is not None:
             tensor.CopyFrom(narrowed)
             casts.append(helper.make_node("Cast", [tensor.name], [name], name=f"{name}_cast", to=TensorProto.FLOAT))
@@ -37,7 +36,7 @@ def narrow(model: onnx.ModelProto) -> onnx.ModelProto:
     return result
 
 
-def _narrowed(name: str, values: NDArray[np.float32]) -> TensorProto | None:
+def _narrow_tensor(name: str, values: NDArray[np.float32]) -> TensorProto | None:
     bits = values.view(np.uint32)
     with np.errstate(over="ignore", under="ignore"):
         half = values.astype(np.float16)

@@ -1,4 +1,4 @@
-"""Local attention: a window of keys that moves along with the query."""
+"""Local attention: each query attends to a window of keys around it."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from latelite_export.graph.attention import Attended, attention
 from latelite_export.graph.writer import Writer
 
 BLOCK = 64
-"""Most queries that share a window of keys. One layer, a window of 64 to each side, 512 tokens: blocks of 16 take 3.5
-ms, of 32 2.6, of 64 2.5; 2048 tokens: 32, 24 and 15."""
+"""Maximum number of queries that share a window of keys. Measured on one layer with a window of 64 tokens to each side:
+blocks of 16, 32 and 64 take 3.5, 2.6 and 2.5 ms at 512 tokens, and 32, 24 and 15 ms at 2048."""
 
 _NEGLIGIBLE = 20.0
-"""exp(-20) of the largest weight: less than float32 resolves in a sum."""
+"""Score difference that makes a weight negligible: exp(-20) of the largest is below float32's resolution in a sum."""
 
 
 class Window:
-    """Which keys each block of queries sees; shared by all layers with one width.
+    """The keys that each block of queries attends to; shared by all layers of one window size.
 
-    Attention over blocks, as if they were texts of a batch, costs tokens x window where a mask over all pairs costs
-    tokens x tokens: 18 instead of 90 ms for one layer of 2048 tokens, and no more than it for 180.
+    Blocks become texts of a batch, so attention costs tokens x window; with a mask over all pairs it would cost
+    tokens x tokens: 18 instead of 90 ms for one layer of 2048 tokens, and no more at 180.
 
     Args:
         writer: the graph.
-        half: tokens that a query sees to each side.
+        half: window size to each side of a query, in tokens.
         hidden: columns of queries, keys and values.
-        attended: the encoder's count.
+        attended: the encoder's attended tokens.
     """
 
     def __init__(self, writer: Writer, half: int, hidden: int, attended: Attended) -> None:
@@ -35,19 +35,19 @@ class Window:
         keys = w.node("Min", tokens, w.node("Add", queries, w.ints(2 * half)))
         first = w.node("Mul", w.node("Unsqueeze", self._range(blocks), one), queries)  # (blocks, 1)
         query = w.node("Min", w.node("Add", first, self._range(queries)), w.node("Sub", tokens, one))
-        # At both ends of the text the window is moved inwards, so that no key has to be made up.
+        # At both ends of the text the window is shifted inwards, so that no padding keys are needed.
         start = w.node("Max", w.node("Sub", first, span), w.ints(0))
         start = w.node("Min", start, w.node("Sub", tokens, keys))
         key = w.node("Add", start, self._range(keys))  # (blocks, keys)
         apart = w.node("Sub", w.node("Unsqueeze", query, w.ints(2)), w.node("Unsqueeze", key, one))
         unseen = w.node("Greater", w.node("Abs", apart), span)  # (blocks, queries, keys)
-        self._sighted: str | None = None
+        self._sees_key: str | None = None
         if attended.count is not None:
             beyond = w.node("GreaterOrEqual", key, attended.count)
             unseen = w.node("Or", unseen, w.node("Unsqueeze", beyond, one))
             everyone = w.node("Unsqueeze", self._range(tokens), one)
             sees = w.node("Less", w.node("Sub", everyone, span), attended.count)
-            self._sighted = w.node("Cast", sees, to=1)  # (tokens, 1): 1 for queries that see an attended key
+            self._sees_key = w.node("Cast", sees, to=1)  # (tokens, 1): 1 for queries that see an attended key
         ones = w.ints(1, 1, 1)
         self._unseen = w.node(
             "Tile",
@@ -63,29 +63,28 @@ class Window:
     def attend(self, q: str, k: str, v: str, heads: int, size: int) -> str:
         """q, k, v (texts, tokens, hidden) -> (texts, tokens, hidden)."""
         w = self._writer
-        # No two scores are further apart than twice the bound, so this much makes a weight negligible. Any large
-        # number would do, but then the weights come out denormal, and products with those take an interrupt each:
-        # 2.5 ms become 5.0 in one layer of 512 tokens.
+        # No two scores differ by more than twice the bound, so subtracting this makes a weight negligible. A larger
+        # number would give denormal weights, which are slow: 5.0 instead of 2.5 ms for one layer of 512 tokens.
         bound = w.node("Mul", self._score_bound(q, k, heads, size), w.floats(-2.0))
         bias = w.node("Mul", self._unseen, w.node("Sub", bound, w.floats(_NEGLIGIBLE)))
         queries = self._blocks(q, self._query_rows, self._query_shape)
         keys, values = (self._blocks(part, self._key_rows, self._key_shape) for part in (k, v))
         context = attention(w, queries, keys, values, heads, size, bias)
         joined = w.node("Reshape", context, self._text_shape)
-        joined = w.node("Slice", joined, w.ints(0), self._tokens, w.ints(1))  # less what filled up the last block
-        # Without any key the reference answers zero; see `local_attention`.
-        return joined if self._sighted is None else w.node("Mul", joined, self._sighted)
+        joined = w.node("Slice", joined, w.ints(0), self._tokens, w.ints(1))  # without the last block's padding
+        # With an empty window the reference gives zero; see `local_attention`.
+        return joined if self._sees_key is None else w.node("Mul", joined, self._sees_key)
 
     def _range(self, count: str) -> str:
         w = self._writer
         return w.node("Range", w.scalar(0), w.node("Squeeze", count), w.scalar(1))
 
     def _blocks(self, hidden: str, rows: str, shape: str) -> str:
-        """Tokens gathered into blocks that may overlap; each becomes a text of its own."""
+        """Gather tokens into blocks, which may overlap; each block becomes a text of the batch."""
         return self._writer.node("Reshape", self._writer.node("Gather", hidden, rows, axis=1), shape)
 
     def _score_bound(self, q: str, k: str, heads: int, size: int) -> str:
-        """A number that no score of any head exceeds, (1,): the longest query times the longest key."""
+        """An upper bound of all scores, (1,): the largest query norm times the largest key norm."""
         w = self._writer
         longest = []
         for part in (q, k):

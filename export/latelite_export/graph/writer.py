@@ -1,4 +1,4 @@
-"""Writing an ONNX graph node by node."""
+"""Writer of an ONNX graph, node by node."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 DOMAIN = "com.microsoft"
-"""ONNX Runtime's own operators; they are in every build of it."""
+"""Domain of ONNX Runtime's own operators, which are in every build."""
 OPSET = 20
 """The first with Gelu; ONNX Runtime 1.20 reads up to 21."""
 IR_VERSION = 10
@@ -22,17 +22,17 @@ AXES = ("texts", "tokens")
 
 
 class UnknownFormError(Exception):
-    """An encoder has a form that no operators are known for; it has to be traced."""
+    """The encoder has no fused form and must be traced."""
 
 
 class Writer:
-    """Collects nodes and initializers. Values are known by the names of their tensors.
+    """Collects nodes and initializers. Values are referred to by tensor name.
 
-    Products and norms are named by the path of the checkpoint's tensors, so that a plan, a report and a graph viewer
-    speak of the same thing.
+    Products and norms are named after the checkpoint's tensors, so that plans, reports and graph viewers use the same
+    names.
 
     Args:
-        tensors: the encoder's and the projection's weights in fp32, by path.
+        tensors: fp32 weights of the encoder and the projection, by path.
     """
 
     def __init__(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
@@ -45,7 +45,7 @@ class Writer:
         """A weight of the encoder.
 
         Raises:
-            UnknownFormError: the encoder has none of that name.
+            UnknownFormError: the encoder has no weight of that name.
         """
         if path not in self._tensors:
             raise UnknownFormError(f"there is no {path}")
@@ -71,7 +71,7 @@ class Writer:
         return name
 
     def weight(self, path: str) -> str:
-        """A weight of the encoder as it is."""
+        """Add a weight of the encoder, unchanged."""
         return self.initializer(path, self.tensor(path))
 
     def ints(self, *values: int) -> str:
@@ -95,10 +95,10 @@ class Writer:
         """``hidden`` times the transposed weight, plus the bias where there is one.
 
         Args:
-            path: of the layer, without ``.weight``.
+            path: path of the layer, without ``.weight``.
             hidden: (texts, tokens, inputs).
-            rows: take these outputs only, as the layer ``part`` of a packed one.
-            part: name of the part.
+            rows: the outputs to use of a packed layer; None: all.
+            part: name of the product for these outputs.
         """
         weight = self.tensor(f"{path}.weight")
         bias = self.tensor(f"{path}.bias") if self.has(f"{path}.bias") else None
@@ -106,7 +106,7 @@ class Writer:
             weight = weight[rows]
             bias = None if bias is None else bias[rows]
         full = f"{path}.{part}" if part else path
-        name = _slashed(full)
+        name = _slash_path(full)
         product = self.node("MatMul", hidden, self.initializer(f"{name}/weight", weight.T), name=f"/{name}/MatMul")
         if bias is None:
             return product
@@ -115,16 +115,16 @@ class Writer:
     def norm(self, path: str, hidden: str, eps: float) -> str:
         """Layer normalisation, with or without a bias."""
         bias = [self.weight(f"{path}.bias")] if self.has(f"{path}.bias") else []
-        name = f"/{_slashed(path)}/LayerNormalization"
+        name = f"/{_slash_path(path)}/LayerNormalization"
         return self.node(
             "LayerNormalization", hidden, self.weight(f"{path}.weight"), *bias, name=name, axis=-1, epsilon=eps
         )
 
     def activation(self, kind: str, hidden: str) -> str:
-        """An activation by transformers' name.
+        """Apply the activation that transformers calls ``kind``.
 
         Raises:
-            UnknownFormError: it is none of those that are known.
+            UnknownFormError: the activation has no operators here.
         """
         if kind == "gelu":
             return self.node("Gelu", hidden)
@@ -158,7 +158,7 @@ class Writer:
         return found
 
 
-def _slashed(path: str) -> str:
+def _slash_path(path: str) -> str:
     """``encoder.layer.3.output.dense`` -> ``encoder/layer.3/output/dense``."""
     return re.sub(r"\.(?!\d)", "/", path)
 
@@ -169,5 +169,5 @@ def opset(model: onnx.ModelProto) -> int:
 
 
 def input_names(model: onnx.ModelProto) -> tuple[str, ...]:
-    """What a graph has to be fed, in order."""
+    """Names of a graph's inputs, in order."""
     return tuple(entry.name for entry in model.graph.input)

@@ -17,27 +17,30 @@ class Layout(Protocol):
 
     name: str
     evidence: str
-    """What a folder of this layout has, for the message when none fits."""
+    """How the layout is recognised, for the error message when no layout matches."""
 
     def matches(self, folder: Path) -> bool:
-        """Whether ``folder`` is saved in this layout, judged by its small files only."""
+        """Whether ``folder`` has this layout; reads small files only."""
 
     def read(self, folder: Path, checkpoint_id: str, revision: str | None, overrides: Overrides) -> Checkpoint:
-        """Resolve everything that ``folder`` says."""
+        """Resolve all settings in ``folder``."""
 
 
 LAYOUTS: tuple[Layout, ...] = (SentenceTransformers(), PyLate(), Stanford())
-"""Sentence Transformers 6 writes the same modules.json as PyLate, and one module more: so it is asked first."""
+"""In the order in which they are tried: Sentence Transformers 6 writes PyLate's modules.json plus one module, so it
+comes first."""
 
 
 def read(folder: Path, checkpoint_id: str, revision: str | None, overrides: Overrides) -> Checkpoint:
     """Read ``folder`` with the first layout that recognises it.
 
     Raises:
-        UnsupportedCheckpointError: no layout does; the message names those that were tried.
+        UnsupportedCheckpointError: no layout does; the message lists those that were tried.
     """
     for layout in LAYOUTS:
         if layout.matches(folder):
             return layout.read(folder, checkpoint_id, revision, overrides)
     tried = "; ".join(f"{layout.name} ({layout.evidence})" for layout in LAYOUTS)
-    raise UnsupportedCheckpointError(f"{folder} is not a late-interaction checkpoint in a known layout; tried {tried}.")
+    raise UnsupportedCheckpointError(
+        f"{folder} is not a late-interaction checkpoint in a known layout; expected one of: {tried}."
+    )

@@ -12,7 +12,7 @@ from latelite_export.errors import IncompleteCheckpointError, UnsupportedCheckpo
 
 FILE = "modules.json"
 _WIDEST = 1 << 16
-"""Dimensions of any layer."""
+"""Largest accepted number of dimensions of a layer."""
 
 _TRANSFORMER_CONFIGS = (
     "sentence_bert_config.json",
@@ -30,14 +30,14 @@ class Module:
     """One entry of ``modules.json``."""
 
     kind: str
-    """Last part of the class path, e.g. ``Dense``."""
+    """Class name, e.g. ``Dense``."""
     type: str
-    """The class path as written."""
+    """Import path of the class, as written."""
     folder: Path
 
 
 def read_modules(folder: Path) -> tuple[Module, ...]:
-    """The modules in the order in which they run."""
+    """The modules, in the order in which they run."""
     entries = read_json_value(folder / FILE)
     try:
         ordered = sorted(entries, key=lambda entry: int(entry["idx"]))
@@ -48,39 +48,39 @@ def read_modules(folder: Path) -> tuple[Module, ...]:
     except (TypeError, KeyError, ValueError) as error:
         raise IncompleteCheckpointError(f"{folder / FILE} is not a list of modules.") from error
     if not found:
-        raise IncompleteCheckpointError(f"{folder / FILE} names no module.")
+        raise IncompleteCheckpointError(f"{folder / FILE} lists no modules.")
     outside = [module.folder for module in found if not module.folder.resolve().is_relative_to(folder.resolve())]
     if outside:
         raise UnsupportedCheckpointError(f"{folder / FILE} names {outside[0]}, which is outside the checkpoint.")
     return found
 
 
-def known_origin(module: Module, *packages: str) -> None:
-    """Refuse a module class that comes from anywhere but ``packages``.
+def check_origin(module: Module, *packages: str) -> None:
+    """Check that a module's class is in one of ``packages``.
 
     Raises:
-        UnsupportedCheckpointError: it is a class of the checkpoint's own code, or of another package.
+        UnsupportedCheckpointError: it is in the checkpoint's own code, or in another package.
     """
     if module.type.split(".", 1)[0] not in packages:
         raise UnsupportedCheckpointError(f"{FILE} names {module.type}, a module that the exporter does not know.")
 
 
 def transformer_config(folder: Path) -> Path:
-    """The file that holds ``do_lower_case`` and ``max_seq_length``; the first name when there is none."""
+    """The file with ``do_lower_case`` and ``max_seq_length``; the first possible name if there is none."""
     present = (folder / name for name in _TRANSFORMER_CONFIGS if (folder / name).is_file())
     return next(present, folder / _TRANSFORMER_CONFIGS[0])
 
 
 def read_dense(folder: Path, *, default_activation: str) -> DenseLayer:
-    """One Dense module.
+    """Read a Dense module.
 
     Args:
-        folder: holds ``config.json`` and the weights.
-        default_activation: import path that applies when the configuration names none.
+        folder: folder with ``config.json`` and the weights.
+        default_activation: import path of the activation if the configuration names none.
 
     Raises:
-        CheckpointNotFoundError: there is no configuration.
-        IncompleteCheckpointError: the configuration lacks a dimension, or there are no weights.
+        CheckpointNotFoundError: the configuration is missing.
+        IncompleteCheckpointError: the configuration lacks a dimension, or the weights are missing.
     """
     config = read_json(folder / "config.json")
     tensors.files(folder)
@@ -96,12 +96,14 @@ def read_dense(folder: Path, *, default_activation: str) -> DenseLayer:
     except (TypeError, KeyError, ValueError) as error:
         raise IncompleteCheckpointError(f"{folder / 'config.json'} lacks in_features or out_features.") from error
     if not (1 <= layer.in_features <= _WIDEST and 1 <= layer.out_features <= _WIDEST):
-        raise IncompleteCheckpointError(f"{folder / 'config.json'} has impossible in_features or out_features.")
+        raise IncompleteCheckpointError(
+            f"{folder / 'config.json'} has an in_features or out_features that is not a valid size."
+        )
     return layer
 
 
 def check_chain(head: tuple[DenseLayer, ...], folder: Path) -> None:
-    """Refuse a stack whose layers do not fit together."""
+    """Check that each layer's outputs are the next one's inputs."""
     for first, second in itertools.pairwise(head):
         if first.out_features != second.in_features:
             raise IncompleteCheckpointError(

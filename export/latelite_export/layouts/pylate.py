@@ -1,4 +1,4 @@
-"""Checkpoints saved by PyLate: ``modules.json`` with a Transformer and one or more Dense, settings in one file."""
+"""Checkpoints saved by PyLate: ``modules.json`` with a Transformer and Dense layers, and one settings file."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class PyLate:
             IncompleteCheckpointError: there is no projection, or its weights are missing.
         """
         transformer, *rest = modules.read_modules(folder)
-        modules.known_origin(transformer, "sentence_transformers", "pylate")
+        modules.check_origin(transformer, "sentence_transformers", "pylate")
         if transformer.kind != "Transformer":
             raise UnsupportedCheckpointError(f"{modules.FILE} starts with {transformer.type}, not with a Transformer.")
         head = []
         for module in rest:
-            modules.known_origin(module, "sentence_transformers", "pylate")
+            modules.check_origin(module, "sentence_transformers", "pylate")
             if module.kind == "Dense":
-                # Each package has its own default where the configuration names no activation.
+                # The default activation depends on the package.
                 default = _IDENTITY if module.type.startswith("pylate.") else _TANH
                 head.append(modules.read_dense(module.folder, default_activation=default))
             elif module.kind == "Pooling":
@@ -46,12 +46,12 @@ class PyLate:
                     f"{checkpoint_id} pools its tokens into one vector ({module.type}): it is a sentence-embedding "
                     "model without a late-interaction head."
                 )
-            elif module.kind != "Normalize":  # normalising is what happens to token vectors anyway
+            elif module.kind != "Normalize":  # token vectors are always normalised
                 raise UnsupportedCheckpointError(f"{modules.FILE} names {module.type}, which cannot be exported.")
         if not head:
             raise IncompleteCheckpointError(
-                f"{checkpoint_id} has no projection (no Dense in {modules.FILE}): it would be freshly initialised; "
-                "export a trained late-interaction checkpoint."
+                f"{checkpoint_id} has no projection (no Dense in {modules.FILE}), so it was not trained for late "
+                "interaction; export a late-interaction checkpoint."
             )
         modules.check_chain(tuple(head), folder)
         lower = modules.transformer_config(transformer.folder)

@@ -30,15 +30,15 @@ _ROLES = {"query": "query_prefix", "document": "document_prefix"}
 class SentenceTransformers:
     """Reader of Sentence Transformers 6's layout.
 
-    Prefixes are prompts there, put in front as text. Where the tokenizer makes one token of a prompt's beginning, that
-    token becomes PyLate's prefix: the ids come out the same, and the rest stays a prompt.
+    It has prompts, prepended as text, in place of prefixes. If a prompt starts with a single token, that token becomes
+    the prefix and the rest stays a prompt; the ids are the same.
     """
 
     name = "sentence-transformers"
     evidence = f"{modules.FILE} with a {_MASK}"
 
     def matches(self, folder: Path) -> bool:
-        """Whether ``modules.json`` lists the module that only a MultiVectorEncoder has."""
+        """Whether ``modules.json`` lists the module that is specific to a MultiVectorEncoder."""
         if not (folder / modules.FILE).is_file():
             return False
         return any(module.kind == _MASK for module in modules.read_modules(folder))
@@ -47,12 +47,12 @@ class SentenceTransformers:
         """Resolve the settings.
 
         Raises:
-            UnsupportedCheckpointError: a module, or an option of one, that the runtime does not do.
-            IncompleteCheckpointError: weights of the projection are missing.
+            UnsupportedCheckpointError: the runtime does not support a module or an option.
+            IncompleteCheckpointError: the projection's weights are missing.
         """
         transformer, *rest = modules.read_modules(folder)
         for module in (transformer, *rest):
-            modules.known_origin(module, "sentence_transformers", "pylate")
+            modules.check_origin(module, "sentence_transformers", "pylate")
         if transformer.kind != "Transformer":
             raise UnsupportedCheckpointError(f"{modules.FILE} starts with {transformer.type}, not with a Transformer.")
         head: list[DenseLayer] = []
@@ -62,7 +62,9 @@ class SentenceTransformers:
             options = read_json(module.folder / "config.json", required=False)
             if module.kind == "Dense":
                 if options.get("module_input_name", _TOKENS) != _TOKENS or normalised:
-                    raise UnsupportedCheckpointError(f"{module.folder} is a Dense that does not project token vectors.")
+                    raise UnsupportedCheckpointError(
+                        f"{module.folder} is a Dense layer that does not project token vectors; it cannot be exported."
+                    )
                 head.append(modules.read_dense(module.folder, default_activation=_TANH))
             elif module.kind == _MASK:
                 mask = options
@@ -74,7 +76,7 @@ class SentenceTransformers:
                 raise UnsupportedCheckpointError(f"{modules.FILE} names {module.type}, which cannot be exported.")
         if not normalised:
             raise UnsupportedCheckpointError(
-                f"{checkpoint_id} does not normalise its token vectors; latelite always does."
+                f"{checkpoint_id} does not normalise its token vectors; latelite supports normalised ones only."
             )
         modules.check_chain(tuple(head), folder)
         _check_mask(mask)
@@ -86,7 +88,7 @@ class SentenceTransformers:
         check_similarity(config.get("similarity_fn_name"), CONFIG)
         prompts = config.get("prompts") or {}
         if not isinstance(prompts, Mapping) or not all(isinstance(text, str) for text in prompts.values()):
-            raise SettingError(f"prompts is {prompts!r} in {CONFIG}, which is not usable.")
+            raise SettingError(f"prompts is {prompts!r} in {CONFIG}, which is not a valid value.")
         prompts = dict(prompts)
         prefixes = _split_prompts(prompts, transformer.folder)
         longest = _longest(transformer.folder)
@@ -126,16 +128,18 @@ class SentenceTransformers:
 def _check_mask(mask: Mapping[str, Any]) -> None:
     tasks = mask.get("skiplist_tasks") or ["document"]
     if mask.get("skiplist_words") and tasks != ["document"]:
-        raise UnsupportedCheckpointError(f"its {_MASK} skips words of {tasks}; only documents can lose words.")
+        raise UnsupportedCheckpointError(f"its {_MASK} skips words of {tasks}; only documents can have a skiplist.")
     if mask.get("keep_only_token_ids"):
-        raise UnsupportedCheckpointError(f"its {_MASK} keeps only some token ids, which is for images.")
+        raise UnsupportedCheckpointError(
+            f"its {_MASK} keeps only certain token ids, as image models do; it cannot be exported."
+        )
 
 
 def _check_expansion(expansion: Any, path: Path) -> None:
     if expansion is None:
         return
     if not isinstance(expansion, Mapping) or not isinstance(expansion.get("length"), int):
-        raise SettingError(f"query_expansion is {expansion!r} in {path}, which is not usable.")
+        raise SettingError(f"query_expansion is {expansion!r} in {path}, which is not a valid value.")
     if expansion.get("strategy") != "fixed":
         raise UnsupportedCheckpointError(
             f"query_expansion in {path} has strategy {expansion.get('strategy')!r}; only 'fixed' can be exported."
@@ -143,7 +147,7 @@ def _check_expansion(expansion: Any, path: Path) -> None:
 
 
 def _split_prompts(prompts: dict[str, str], folder: Path) -> dict[str, str]:
-    """Move a single token from the beginning of the query and document prompts to the prefixes."""
+    """Move the leading token of the query and document prompts to the prefixes."""
     path = folder / "tokenizer.json"
     if not path.is_file():
         raise IncompleteCheckpointError(f"{path} is missing.")
@@ -159,7 +163,7 @@ def _split_prompts(prompts: dict[str, str], folder: Path) -> dict[str, str]:
             ids = tokenizer.encode(f"{token}a", add_special_tokens=False).ids
             if token and prompt.startswith(token) and ids[:1] == [tokenizer.token_to_id(token)]:
                 prefixes[setting] = token
-                # Blanks between a marker and the text are no part of either to the tokenizers in use.
+                # Tokenizers ignore spaces between a marker and the text.
                 prompts[role] = prompt.removeprefix(token).lstrip()
                 if not prompts[role]:
                     del prompts[role]
@@ -168,8 +172,8 @@ def _split_prompts(prompts: dict[str, str], folder: Path) -> dict[str, str]:
 
 
 def _longest(folder: Path) -> int | None:
-    """The length at which the tokenizer cuts when nothing else is said."""
-    # Anything but a number is left to transformers to judge.
+    """The tokenizer's default truncation length."""
+    # transformers validates other values.
     limits = [
         read_json(folder / "tokenizer_config.json", required=False).get("model_max_length"),
         read_json(folder / "config.json").get("max_position_embeddings"),

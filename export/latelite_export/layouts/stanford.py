@@ -19,7 +19,7 @@ _NAMES = {
     "document_length": "doc_maxlen",
     "attend_to_expansion_tokens": "attend_to_mask_tokens",
 }
-"""PyLate's names for what it reads; everything else in the file it leaves alone, mask_punctuation included."""
+"""The settings that PyLate reads, under its names; it ignores all others, mask_punctuation included."""
 
 
 class Stanford:
@@ -29,7 +29,7 @@ class Stanford:
     evidence = f"config.json with architecture {STANFORD}"
 
     def matches(self, folder: Path) -> bool:
-        """Whether the configuration names Stanford's class."""
+        """Whether ``config.json`` names Stanford's class."""
         named = read_json(folder / "config.json", required=False).get("architectures")
         return isinstance(named, list) and named[:1] == [STANFORD]
 
@@ -70,5 +70,5 @@ def _head_shape(folder: Path) -> tuple[int, int]:
     """(outputs, inputs) of the projection."""
     shape = tensors.shape(folder, _HEAD)
     if shape is None or len(shape) != 2:
-        raise IncompleteCheckpointError(f"{folder} lacks {_HEAD}: the projection would be freshly initialised.")
+        raise IncompleteCheckpointError(f"{folder} lacks {_HEAD}: the projection would be randomly initialised.")
     return shape[0], shape[1]

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from recipe.encoder import add_tokens, prompt_row
 from recipe.errors import FormatError
-from recipe.pieces import choose, cut_tokenizer, is_kept_character, piece_shares, word_forms
+from recipe.subwords import choose, cut_tokenizer, is_kept_character, subword_shares, word_forms
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-PIECES = [
+SUBWORDS = [
     ("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -3.0), ("▁quelle", -4.0), ("▁que", -4.5),
     ("l", -5.0), ("le", -5.5), ("q", -7.0), ("u", -7.0), ("e", -6.0), (":", -3.5), ("猫", -9.0), ("▁猫", -9.0),
     ("ß", -9.0), ("β", -9.0), ("€", -9.0), ("<mask>", 0.0),
@@ -21,7 +21,7 @@ PIECES = [
 @pytest.fixture
 def original() -> dict[str, Any]:
     """``tokenizer.json`` with XLM-R's parts."""
-    tokenizer = Tokenizer(models.Unigram(PIECES, unk_id=3))
+    tokenizer = Tokenizer(models.Unigram(SUBWORDS, unk_id=3))
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in SPECIAL])
@@ -33,8 +33,8 @@ def original() -> dict[str, Any]:
     return content
 
 
-def pieces(document: dict[str, Any]) -> list[str]:
-    return [piece for piece, _ in document["model"]["vocab"]]
+def subwords(document: dict[str, Any]) -> list[str]:
+    return [subword for subword, _ in document["model"]["vocab"]]
 
 
 def load(document: dict[str, Any]) -> Tokenizer:
@@ -42,7 +42,7 @@ def load(document: dict[str, Any]) -> Tokenizer:
 
 
 def cut_without(original: dict[str, Any], *dropped: str) -> dict[str, Any]:
-    keep = np.array([i for i, piece in enumerate(pieces(original)) if piece not in dropped])
+    keep = np.array([i for i, subword in enumerate(subwords(original)) if subword not in dropped])
     return cut_tokenizer(original, keep)
 
 
@@ -59,8 +59,8 @@ def test_a_dropped_piece_falls_into_smaller_ones(original: dict[str, Any]) -> No
 def test_ids_are_counted_anew_everywhere(original: dict[str, Any]) -> None:
     document = cut_without(original, "▁quelle", "猫", "▁猫")
     cut = load(document)
-    assert cut.get_vocab_size() == len(PIECES) - 3
-    assert cut.token_to_id("<mask>") == len(PIECES) - 4
+    assert cut.get_vocab_size() == len(SUBWORDS) - 3
+    assert cut.token_to_id("<mask>") == len(SUBWORDS) - 4
     assert cut.encode("猫").ids == [0, cut.token_to_id("▁"), cut.token_to_id("<unk>"), 2]
     assert document["post_processor"]["special_tokens"]["</s>"]["ids"] == [cut.token_to_id("</s>")]
 
@@ -100,7 +100,7 @@ def test_choose_takes_the_most_used_and_what_must_stay() -> None:
 def test_shares_weigh_texts_and_sum_to_one(original: dict[str, Any]) -> None:
     tokenizer = load(original)
     tokenizer.no_truncation()
-    shares = piece_shares(tokenizer, [("quelle", 3.0), ("que", 1.0)])
+    shares = subword_shares(tokenizer, [("quelle", 3.0), ("que", 1.0)])
     assert shares.sum() == pytest.approx(1)
     assert shares[tokenizer.token_to_id("▁quelle")] == pytest.approx(0.75)
     assert shares[tokenizer.token_to_id("▁que")] == pytest.approx(0.25)
@@ -116,12 +116,12 @@ def test_german_nouns_are_capitalised_more_often() -> None:
 def test_prefix_tokens_come_after_the_vocabulary(original: dict[str, Any]) -> None:
     add_tokens(original, ["[Q] ", "[D] "])
     tokenizer = load(original)
-    assert tokenizer.token_to_id("[Q] ") == len(PIECES)
-    assert tokenizer.token_to_id("[D] ") == len(PIECES) + 1
+    assert tokenizer.token_to_id("[Q] ") == len(SUBWORDS)
+    assert tokenizer.token_to_id("[D] ") == len(SUBWORDS) + 1
 
 
 def test_a_prefix_token_starts_as_the_mean_of_its_prompt(original: dict[str, Any]) -> None:
-    embeddings = np.random.default_rng(0).normal(size=(len(PIECES), 4)).astype(np.float32)
+    embeddings = np.random.default_rng(0).normal(size=(len(SUBWORDS), 4)).astype(np.float32)
     tokenizer = load(original)
     expected = (embeddings[tokenizer.token_to_id("▁que")] + embeddings[tokenizer.token_to_id(":")]) / 2
     np.testing.assert_allclose(prompt_row(tokenizer, embeddings, "que: "), expected, rtol=1e-6)
