@@ -1,4 +1,4 @@
-"""Training pairs from bare documents: queries that a passage answers, and passages that nearly do."""
+"""Training pairs from documents without questions: queries, the passages that answer them, and hard negatives."""
 
 from __future__ import annotations
 

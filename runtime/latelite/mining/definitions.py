@@ -1,4 +1,4 @@
-"""Sentences that define something, and the question that they answer."""
+"""Definitions ("X is a ..."), and the questions that they answer."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _DEFINITIONS = {
     for language, (before, capitals, verbs, after, _) in _FORMS.items()
 }
 _WORDS = 6
-"""Of what is defined, at most: what is longer is a clause."""
+"""Maximum words of the defined term; anything longer is a clause."""
 
 
 def what_is(language: str, sentence: str) -> str | None:
-    """The question that a sentence in one of the seven languages answers, None where it defines nothing."""
+    """The question that a defining sentence answers; None if it defines nothing."""
     match = _DEFINITIONS[language].match(sentence)
     if match is None or len(match["what"].split()) > _WORDS:
         return None

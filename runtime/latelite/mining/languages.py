@@ -1,4 +1,4 @@
-"""Which of the seven languages a text is in, told by its most frequent words."""
+"""Language detection among the seven languages, by frequent words."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _WORDS = {language: frozenset(words.split()) for language, words in _FREQUENT.it
 _LETTERS = re.compile(r"[^\W\d_]+")
 _READ = 2000
 _LEAST = 0.08
-"""Share of a text's words that are among the frequent ones of its language, at least."""
+"""Minimum share of a text's words that are frequent words of its language."""
 
 
 def language_of(text: str) -> str | None:
-    """``de en es fr it nl pt``, or None where no one of them is likely."""
+    """The text's language, one of ``de en es fr it nl pt``; None if none of them is likely."""
     words = [word.lower() for word in _LETTERS.findall(text[:_READ])]
     if not words:
         return None

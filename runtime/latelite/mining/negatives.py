@@ -1,4 +1,4 @@
-"""Hard negatives: what the model itself finds for a query beside its answer."""
+"""Hard negatives: passages that the model itself ranks high for a query and that do not answer it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from latelite.sources.passage import Passage
 logger = logging.getLogger(__name__)
 
 CANDIDATES = 40
-"""Hits of a query that negatives are drawn from."""
+"""Number of hits of a query that negatives are drawn from."""
 TRUSTED = 0.95
-"""A hit that scores more than this share of the answer's own score may answer the query too."""
+"""A hit that scores more than this share of the answer's score may answer the query, too."""
 
 _STEP = 256
-"""Passages between two reports of progress, and queries that are searched at a time, on all cores."""
+"""Number of passages between two progress reports, and of queries searched at a time, on all cores."""
 
 
 def add_negatives(
@@ -38,15 +38,14 @@ def add_negatives(
     on_encoded: Callable[[int, int], object] = lambda done, total: None,
     on_pair: Callable[[], object] = lambda: None,
 ) -> Iterator[Pair]:
-    """Each pair with up to ``count`` negatives from ``passages``.
+    """Add up to ``count`` negatives from ``passages`` to each pair.
 
-    The passages are searched as a collection. Hits of the answer's own document, and hits that score nearly as much as
-    the answer, are no negatives. Where the answer is not found, nothing tells which hits answer the query as well; such
-    a pair takes its negatives from the lower half of the hits.
+    The passages are searched as a collection. Hits in the answer's own document, and hits that score nearly as high as
+    the answer, are not used. If the answer is not among the hits, negatives are taken from the lower half of them.
 
     Args:
-        model: whose search it is: that of the model which is to be trained.
-        on_encoded: called with the passages that are encoded and their number.
+        model: the model that is to be trained; its search finds the negatives.
+        on_encoded: called with the number of passages encoded so far and in all.
         on_pair: called after each pair.
     """
     with (
@@ -64,15 +63,15 @@ def add_negatives(
             found = collection.search_batch(queries, k=CANDIDATES, mode="semantic")
             for (number, pair), hits in zip(asked, found, strict=True):
                 yield replace(
-                    pair, negatives=_drawn(pair, hits, documents, count, np.random.default_rng((seed, number)))
+                    pair, negatives=_draw(pair, hits, documents, count, np.random.default_rng((seed, number)))
                 )
                 on_pair()
 
 
-def _drawn(
+def _draw(
     pair: Pair, hits: Sequence[Hit], documents: Sequence[str], count: int, draw: np.random.Generator
 ) -> tuple[str, ...]:
-    """Texts of hits that do not answer the query, in the hits' order."""
+    """Texts of hits that do not answer the query, in the order of the hits."""
     own = [hit.score for hit in hits if documents[int(hit.id)] == pair.document]
     if own:
         limit = TRUSTED * max(own)

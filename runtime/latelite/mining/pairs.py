@@ -1,8 +1,8 @@
 """Passages -> pairs of a query and the passage that answers it.
 
-Queries come from what documents hold anyway: headings and titles, links to a passage, definitions ("X is a ..."),
-sentences, spans and keywords. Where the query is a part of the text that would be found by its words alone (a heading,
-a sentence), that part is left out of the passage, so that what is learnt is what the rest says.
+Queries are made from parts of documents: headings and titles, links to a passage, definitions ("X is a ..."),
+sentences, spans and keywords. If the query is a part of the text that would be found by its words alone (a heading, a
+sentence), that part is removed from the passage, so that the model learns from the rest.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from latelite.sources.passage import Passage
 KINDS = ("title", "heading", "link", "definition", "sentence", "span", "keywords")
 
 _SHORTEST = 60
-"""Characters of what is left of a passage at least."""
+"""Minimum characters of a passage without its query."""
 _SENTENCE_WORDS = (5, 40)
 _TITLE = 120
-"""Characters of a first line that is taken for a title, at most."""
+"""Maximum characters of a first line that counts as a title."""
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？])\s+")
 _MARKUP = re.compile(r"^\s*(?:#+|=+|\*+|\.\.)\s*|[*_`]+")
 _INNER = re.compile(r"#{1,6}\s+\S")
-"""A line that is a heading of Markdown."""
+"""A Markdown heading."""
 _LINK = re.compile(r"(?<!!)\[([^\]\n]{4,100})\]\(([^)\s]+)\)")
 
 
@@ -42,17 +42,17 @@ class Pair:
     query: str
     positive: str
     negatives: tuple[str, ...] = ()
-    """Passages that a search finds for the query, and that do not answer it."""
+    """Passages that search finds for the query and that do not answer it."""
     scores: tuple[float, ...] = ()
-    """What a teacher gives the positive and then each negative; empty without a teacher."""
+    """Teacher's scores of the positive, then of each negative; empty without a teacher."""
     kind: str = ""
-    """One of `KINDS`, or what the user calls it."""
+    """One of `KINDS`, or the user's own."""
     document: str = ""
-    """What the passage is a part of: pairs of one document are trained on or held out together."""
+    """Document of the passage; all pairs of a document are in the same split."""
     language: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """The fields that say something, for a line of a file."""
+        """The non-empty fields, for a line of a file."""
         fields = {
             "query": self.query,
             "positive": self.positive,
@@ -66,11 +66,11 @@ class Pair:
 
 
 def mine(passages: Iterable[Passage], *, per_passage: int = 2, seed: int = 0) -> Iterator[Pair]:
-    """Pairs without negatives, at most ``per_passage`` of each passage, of different kinds where it has several.
+    """Make pairs without negatives, at most ``per_passage`` per passage, of different kinds if possible.
 
     Args:
-        passages: of one or several documents, as `latelite.sources.passages` gives them.
-        per_passage: what says most comes first: headings, links and definitions, then parts of the text.
+        passages: passages of documents, from `latelite.sources.passages`.
+        per_passage: maximum pairs of a passage; headings, links and definitions come first, then parts of the text.
         seed: of the choice of sentences, spans and keywords; the same passages and seed give the same pairs.
 
     Raises:
@@ -79,7 +79,7 @@ def mine(passages: Iterable[Passage], *, per_passage: int = 2, seed: int = 0) ->
     if per_passage < 1:
         raise ValueError(f"per_passage must be at least 1, not {per_passage}.")
     known = list(passages)
-    linked = _linked(known)
+    linked = _link_texts(known)
     seen: set[tuple[str, str]] = set()
     for number, passage in enumerate(known):
         draw = np.random.default_rng((seed, number))
@@ -95,7 +95,7 @@ def mine(passages: Iterable[Passage], *, per_passage: int = 2, seed: int = 0) ->
 
 
 def document_of(passage: Passage) -> str:
-    """What a passage is a part of: its file, or the document of a JSON line."""
+    """The document of a passage: its file, or the document of a JSON line."""
     for name in ("document", "path"):
         if isinstance(value := passage.metadata.get(name), str):
             return value
@@ -105,7 +105,7 @@ def document_of(passage: Passage) -> str:
 def _of_passage(
     draw: np.random.Generator, passage: Passage, language: str, links: Sequence[str]
 ) -> Iterator[tuple[str, str, str]]:
-    """(kind, query, text) of one passage, the best first."""
+    """(kind, query, text) of one passage, best first."""
     headings, body = _headings(passage)
     for kind, heading in headings:
         asked = questions.of_title(draw, language, heading) if language and draw.random() < 0.3 else heading
@@ -115,7 +115,7 @@ def _of_passage(
     sentences = [each.strip() for each in _SENTENCE_END.split(body) if each.strip()]
     if language and sentences and (definition := what_is(language, sentences[0])):
         yield "definition", definition, body
-    # Spans and keywords are found by their words, which a model of token vectors knows before it is trained.
+    # Spans and keywords come last: matching exact words is what an untrained late-interaction model does already.
     for kind in ("sentence", *(("span", "keywords") if draw.random() < 0.5 else ("keywords", "span"))):
         if (made := _part(draw, kind, language, body, sentences)) is not None:
             yield kind, *made
@@ -124,13 +124,13 @@ def _of_passage(
 def _part(
     draw: np.random.Generator, kind: str, language: str, body: str, sentences: Sequence[str]
 ) -> tuple[str, str] | None:
-    """A query made of a part of the text, and the text that it is asked of."""
+    """A query made from a part of the text, and the passage for it."""
     if kind == "sentence":
         least, most = _SENTENCE_WORDS
         fitting = [at for at, each in enumerate(sentences) if least <= len(each.split()) <= most]
         if len(sentences) < 2 or not fitting:
             return None
-        # The first sentence says what a text is about more often than any other.
+        # The first sentence is the one most likely to say what a text is about.
         at = fitting[0] if draw.random() < 0.5 else fitting[int(draw.integers(len(fitting)))]
         return _plain(sentences[at]), " ".join([*sentences[:at], *sentences[at + 1 :]])
     found = questions.of_span(draw, language, body) if kind == "span" else questions.keywords(draw, body)
@@ -138,7 +138,7 @@ def _part(
 
 
 def _headings(passage: Passage) -> tuple[list[tuple[str, str]], str]:
-    """What a passage stands under, as (kind, text), and its text without these lines."""
+    """Titles and headings of a passage, as (kind, text), and its text without these lines."""
     path = [each for each in str(passage.metadata.get("heading") or "").split(" > ") if each]
     title = str(passage.metadata.get("title") or "")
     lines = passage.text.split("\n")
@@ -164,7 +164,7 @@ def _is_title(line: str, rest: str) -> bool:
 
 
 def _is_rule(line: str) -> bool:
-    """A line of a markup that underlines headings."""
+    """Whether the line underlines a heading."""
     return len(line) > 2 and not line.strip("=-~^*# ")
 
 
@@ -172,8 +172,8 @@ def _plain(text: str) -> str:
     return " ".join(_MARKUP.sub("", _LINK.sub(r"\1", text)).split())
 
 
-def _linked(passages: Sequence[Passage]) -> dict[str, list[str]]:
-    """Passage id -> the texts of links that lead to it: to its file, or to the heading that it is below."""
+def _link_texts(passages: Sequence[Passage]) -> dict[str, list[str]]:
+    """Passage id -> texts of the links to its file or its heading."""
     first: dict[str, str] = {}
     by_heading: dict[tuple[str, str], str] = {}
     for passage in passages:
@@ -192,14 +192,14 @@ def _linked(passages: Sequence[Passage]) -> dict[str, list[str]]:
             name, _, fragment = target.partition("#")
             if "://" in target or target.startswith("mailto:"):
                 continue
-            place = _resolved(path, name) if name else path
+            place = _resolve(path, name) if name else path
             to = by_heading.get((place, _slug(fragment))) if fragment else first.get(place)
             if to is not None and to != passage.id:
                 found.setdefault(to, []).append(_plain(text))
     return {id_: list(dict.fromkeys(texts)) for id_, texts in found.items()}
 
 
-def _resolved(path: str, target: str) -> str:
+def _resolve(path: str, target: str) -> str:
     parts = path.split("/")[:-1]
     for part in target.split("/"):
         if part == "..":
@@ -210,12 +210,12 @@ def _resolved(path: str, target: str) -> str:
 
 
 def _slug(heading: str) -> str:
-    """How Markdown's links name a heading."""
+    """A heading as written in Markdown links."""
     return re.sub(r"[^\w-]", "", heading.strip().lower().replace(" ", "-"))
 
 
 def write_pairs(pairs: Iterable[Pair], file: IO[str]) -> dict[str, int]:
-    """Write a line for each pair; returns how many there are of each kind."""
+    """Write a line for each pair; returns the number of pairs of each kind."""
     counts: dict[str, int] = {}
     for pair in pairs:
         file.write(json.dumps(pair.as_json(), ensure_ascii=False) + "\n")
@@ -224,11 +224,11 @@ def write_pairs(pairs: Iterable[Pair], file: IO[str]) -> dict[str, int]:
 
 
 def read_pairs(path: Path) -> list[Pair]:
-    """The pairs of a file of JSON lines: ``query`` and ``positive`` (or ``question`` and ``passage``) and the rest.
+    """Read pairs from JSON lines with ``query`` and ``positive`` (or ``question`` and ``passage``) and optional fields.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: a line is no pair, or there is none; names file and line.
+        ValueError: a line is not a pair, or there are none; names file and line.
     """
     found = []
     with path.open(encoding="utf-8-sig") as lines:
@@ -239,13 +239,13 @@ def read_pairs(path: Path) -> list[Pair]:
                 except (ValueError, TypeError, RecursionError) as error:
                     raise ValueError(f"{path}, line {number}: {error}") from error
     if not found:
-        raise ValueError(f"{path} holds no pairs.")
+        raise ValueError(f"{path} has no pairs.")
     return found
 
 
 def _pair(fields: Any) -> Pair:
     if not isinstance(fields, Mapping):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     query = fields.get("query", fields.get("question", fields.get("anchor")))
     positive = fields.get("positive", fields.get("passage"))
     for name, value in (("query", query), ("positive", positive)):

@@ -1,7 +1,7 @@
-"""Questions for pages that come with few or none: from their titles, and from spans of their own text.
+"""Synthetic questions for passages with few or none, from titles and from spans of their text.
 
-They need not be well-formed: what matters is that a model in training sees short texts, question words and every part
-of a page on the query's side, in each language.
+They need not be grammatical. They show the model short queries, question words and every part of a text, in each
+language.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ SPANS = {
     "pt": ("{}", "Quando {}?", "Quem {}?", "Quantos {}?", "Qual {}?", "Por que {}?", "O que {}?"),
 }
 SPAN = (3, 9)
-"""Fewest and most words of a span: with a question word in front fewer than a leak's run."""
+"""Minimum and maximum words of a span; with a question word, still fewer than the run that counts as a leak."""
 KEYWORDS = (2, 5)
-"""Fewest and most words of a keyword query."""
+"""Minimum and maximum words of a keyword query."""
 CONTENT = 5
-"""Letters that a keyword has at least."""
+"""Minimum letters of a keyword."""
 INSIDE = re.compile(r"[.!?:;()\[\]\"„“”«»]")
 WORD = re.compile(r"[^\W\d_]+")
 
 
 def of_title(draw: np.random.Generator, language: str, title: str) -> str:
-    """A question about what a title names."""
+    """A question about the subject of a title."""
     return _pick(draw, TITLES[language]).format(title.rstrip(".?!"))
 
 
 def of_span(draw: np.random.Generator, language: str, text: str) -> str | None:
-    """A question that holds some consecutive words of the text; ``None`` where no clause is long enough.
+    """A question with some consecutive words of the text; ``None`` if no clause is long enough.
 
-    In a language without forms it is the words alone.
+    In a language without templates, the words alone.
     """
     clauses = [words for clause in INSIDE.split(text) if len(words := clause.split()) >= SPAN[0]]
     if not clauses:
@@ -59,7 +59,7 @@ def of_span(draw: np.random.Generator, language: str, text: str) -> str | None:
 
 
 def keywords(draw: np.random.Generator, text: str) -> str | None:
-    """Some long words of one sentence in any order; ``None`` where it has too few."""
+    """Some long words of a sentence in random order; ``None`` if it has too few."""
     sentences = INSIDE.split(text)
     found = [word for word in WORD.findall(sentences[int(draw.integers(len(sentences)))]) if len(word) >= CONTENT]
     if len(found) < KEYWORDS[0]:
@@ -69,7 +69,7 @@ def keywords(draw: np.random.Generator, text: str) -> str | None:
 
 
 def ask(draw: np.random.Generator, language: str, text: str, queries: Sequence[str]) -> str:
-    """A query that the text answers: one that comes with it, its title as a question, a span, or keywords."""
+    """A query that the text answers: a given one, its title as a question, a span, or keywords."""
     kind = draw.random()
     given = queries[int(draw.integers(len(queries)))] if queries else None
     if given and kind < 0.45:

@@ -1,4 +1,4 @@
-"""Files -> passages, and a collection that is kept in step with them."""
+"""Files -> passages, and synchronisation of a collection with folders."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def passages(
     suffixes: Sequence[str] | None = None,
     passage_length: int | None = None,
 ) -> Iterator[Passage]:
-    """The passages that ``latelite index`` makes of files and folders, one at a time.
+    """Split files and folders into the passages that ``latelite index`` makes, one at a time.
 
-    Each has at most the tokens that the model reads of a document, and is cut at headings, paragraphs or sentences.
-    What cannot be read is logged as a warning and left out.
+    A passage is no longer than the model's document length, and is cut at headings, paragraphs or sentences. Files that
+    cannot be read are skipped with a logged warning.
 
     Args:
-        paths: files, and folders that are walked through.
-        model: whose tokens are counted: a loaded `ColBERT` or a bundle folder; None for the installed default model.
-        exclude: patterns of files to leave out, as in a ``.gitignore``.
-        suffixes: only names in folders that end like this; None takes everything that holds text.
-        passage_length: characters of a passage at most, besides the bound on tokens.
+        paths: files and folders.
+        model: counts the tokens: a loaded `ColBERT` or a bundle folder; None: the installed default model.
+        exclude: patterns of files to skip, as in a ``.gitignore``.
+        suffixes: in folders, use only file names with these endings; None: every file that is text.
+        passage_length: maximum characters of a passage, in addition to the limit in tokens.
 
     Raises:
         FileNotFoundError: a path does not exist.

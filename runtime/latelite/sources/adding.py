@@ -1,4 +1,4 @@
-"""Files into a collection: what `Collection.add_files` and ``latelite index`` do."""
+"""Indexing of files into a collection: `Collection.add_files` and ``latelite index``."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def add_files(
     on_progress: Callable[[Progress], object] = lambda progress: None,
     on_wait: Callable[[], object] = lambda: None,
 ) -> Report:
-    """Make a collection what files and folders are; see `latelite.Collection.add_files`.
+    """Synchronise a collection with files and folders; see `latelite.Collection.add_files`.
 
     Args:
-        arguments: None for the sources that there are, with their options.
-        timeout: seconds to wait for another run over the same collection; None waits until it ends.
-        on_wait: called once when there is one.
+        arguments: None: the known sources, with their options.
+        timeout: seconds to wait for another run on the same collection; None: no limit.
+        on_wait: called once if there is another run.
     """
     options: dict[str, object] | None = {"exclude": list(exclude), "suffixes": suffixes and list(suffixes)}
     if arguments is None:
@@ -70,7 +70,7 @@ def dry(
     *,
     keep_missing: bool,
 ) -> Report:
-    """What a run would do."""
+    """Report what a run would do."""
     report = Sync(target, measure, keep_missing=keep_missing, leave_out=leave_out).run(arguments, options)
     report.documents = target.documents
     report.dry_run = True
@@ -78,7 +78,7 @@ def dry(
 
 
 def known_sources(collection: Collection) -> list[tuple[Source, int, int]]:
-    """Every source with the files and passages that it has in the collection."""
+    """Every source, with its number of files and of passages in the collection."""
     with collection._storage.reading() as connection:
         if connection is None:
             return []
@@ -89,7 +89,7 @@ def known_sources(collection: Collection) -> list[tuple[Source, int, int]]:
 
 
 def described_sources(collection: Collection) -> list[dict[str, Any]]:
-    """`known_sources` as JSON; times are ISO 8601, None for a source whose first run was interrupted."""
+    """`known_sources` as JSON; times are ISO 8601, None if the source's first run was interrupted."""
     return [
         {
             "location": source.location,

@@ -1,4 +1,4 @@
-"""A text on its way from a file to passages: stretches of it, with the place that each comes from."""
+"""Blocks: the text of a file in order, with positions and headings."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 ANYWHERE, WORD, LINE, SENTENCE, PARAGRAPH, HEADING = 0, 1, 2, 3, 4, 5
-"""How good a place between two stretches is for a cut. Headings of depth 6 to 1 count 5 to 10."""
+"""Strength of a boundary between two blocks: stronger ones are better cuts. Headings of depth 6 to 1 have 5 to 10."""
 
 Fault = Callable[[str, str], object]
-"""Called with a place in the file ("line 3", "page 7") and a sentence when something there cannot be read."""
+"""Callback for a part that cannot be read: its position ("line 3", "page 7"), and a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A stretch of text: a line of a file, a paragraph of a page."""
+    """A block of text: a line of a file, a paragraph of a page."""
 
     text: str
-    """With the white space that separates it from what follows."""
+    """Text with its trailing white space."""
     strength: int = PARAGRAPH
-    """Of the boundary in front of it."""
+    """Strength of the boundary before it."""
     line: int | None = None
     """1-based."""
     page: int | None = None
-    """1-based: page, slide or chapter."""
+    """Page, slide or chapter, from 1."""
     headings: tuple[str, ...] = ()
-    """Of the section that it is in, outermost first."""
+    """Headings of its section, outermost first."""
     title: str | None = None
-    """Of the whole document, as far as known here."""
+    """Title of the document, if known at this point."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A document that a file holds under an id of its own."""
+    """A document in a file that has its own id."""
 
     id: str
     text: str
@@ -53,7 +53,7 @@ class Outline:
         self.path: tuple[str, ...] = ()
 
     def enter(self, depth: int, heading: str) -> None:
-        """Begin a section of ``depth`` 1, 2, ...: it ends the open ones that are not above it."""
+        """Begin a section of ``depth`` 1, 2, ...; ends open sections of this depth or deeper."""
         heading = " ".join(heading.split())
         self._open = [each for each in self._open if each[0] < depth]
         if heading:

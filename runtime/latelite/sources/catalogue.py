@@ -1,8 +1,8 @@
-"""What was indexed from where: tables beside the documents, changed in the same transactions as they are.
+"""Tables of sources, files and passages, changed in the same transactions as the documents.
 
-Paths are kept as the bytes that the system uses, ids as ASCII JSON. Whether a document is the command's is told by its
-id here, apart from the user's metadata. Each row carries a checksum of its other values (see
-`latelite.storage.catalogue`), which is compared whenever the row is read.
+Paths are stored as the system's bytes, ids as ASCII JSON. These tables, not the user's metadata, tell which documents
+come from files. Each row has a checksum of its other values (see `latelite.storage.catalogue`), which is verified
+whenever the row is read.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _SOURCE = "number, kind, location, label, options, completed, checksum"
 _FILE = "number, source, path, size, modified, changed, content, settings, problem, checksum"
 _PASSAGE = "id, file, text, metadata, checksum"
 _DAMAGED = (
-    "The collection's record of its files is damaged: {}. Its documents are not concerned; "
-    "to keep them in step with files again, index the files into a new collection."
+    "The collection's record of its files is damaged: {}. Its documents are not affected; "
+    "to synchronise with files again, index them into a new collection."
 )
 
 
@@ -47,38 +47,38 @@ class Source:
     kind: Literal["folder", "files", "stream"]
     location: str
     label: str
-    """First part of the paths that ids and metadata show."""
+    """First component of the paths in ids and metadata."""
     options: Mapping[str, Any]
     """``exclude`` and ``suffixes`` of the last run."""
     completed: float | None
-    """When its last whole run ended, in seconds since 1970."""
+    """End of its last complete run, in seconds since 1970."""
 
     def shown(self, path: str) -> str:
-        """The path of one of its files as ids and metadata have it."""
+        """The path of one of its files as in ids and metadata."""
         return f"{self.label}/{path}" if path else self.label
 
 
 @dataclass(frozen=True)
 class File:
-    """What is known of one file."""
+    """The record of a file."""
 
     number: int
     source: int
     path: str
-    """Within its source."""
+    """Path within its source."""
     signature: tuple[int, int, int]
-    """Size, and the times in nanoseconds when content and entry last changed; -1 when they cannot be relied on."""
+    """Size in bytes, mtime and ctime in nanoseconds; -1 if unreliable."""
     content: bytes | None
-    """Hash of its bytes; None when it was not read to its end."""
+    """Hash of its bytes; None if it was not read to the end."""
     settings: str
-    """How it was cut."""
+    """Settings that it was cut with."""
     problem: str | None
-    """Why it has no passages, for a file that is no text."""
+    """Why it has no passages, for a file that is not text."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What is known of one passage."""
+    """The record of a passage."""
 
     file: int
     text: bytes
@@ -97,10 +97,10 @@ class SourceCatalogue:
         self._connection = connection
 
     def create(self) -> None:
-        """Make the tables where they are missing.
+        """Create missing tables.
 
         Raises:
-            IndexVersionError: they are those of an earlier version.
+            IndexVersionError: there are tables of an earlier version.
         """
         for statement in SCHEMA:
             self._connection.execute(statement)
@@ -114,10 +114,10 @@ class SourceCatalogue:
             )
 
     def verify(self) -> None:
-        """Compare every row with its checksum, and the tables with each other.
+        """Verify every row's checksum, and the references between the tables.
 
         Raises:
-            IndexCorruptError: naming what is damaged.
+            IndexCorruptError: names what is damaged.
         """
         if not self.exists():
             return
@@ -132,10 +132,10 @@ class SourceCatalogue:
             raise IndexCorruptError(_DAMAGED.format("the source of a file is unknown"))
 
     def exists(self) -> bool:
-        """Whether anything was ever indexed.
+        """Whether files were ever indexed.
 
         Raises:
-            IndexVersionError: by an earlier version.
+            IndexVersionError: an earlier version did.
         """
         query = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN (?, ?, ?)"
         if self._connection.execute(query, _TABLES).fetchone()[0] != len(_TABLES):
@@ -155,16 +155,16 @@ class SourceCatalogue:
         return found
 
     def put_source(self, kind: str, location: str, label: str, options: Mapping[str, Any]) -> int:
-        """Add a source, or set kind and options of the one at this place; returns its number."""
+        """Add a source, or set kind and options of the one at this location; returns its number."""
         known = next((source for source in self.sources() if source.location == location), None)
         number = self._next("sources") if known is None else known.number
-        # The label is that of the first run, since ids begin with it.
+        # The label of the first run stays, because ids begin with it.
         names = json.dumps(label if known is None else known.label), json.dumps(options)
         self._put_source(number, kind, os.fsencode(location), *names, None if known is None else known.completed)
         return number
 
     def complete_source(self, number: int, time: float) -> None:
-        """Record that a run over the whole source has ended."""
+        """Record the end of a run over the whole source."""
         row = self._connection.execute(f"SELECT {_SOURCE} FROM sources WHERE number = ?", (number,)).fetchone()
         self._put_source(*row[:5], time)
 
@@ -177,7 +177,7 @@ class SourceCatalogue:
         return int(self._connection.execute(f"SELECT coalesce(max(number), 0) + 1 FROM {table}").fetchone()[0])
 
     def remove_source(self, number: int) -> None:
-        """Forget a source whose files have all been removed."""
+        """Delete the record of a source; its files must be deleted first."""
         self._connection.execute("DELETE FROM sources WHERE number = ?", (number,))
 
     # ----------------------------------------------------------------------------------------------------------- files
@@ -190,7 +190,7 @@ class SourceCatalogue:
             yield File(number, source, os.fsdecode(path), (size, modified, changed), content, settings, problem)
 
     def put_file(self, file: File) -> int:
-        """Add a file, or replace what is known of it; returns its number."""
+        """Add or replace the record of a file; returns its number."""
         path = os.fsencode(file.path)
         query = "SELECT number FROM files WHERE source = ? AND path = ?"
         known = self._connection.execute(query, (file.source, path)).fetchone()
@@ -202,11 +202,11 @@ class SourceCatalogue:
         return number
 
     def remove_file(self, number: int) -> None:
-        """Forget a file; its passages have to be removed before."""
+        """Delete the record of a file; its passages must be deleted first."""
         self._connection.execute("DELETE FROM files WHERE number = ?", (number,))
 
     def incomplete_files(self) -> set[int]:
-        """Files with passages that are no longer among the documents."""
+        """Numbers of files with passages that are no longer among the documents."""
         rows = self._connection.execute(
             "SELECT DISTINCT file FROM passages "
             "WHERE NOT EXISTS (SELECT 1 FROM documents WHERE documents.id = passages.id)"
@@ -216,7 +216,7 @@ class SourceCatalogue:
     # -------------------------------------------------------------------------------------------------------- passages
 
     def passages(self, file: int) -> tuple[dict[str, Stored], dict[str, Stored]]:
-        """Encoded id -> passage, of one file: those that are among the documents, and those that were removed there."""
+        """A file's passages by encoded id: those that are documents, and those that were removed as documents."""
         there: dict[str, Stored] = {}
         lost: dict[str, Stored] = {}
         rows = self._connection.execute(
@@ -238,7 +238,7 @@ class SourceCatalogue:
         return None if row is None else self._passage(row)
 
     def shown(self, file: int) -> str:
-        """The path of a file as ids and metadata have it."""
+        """The path of a file as in ids and metadata."""
         query = "SELECT label, path FROM files JOIN sources ON sources.number = files.source WHERE files.number = ?"
         row = self._connection.execute(query, (file,)).fetchone()
         if row is None:
@@ -247,27 +247,27 @@ class SourceCatalogue:
         return f"{json.loads(row[0])}/{path}" if path else str(json.loads(row[0]))
 
     def with_text(self, text: bytes) -> list[tuple[str, int]]:
-        """Encoded ids and files of the passages with this hash of their text."""
+        """Encoded ids and files of the passages whose text has this hash."""
         rows = self._connection.execute(f"SELECT {_PASSAGE} FROM passages WHERE text = ? LIMIT 100", (text,))
         return [(row[0], self._passage(row).file) for row in rows]
 
     def is_document(self, id: str) -> bool:
-        """Whether there is a document with an encoded id, whoever made it."""
+        """Whether there is a document with an encoded id, from a file or not."""
         return self._connection.execute("SELECT 1 FROM documents WHERE id = ?", (id,)).fetchone() is not None
 
     def put_passage(self, id: str, stored: Stored) -> None:
-        """Add a passage, or replace what is known of it."""
+        """Add or replace the record of a passage."""
         values = (id, stored.file, stored.text, stored.metadata)
         self._connection.execute(
             f"REPLACE INTO passages ({_PASSAGE}) VALUES (?, ?, ?, ?, ?)", (*values, checksum(*values))
         )
 
     def remove_passage(self, id: str) -> None:
-        """Forget a passage."""
+        """Delete the record of a passage."""
         self._connection.execute("DELETE FROM passages WHERE id = ?", (id,))
 
     def counts(self, source: int) -> tuple[int, int]:
-        """Files with passages, and passages of a source."""
+        """Number of files with passages and of passages in a source."""
         query = (
             "SELECT count(DISTINCT passages.file), count(*) FROM passages JOIN files ON files.number = passages.file "
             "WHERE files.source = ?"
@@ -276,7 +276,7 @@ class SourceCatalogue:
         return int(files), int(passages)
 
     def passages_per_file(self, source: int) -> dict[int, int]:
-        """Number of passages of each file of a source that has any."""
+        """File number -> number of passages, for a source's files with passages."""
         query = (
             "SELECT passages.file, count(*) FROM passages JOIN files ON files.number = passages.file "
             "WHERE files.source = ? GROUP BY passages.file"
@@ -285,9 +285,9 @@ class SourceCatalogue:
 
 
 def _compare(row: Sequence[Any], what: str, expected: int | None = None) -> None:
-    """Raise IndexCorruptError when a row does not have its checksum, its last value."""
+    """Raise IndexCorruptError if a row does not match its checksum, which is its last value."""
     if (checksum(*row[:-1]) if expected is None else expected) != row[-1]:
-        raise IndexCorruptError(_DAMAGED.format(f"{what} does not have its checksum"))
+        raise IndexCorruptError(_DAMAGED.format(f"{what} does not match its checksum"))
 
 
 def _source_checksum(*values: Any) -> int:

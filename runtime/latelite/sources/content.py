@@ -1,4 +1,4 @@
-"""What a file is, found from its content; its name only tells one kind of text from another."""
+"""Detection of a file's format by its content; its name only distinguishes kinds of text."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ _MANUAL_SUFFIXES = tuple(f".{section}" for section in "123456789ln")
 
 
 class NotTextError(ValueError):
-    """A file holds nothing that could be searched; the message says what it is instead."""
+    """A file has no text to search; the message says what it is instead."""
 
 
 def recognise(file: BinaryIO, name: str) -> Kind:
-    """The kind of a seekable file, which is rewound.
+    """The format of a seekable file, which is rewound.
 
     Args:
-        file: its first 64 kB are looked at.
-        name: its name, which tells kinds of text apart; without ``.gz`` when ``file`` has been unpacked.
+        file: its first 64 kB are examined.
+        name: file name, which distinguishes kinds of text; without ``.gz`` if ``file`` is decompressed.
 
     Raises:
-        NotTextError: it is none of the kinds.
+        NotTextError: the file has none of the supported formats.
     """
     sample = file.read(encodings.SAMPLE)
     file.seek(0)
@@ -95,7 +95,7 @@ def recognise(file: BinaryIO, name: str) -> Kind:
 
 
 def _is_record(sample: bytes) -> bool:
-    """Whether the first line is a document with id and text: standard input has no name that could say so."""
+    """Whether the first line is a document with id and text; needed for standard input, which has no file name."""
     try:
         fields = json.loads(sample.split(b"\n", 1)[0])
     except (ValueError, RecursionError):

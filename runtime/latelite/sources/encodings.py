@@ -1,4 +1,4 @@
-"""In which encoding a file is written, found from its bytes."""
+"""Detection of a file's character encoding."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from typing import BinaryIO
 
 SAMPLE = 1 << 16
-"""Bytes that are looked at to tell text from anything else, and one legacy encoding from another."""
+"""Number of bytes examined to detect text and legacy encodings."""
 
 _BLOCK = 1 << 20
 _MARKS = (
@@ -18,21 +18,21 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# Bytes that no text has: all control characters but BEL to CR and ESC.
+# Bytes that do not occur in text: all control characters except BEL to CR and ESC.
 _CONTROL = bytes(set(range(32)) - set(range(7, 14)) - {27}) + b"\x7f"
 _HIGH = bytes(range(128, 256))
 _CENTRAL = "áâäăąćčçďđéęěëíîłńňóôöőřśšťúůüűýźżž"
 _LATIN = {"cp1252": "àáâãäåæçèéêëìíîïñòóôõöøùúûüßœ¿¡«»", "cp1250": _CENTRAL, "iso8859_2": _CENTRAL}
 _OTHER_SCRIPTS = ("cp1251", "koi8_r", "cp1253", "cp932", "euc_jp", "gb18030", "big5", "euc_kr")
-_LETTERS = 8  # non-ASCII bytes from which on statistics say more than that most legacy text is Western European
+_LETTERS = 8  # non-ASCII bytes needed for statistics; with fewer, assume Western European
 _TRUSTED_CONTROLS = 0.01
 _FEW_CONTROLS = 0.05
 
 
 def of_sample(sample: bytes) -> str | None:
-    """Encoding of a text that begins with ``sample``, None when it is no text.
+    """Encoding of a text that begins with ``sample``; None if it is not text.
 
-    "utf-8" also means ASCII, and that the rest of the file has still to be looked at (`of_file`).
+    "utf-8" includes ASCII, and is not certain before the rest of the file is read (`of_file`).
     """
     for mark, encoding in _MARKS:
         if sample.startswith(mark):
@@ -48,7 +48,7 @@ def of_sample(sample: bytes) -> str | None:
 
 
 def of_file(file: BinaryIO) -> str | None:
-    """Encoding of a seekable file, which is read to its end and rewound; None when it is no text."""
+    """Encoding of a seekable file, which is read to the end and rewound; None if it is not text."""
     block = file.read(SAMPLE)
     encoding = of_sample(block)
     if encoding == "utf-8":
@@ -60,7 +60,7 @@ def of_file(file: BinaryIO) -> str | None:
                 last, block = block, file.read(_BLOCK)
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
-            # One damaged place does not make a long UTF-8 text a legacy one.
+            # A long UTF-8 text with a few damaged bytes is still UTF-8.
             encoding = "utf-8" if several else _with_errors(_around_letters(block or last))
     file.seek(0)
     return encoding
@@ -75,7 +75,7 @@ def _is_utf8(sample: bytes) -> bool:
 
 
 def _with_errors(sample: bytes) -> str:
-    """UTF-8 when most of what is not ASCII is UTF-8 all the same, else a legacy encoding."""
+    """UTF-8 if most of the non-ASCII bytes are valid UTF-8, else a legacy encoding."""
     text = sample.decode("utf-8", "replace")
     bad = text.count("\ufffd")
     good = sum(character > "\x7f" for character in text) - bad
@@ -83,19 +83,19 @@ def _with_errors(sample: bytes) -> str:
 
 
 def open_text(file: BinaryIO, encoding: str) -> io.TextIOWrapper:
-    """The file as text: every kind of line end is a newline, what cannot be decoded U+FFFD."""
+    """The file as text, with universal newlines; undecodable bytes become U+FFFD."""
     return io.TextIOWrapper(file, encoding=encoding, errors="replace", newline=None)
 
 
 def legacy(sample: bytes) -> str:
-    """The legacy encoding that a text which is not UTF-8 is most likely in.
+    """The most likely legacy encoding of a text that is not UTF-8.
 
-    With `charset-normalizer` (extra ``files``) for any script; without it, or with few letters to go by, one of those
-    of Western and Central Europe.
+    Any script with `charset-normalizer` (extra ``files``). Without it, or with only a few non-ASCII letters, Western or
+    Central European.
     """
     letters = len(sample) - len(sample.translate(None, _HIGH))
     if letters < len(sample) * 0.0005:
-        sample = _around_letters(sample)  # a few stray bytes in a text that is ASCII otherwise
+        sample = _around_letters(sample)  # the text is ASCII except for a few bytes
     if letters >= _LETTERS:
         try:
             from charset_normalizer import from_bytes
@@ -109,9 +109,9 @@ def legacy(sample: bytes) -> str:
 
 
 def _latin(sample: bytes) -> str:
-    """The Latin encoding in which most bytes are letters of its languages; Windows-1252 when it is a draw.
+    """The Latin encoding in which most bytes are letters of its languages; Windows-1252 in a tie.
 
-    General statistics take Spanish for Central European, since most letters of both stand at the same bytes.
+    General statistics mistake Spanish for Central European, because most letters of both have the same bytes.
     """
     high = bytes(byte for byte in sample if byte >= 128)
     scores = {}
@@ -122,7 +122,7 @@ def _latin(sample: bytes) -> str:
 
 
 def _around_letters(block: bytes) -> bytes:
-    """The lines of a block that are not ASCII, up to a sample's size."""
+    """The non-ASCII lines of a block, up to the size of a sample."""
     lines = []
     size = 0
     for match in re.finditer(rb"[^\n]*[\x80-\xff][^\n]*", block):
@@ -134,7 +134,7 @@ def _around_letters(block: bytes) -> bytes:
 
 
 def _without_mark(sample: bytes) -> str | None:
-    """UTF-16 that does not say so: the high bytes of most of its characters are 0, at every other place."""
+    """Detect UTF-16 without a byte order mark: most of its even or of its odd bytes are 0."""
     even, odd = sample[0::2].count(0), sample[1::2].count(0)
     half = len(sample) // 2
     if half < 2:

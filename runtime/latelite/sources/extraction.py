@@ -1,4 +1,4 @@
-"""One file -> its text with places and headings, whatever its format."""
+"""A file of any supported format -> its text with positions and headings."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from latelite.sources.blocks import Block, Fault, Record
 from latelite.sources.formats import epub, html, manual, markup, office, pdf, plain, records
 
 VERSION = 1
-"""Raised when the same file gives other blocks: collections then read every file again."""
+"""Incremented if the same file gives other blocks; collections then read every file again."""
 
-_IN_MEMORY = 1 << 24  # bytes of a spooled stream that stay in memory
-_UNPACKED = 1 << 26, 200  # a gzip file may unpack to so many bytes, or so many times its size
+_IN_MEMORY = 1 << 24  # bytes of a spool stream kept in memory
+_UNPACKED = 1 << 26, 200  # limits of a decompressed gzip file: bytes, multiple of its size; the larger counts
 
 
 def extract(file: BinaryIO, name: str, fault: Fault, *, size: int) -> Iterator[Block | Record]:
     """The text of a seekable file, in order.
 
     Args:
-        file: opened for reading bytes, at its start.
-        name: its name; tells kinds of text apart.
-        fault: called with every line, page or chapter that had to be left out.
-        size: its bytes.
+        file: opened in binary mode, at its start.
+        name: file name, which distinguishes kinds of text.
+        fault: called for every line, page or chapter that is left out.
+        size: in bytes.
 
     Raises:
-        NotTextError: it holds nothing that could be searched.
-        MissingExtraError: a library for this format is not installed.
-        ValueError: it is damaged; what came before the damage has been given.
-        OSError: it cannot be read.
+        NotTextError: the file has no text to search.
+        MissingExtraError: the library for its format is not installed.
+        ValueError: the file is damaged; blocks before the damage have been yielded.
+        OSError: the file cannot be read.
     """
     kind = content.recognise(file, name)
     if kind != "gzip":
@@ -48,7 +48,7 @@ def extract(file: BinaryIO, name: str, fault: Fault, *, size: int) -> Iterator[B
             if kind == "gzip":
                 raise content.NotTextError("it is packed twice")
             if kind in ("pdf", "docx", "pptx", "epub"):
-                with spooled(bounded) as whole:
+                with spool(bounded) as whole:
                     yield from _blocks(whole, kind, inner, fault)
             else:
                 yield from _blocks(bounded, kind, inner, fault)
@@ -56,8 +56,8 @@ def extract(file: BinaryIO, name: str, fault: Fault, *, size: int) -> Iterator[B
         raise ValueError(f"it is a damaged gzip file: {error}") from error
 
 
-def spooled(stream: BinaryIO) -> BinaryIO:
-    """A seekable copy of a stream, on disk when it is large; closing it deletes it."""
+def spool(stream: BinaryIO) -> BinaryIO:
+    """A seekable copy of a stream, on disk if it is large; closing it deletes it."""
     copy = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - the caller closes it
     shutil.copyfileobj(stream, copy, 1 << 20)
     copy.seek(0)
@@ -103,12 +103,12 @@ def _blocks(file: BinaryIO, kind: content.Kind, name: str, fault: Fault) -> Iter
             case _:
                 yield from plain.read(text)
     finally:
-        if not file.closed:  # the caller's file, which it may have left before the generator is closed
+        if not file.closed:  # the caller may have closed it before the generator
             text.detach()
 
 
 class _Bounded(io.RawIOBase):
-    """An unpacked stream that refuses to go on without end."""
+    """A decompressed stream with a limit on its length."""
 
     def __init__(self, stream: Any, limit: int) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""The files below a folder: each once, links followed, what is no document left out."""
+"""Walks a folder: each file once, links followed, without files that are not documents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from latelite.sources import ignore
 
 SKIPPED_NAMES = frozenset({"lost+found"})
-_HEADERS = {  # file that marks a folder -> what its first bytes hold
+_HEADERS = {  # file that identifies a folder -> text in its first bytes
     "collection.json": b"latelite-collection",
     "CURRENT.json": b"generation",
     "manifest.json": b"latelite-bundle",
@@ -20,36 +20,36 @@ _HEADERS = {  # file that marks a folder -> what its first bytes hold
 
 @dataclass(frozen=True)
 class Found:
-    """A file on the way, or a place that could not be read (``problem``)."""
+    """A file, or an entry that could not be read (``problem``)."""
 
     path: str
-    """Relative to the root, with slashes; undecodable bytes as surrogates, see `os.fsdecode`."""
+    """Path relative to the root, with slashes; undecodable bytes as surrogates, see `os.fsdecode`."""
     location: str
-    """Where it is opened."""
+    """Path to open."""
     status: os.stat_result | None = None
     problem: str | None = None
-    """Why this cannot be read; what is known from below it must not be taken for deleted."""
+    """Why this cannot be read. Known files below it must not count as deleted."""
     skipped: str | None = None
-    """Why it is left out on purpose."""
+    """Why it is skipped on purpose."""
 
 
 def find(
     root: str, *, exclude: Sequence[str] = (), suffixes: Sequence[str] | None = None, leave_out: Sequence[str] = ()
 ) -> Iterator[Found]:
-    """Every regular file below ``root``, in the order of its path.
+    """Every regular file below ``root``, sorted by path.
 
-    Hidden names, files that ``exclude`` or an ignore file names, collections and bundles are left out. A link is
-    followed to what has not been seen yet; real entries come before links to them, and so cycles end.
+    Skips hidden names, files that match ``exclude`` or an ignore file, collections and bundles. A link is followed if
+    its target has not been visited; real entries are visited first, so cycles end.
 
     Args:
         root: an existing folder.
         exclude: patterns as in a ``.gitignore``, relative to ``root``.
-        suffixes: only names that end like this, whatever their case; None takes every name.
-        leave_out: folders (real paths) that are not entered.
+        suffixes: only names with these endings, in any case; None: every name.
+        leave_out: real paths of folders to skip.
     """
     walk = _Walk(ignore.parse(exclude), suffixes, {_identity(Path(each)) for each in leave_out})
     found = list(walk.folder(root, "", []))
-    # Links wait until everything real has been seen, so that a file is named by its own path where it has one here.
+    # Links come after all real entries, so that a file gets its own path if it is below the root.
     while walk.links:
         links, walk.links = walk.links, []
         for link in links:
@@ -68,7 +68,7 @@ class _Walk:
         self.links: list[tuple[str, str, list[ignore.Pattern]]] = []
 
     def folder(self, location: str, path: str, patterns: list[ignore.Pattern]) -> Iterator[Found]:
-        """Files below one folder; deep trees do not recurse."""
+        """Files below a folder; iterative, so that depth is not limited by recursion."""
         waiting = [(location, path, patterns)]
         while waiting:
             location, path, patterns = waiting.pop()
@@ -113,12 +113,12 @@ class _Walk:
                     yield from self._file(entry.path, name, patterns)
 
     def link(self, location: str, path: str, patterns: list[ignore.Pattern]) -> Iterator[Found]:
-        """What a link leads to, if it has not been seen."""
+        """The target of a link, unless it was visited already."""
         try:
             status = Path(location).stat()
         except OSError:
             if not self._ignored(path, patterns, is_folder=False) and self._wanted(path):
-                yield Found(path, location, skipped="it is a link that leads nowhere")
+                yield Found(path, location, skipped="it is a broken link")
             return
         is_folder = stat.S_ISDIR(status.st_mode)
         if (status.st_dev, status.st_ino) in self._seen or self._ignored(path, patterns, is_folder=is_folder):
@@ -143,7 +143,7 @@ class _Walk:
             yield Found(path, location, skipped="it is not a regular file")
 
     def _ignored(self, path: str, patterns: list[ignore.Pattern], *, is_folder: bool) -> bool:
-        # The command line has the last word, as with git's own options.
+        # The command line takes precedence, as in git.
         return ignore.is_ignored(path, [*patterns, *self._exclude] if patterns else self._exclude, is_folder=is_folder)
 
     def _wanted(self, path: str) -> bool:
@@ -163,7 +163,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _made_by_latelite(location: str) -> str | None:
-    """What latelite calls the folder, None if it is not one of its own."""
+    """Description of a folder written by latelite; None for any other folder."""
     for name, mark in _HEADERS.items():
         try:
             with (Path(location) / name).open("rb") as file:
@@ -175,5 +175,5 @@ def _made_by_latelite(location: str) -> str | None:
 
 
 def is_collection(location: str) -> bool:
-    """Whether the folder holds a collection or an index, and so no documents of the user's."""
+    """Whether the folder is a collection or an index rather than the user's documents."""
     return _made_by_latelite(location) == "a collection"

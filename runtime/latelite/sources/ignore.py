@@ -1,4 +1,4 @@
-"""Patterns of files to leave out, with the meaning that they have in a ``.gitignore``."""
+"""Patterns of files to ignore, with the semantics of ``.gitignore``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 IGNORE_FILE = ".latelignore"
-"""In any folder; its patterns hold for what is below that folder."""
+"""Name of an ignore file; its patterns apply below its folder."""
 
 
 @dataclass(frozen=True)
@@ -21,19 +21,19 @@ class Pattern:
     folders_only: bool
 
     def matches(self, path: str, *, is_folder: bool) -> bool:
-        """Whether ``path`` (relative to the root, with slashes) is what the pattern names."""
+        """Whether the pattern matches ``path`` (relative to the root, with slashes)."""
         if self.folders_only and not is_folder:
             return False
         return path.startswith(self.base) and self.expression.fullmatch(path, len(self.base)) is not None
 
 
 def parse(lines: Iterable[str], base: str = "") -> list[Pattern]:
-    """Patterns of an ignore file: comments and empty lines left out."""
+    """The patterns of an ignore file, without comments and empty lines."""
     return [pattern for line in lines if (pattern := _pattern(line, base)) is not None]
 
 
 def is_ignored(path: str, patterns: Sequence[Pattern], *, is_folder: bool) -> bool:
-    """Whether the last pattern that names ``path`` leaves it out. Ignored folders are not entered."""
+    """Whether the last pattern that matches ``path`` ignores it. Ignored folders are not entered."""
     for pattern in reversed(patterns):
         if pattern.matches(path, is_folder=is_folder):
             return not pattern.negated
@@ -42,7 +42,7 @@ def is_ignored(path: str, patterns: Sequence[Pattern], *, is_folder: bool) -> bo
 
 def _pattern(line: str, base: str) -> Pattern | None:
     line = line.rstrip("\r\n")
-    # Trailing blanks do not count unless they are escaped.
+    # Trailing spaces are ignored unless escaped.
     stripped = line.rstrip(" ")
     escaped = (len(stripped) - len(stripped.rstrip("\\"))) % 2
     line = line[: len(stripped) + escaped]
@@ -60,7 +60,7 @@ def _pattern(line: str, base: str) -> Pattern | None:
     try:
         expression = re.compile(("" if anchored else "(?:.*/)?") + _expression(line), re.DOTALL)
     except re.error:
-        return None  # a bracket that holds nonsense names nothing, as in git
+        return None  # an invalid bracket expression matches nothing, as in git
     return Pattern(expression, base, negated, folders_only)
 
 
@@ -101,7 +101,7 @@ def _expression(glob: str) -> str:
 
 
 def _bracket_end(text: str) -> int | None:
-    """Index of the bracket that closes the one at the start of ``text``."""
+    """Index of the bracket that closes the one at the start of ``text``; None if there is none."""
     first = 2 if text[1:2] in ("!", "^") else 1
     end = text.find("]", first + 1)
     return None if end < 0 else end

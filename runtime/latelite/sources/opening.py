@@ -1,4 +1,4 @@
-"""The bytes of a file or stream that is to be read."""
+"""Opens and hashes files and streams."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from latelite.sources.plan import Work
 _BLOCK = 1 << 20
 
 
-def opened(work: Work) -> BinaryIO:
-    """A file, or a seekable copy of a stream."""
+def open_work(work: Work) -> BinaryIO:
+    """Open a file, or make a seekable copy of a stream."""
     location = work.found.location
     if work.source.kind != "stream":
         return Path(location).open("rb")
     if location == roots.STANDARD_INPUT:
-        return extraction.spooled(sys.stdin.buffer)
+        return extraction.spool(sys.stdin.buffer)
     with Path(location).open("rb") as stream:
-        return extraction.spooled(stream)
+        return extraction.spool(stream)
 
 
 def content_hash(file: BinaryIO) -> bytes:
-    """Hash of all bytes of a file, which is rewound."""
+    """Hash of a file's bytes; the file is rewound."""
     state = hashlib.blake2b(digest_size=16)
     while block := file.read(_BLOCK):
         state.update(block)

@@ -1,4 +1,4 @@
-"""Passages: what a file becomes in a collection."""
+"""Passages: the documents that a file becomes in a collection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from latelite.sources.formats import plain
 from latelite.sources.pieces import Count
 
 _CHARACTERS_PER_TOKEN = 16
-"""A passage has no more of them: a tokenizer that knows no Chinese takes a page of it for one unknown word."""
+"""Maximum characters per token: a tokenizer without Chinese encodes a whole page of it as one unknown token."""
 
 _ID_DIGITS = 10
 
@@ -28,18 +28,17 @@ class Passage:
     id: str
     text: str
     metadata: dict[str, Any] = field(default_factory=dict)
-    """Of a passage: ``path``, and where they are known ``line``, ``page``, ``heading`` (the headings that it is below,
-    joined by " > ") and ``title``. Of a document in JSON lines: its own, and ``document`` (its id) on each passage of
-    one that was cut."""
+    """For a passage: ``path`` and, if known, ``line``, ``page``, ``heading`` (the headings above it, joined by " > "),
+    ``title``. For a document in JSON lines: its own metadata, plus ``document`` (its id) if it was cut into several."""
 
 
 class Measure:
-    """How long a passage may be, in the tokens of the model that will encode it.
+    """Measures passages in tokens of the model that will encode them.
 
     Args:
-        count: tokens of each of some texts, see `latelite.models.ColBERT.counts`.
-        room: tokens that the model reads.
-        length: characters that a passage may have besides; None sets no bound of one's own.
+        count: counts the tokens of texts, see `latelite.models.ColBERT.counts`.
+        room: maximum tokens of a passage.
+        length: maximum characters of a passage; None: no limit.
     """
 
     def __init__(self, count: Callable[[Sequence[str]], list[int]], room: int, length: int | None = None) -> None:
@@ -47,11 +46,11 @@ class Measure:
         self.limit = room
         self.characters = min(length or math.inf, _CHARACTERS_PER_TOKEN * room)
         self.settings = f"{VERSION}:{room}:{length or 0}"
-        """Names everything that decides where passages are cut."""
+        """Identifies everything that decides where passages are cut."""
 
     @property
     def count(self) -> Count:
-        """The longer of a text's two lengths, each in shares of the longest that there may be."""
+        """A text's length in tokens or in characters, each relative to its maximum, whichever is larger."""
         scale = self.limit / self.characters
 
         def counted(texts: Sequence[str]) -> list[int]:
@@ -62,15 +61,15 @@ class Measure:
 
 
 def passages_of(items: Iterable[Block | Record], path: str, measure: Measure) -> Iterator[tuple[Passage, str]]:
-    """Passages of one file, each with its place ("line 3", "page 7").
+    """The passages of a file, each with its position ("line 3", "page 7").
 
-    The first passage of a file is ``path#1``, so that a short note keeps its id when it is edited; the others are named
-    by a hash of their text, and so keep theirs wherever in the file the text moves to.
+    The first passage of a file has the id ``path#1``, so that a short note keeps its id when it is edited. The ids of
+    the others contain a hash of their text, so that they stay the same if the text moves within the file.
 
     Args:
-        items: what `latelite.sources.extraction.extract` gives.
-        path: of the file, as ids and metadata show it.
-        measure: how long a passage may be.
+        items: from `latelite.sources.extraction.extract`.
+        path: path of the file as in ids and metadata.
+        measure: limits of a passage.
     """
     ids = _Ids(path)
     for kind, some in groupby(items, key=type):
@@ -107,7 +106,7 @@ def _place(block: Block) -> str:
 
 
 class _Ids:
-    """Ids of the passages of one file: equal texts are numbered."""
+    """Ids of the passages of a file; equal texts are numbered."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix

@@ -1,4 +1,4 @@
-"""Blocks -> pieces: the smallest stretches that passages are made of, with their tokens counted."""
+"""Blocks -> pieces: the smallest units that passages are made of, with token counts."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from latelite.sources.blocks import ANYWHERE, LINE, SENTENCE, WORD, Block
 
 Count = Callable[[Sequence[str]], list[int]]
-"""Tokens that each of some texts has by itself, special tokens not counted."""
+"""Counts the tokens of each text, without special tokens."""
 
 LARGE = 1 / 4
-"""Of the longest passage: sentences that are longer are divided further."""
+"""Sentences longer than this share of the maximum passage length are split further."""
 
-_TOGETHER = 256  # blocks whose pieces are tokenized in one call
+_TOGETHER = 256  # number of blocks tokenized in one call
 _LAST_MARKS = r"[\"'”’»)\]）」』】》]*"
 _SENTENCE_END = re.compile(rf"(?<=[.!?…:;؟۔।]){_LAST_MARKS}\s+|[。！？；…]{_LAST_MARKS}\s*(?=\S)")
 _LINE_ENDS_SENTENCE = re.compile(rf"[.!?…:;؟۔।。！？；]{_LAST_MARKS}\s*$")
 _WORD_START = re.compile(r"(?<=\s)(?=\S)|(?<=[、，])(?=\S)")
 _ITEM = re.compile(r"\s*(?:[-*+•·]|\d{1,3}[.)]|[|>])\s")
-_LONGEST_RUN = 64  # characters of a run without any boundary that are taken as one piece
+_LONGEST_RUN = 64  # maximum characters of a piece without any boundary
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,14 @@ class Piece:
 
     @property
     def order(self) -> tuple[int, int]:
-        """Of the boundary in front: the strongest is greatest, equals are told apart by a hash of what follows."""
+        """Rank of the boundary before it: by strength, then by a hash of the text."""
         return self.strength, zlib.crc32(self.text.strip().encode("utf-8", "surrogatepass"))
 
 
 def pieces(blocks: Iterable[Block], count: Count, *, limit: int) -> Iterator[Piece]:
-    """Sentences of some blocks; what is long for a passage of ``limit`` tokens is divided at words, or anywhere.
+    """Split blocks into sentences; sentences that are long for ``limit`` tokens are split at words, or anywhere.
 
-    Of empty lines in a row one is kept.
+    Consecutive empty lines become one.
     """
     large = int(LARGE * limit)
     group: list[tuple[str, int, Block]] = []
@@ -70,7 +70,7 @@ def pieces(blocks: Iterable[Block], count: Count, *, limit: int) -> Iterator[Pie
 
 
 def _counted(group: Sequence[tuple[str, int, Block]], count: Count, large: int) -> Iterator[Piece]:
-    # No piece counts nothing, so that what the tokenizer drops cannot pile up between two cuts.
+    # Every piece counts at least a little, so that text without tokens cannot accumulate between two cuts.
     for (text, strength, block), tokens in zip(group, count([text for text, _, _ in group]), strict=True):
         if tokens <= large:
             yield Piece(text, strength, max(tokens, 1), block)
@@ -83,7 +83,7 @@ def _counted(group: Sequence[tuple[str, int, Block]], count: Count, large: int) 
 def _sentences(text: str) -> Iterator[str]:
     start = 0
     for match in _SENTENCE_END.finditer(text):
-        # "z. B. so" goes on: what follows a full stop inside a sentence is written small.
+        # A lower-case letter after a full stop continues the sentence, as in "z. B. so".
         if match.end() < len(text) and not text[match.end()].islower():
             yield text[start : match.end()]
             start = match.end()
@@ -92,7 +92,7 @@ def _sentences(text: str) -> Iterator[str]:
 
 
 def _words(text: str) -> list[tuple[str, int | None]]:
-    """The text in words with the strength in front of each, None for the first."""
+    """The words of a text, each with the strength of the boundary before it; None for the first."""
     starts = [match.start() for match in _WORD_START.finditer(text)]
     out: list[tuple[str, int | None]] = []
     for start, end in zip([0, *starts], [*starts, len(text)], strict=True):
@@ -104,7 +104,7 @@ def _words(text: str) -> list[tuple[str, int | None]]:
 
 
 def _runs(word: str) -> Iterator[str]:
-    """A word, or the parts of a run of characters that is no word: cut where a hash of four characters says so."""
+    """A word, or parts of a run of characters too long for a word, split where a hash of four characters says so."""
     start = 0
     if len(word) > _LONGEST_RUN:
         for place in range(8, len(word) - 8):

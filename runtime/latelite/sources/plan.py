@@ -1,4 +1,4 @@
-"""What a run has to do: the files that were found, compared with what is known of them."""
+"""The plan of a run: files on disk compared with their records."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from latelite.sources.folders import Found
 from latelite.sources.reading import Problem
 
 _RECENT = 2_000_000_000
-"""Nanoseconds for which a file's times are not relied on: clocks of file systems tick in up to two seconds."""
+"""Age in nanoseconds below which a file's times are not trusted: file systems have resolutions of up to two seconds."""
 
 
 @dataclass
@@ -26,51 +26,51 @@ class Work:
     signature: tuple[int, int, int]
     known: File | None
     changed: bool = False
-    """Whether it has to be read although its bytes may be the same: cut otherwise, or not whole in the collection."""
+    """Whether to process it even with the same bytes: cut with other settings, or incomplete in the collection."""
 
     @property
     def path(self) -> str:
-        """As ids and metadata have it."""
+        """Path as in ids and metadata."""
         return self.source.shown(self.found.path)
 
 
 @dataclass
 class Plan:
-    """The files of one run."""
+    """The files of a run."""
 
     work: list[Work] = field(default_factory=list)
     missing: list[File] = field(default_factory=list)
-    """Known files that are there no longer."""
+    """Known files that no longer exist."""
     unchanged: list[File] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     whole: list[Source] = field(default_factory=list)
-    """Sources that the run goes through entirely."""
+    """Sources that the run covers completely."""
     absorbed: list[Source] = field(default_factory=list)
-    """Sources that lie inside one of these, and become part of it."""
+    """Sources inside one of these, which become part of it."""
 
     @property
     def bytes(self) -> int:
-        """Of all files to read."""
+        """Total size of the files to read."""
         return sum(each.signature[0] for each in self.work)
 
 
 @dataclass
 class Scope:
-    """What a run looks at in one source."""
+    """The part of a source that a run covers."""
 
     source: Source
     folders: list[str] = field(default_factory=list)
-    """Paths within the source that are walked through; "" for all of it."""
+    """Paths within the source to walk; "" for all of it."""
     named: list[str] = field(default_factory=list)
-    """Paths of files that were named, and are read whatever they are called."""
+    """Paths of files named explicitly, which are read regardless of suffix."""
 
     @property
     def whole(self) -> bool:
-        """Whether nothing of the source is left out."""
+        """Whether the whole source is covered."""
         return "" in self.folders or self.source.kind == "stream"
 
     def covers(self, path: str) -> bool:
-        """Whether a known file that is not found must be gone."""
+        """Whether a known file that is not found was deleted."""
         if self.whole or path in self.named:
             return True
         return any(path.startswith(f"{folder}/") for folder in self.folders)
@@ -79,13 +79,13 @@ class Scope:
 def scopes(
     catalogue: SourceCatalogue, arguments: Sequence[roots.Argument], options: Mapping[str, Any] | None
 ) -> tuple[list[Scope], list[Source]]:
-    """Which sources the arguments belong to, made where they are new, and the sources that these absorb.
+    """The sources of the arguments, created if new, and the sources that these absorb.
 
-    A folder inside an indexed folder is part of that source; a file named by itself belongs to the indexed folder that
-    it is in, else to a source of those files of its folder that were named.
+    A folder inside an indexed folder is part of that source. A file belongs to the indexed folder around it, or else to
+    a source for the explicitly named files of its folder.
 
     Args:
-        options: of the folders that are named; None leaves those that they have.
+        options: options for the named folders; None keeps the recorded ones.
     """
     found: dict[int, Scope] = {}
     for argument in sorted(arguments, key=lambda each: each.kind != "folder"):
@@ -118,7 +118,7 @@ def scopes(
 
 
 def _outer(known: Sequence[Source], argument: roots.Argument) -> tuple[Source | None, str]:
-    """The indexed folder that an argument lies in, and its path there."""
+    """The indexed folder that contains an argument, and the argument's path in it."""
     for source in known:
         if source.kind == "folder" and argument.kind in ("folder", "file"):
             path = roots.inside(argument.location, source.location)
@@ -151,11 +151,11 @@ def plan(
     leave_out: Sequence[str],
     now: float,
 ) -> Plan:
-    """Walk through the scopes, and compare what is there with what is known.
+    """Walk the scopes, and compare the files with their records.
 
     Args:
-        settings: how files are cut; those that were cut otherwise are read again.
-        leave_out: folders that are not entered, as the collection itself.
+        settings: how files are cut; files cut with other settings are read again.
+        leave_out: folders to skip, such as the collection itself.
         now: seconds since 1970.
     """
     result = Plan(absorbed=list(absorbed))
@@ -164,7 +164,7 @@ def plan(
         source = scope.source
         known = {file.path: file for file in catalogue.files(source.number)}
         unseen: list[str] = []
-        for each in _found(scope, leave_out):
+        for each in _walk(scope, leave_out):
             if each.problem is not None:
                 unseen.append("" if each.path == "." else each.path)
                 result.problems.append(Problem(source.shown(each.path), each.problem))
@@ -172,7 +172,7 @@ def plan(
                 result.problems.append(Problem(source.shown(each.path), each.skipped, skipped=True))
             else:
                 file = known.pop(each.path, None)
-                work = _compared(source, each, file, settings, now)
+                work = _compare(source, each, file, settings, now)
                 if file is not None and file.number in incomplete:
                     work = Work(source, each, _signature(each.status, now), file, changed=True)
                 if work is not None:
@@ -193,13 +193,13 @@ def plan(
     return result
 
 
-def _found(scope: Scope, leave_out: Sequence[str]) -> Iterable[Found]:
+def _walk(scope: Scope, leave_out: Sequence[str]) -> Iterable[Found]:
     source = scope.source
     if source.kind == "stream":
         return [Found("", source.location)]
     found: dict[str, Found] = {}
     if scope.folders:
-        # From the top, for the ignore files and patterns that hold further down.
+        # From the top, because ignore files and patterns apply further down.
         exclude, suffixes = source.options.get("exclude") or (), source.options.get("suffixes")
         for each in folders.find(source.location, exclude=exclude, suffixes=suffixes, leave_out=leave_out):
             if "" in scope.folders or any(f"{each.path}/".startswith(f"{inside}/") for inside in scope.folders):
@@ -213,8 +213,8 @@ def _found(scope: Scope, leave_out: Sequence[str]) -> Iterable[Found]:
     return found.values()
 
 
-def _compared(source: Source, found: Found, known: File | None, settings: str, now: float) -> Work | None:
-    """What has to be done about a file; None when it has not changed."""
+def _compare(source: Source, found: Found, known: File | None, settings: str, now: float) -> Work | None:
+    """The work for a file; None if it has not changed."""
     signature = _signature(found.status, now)
     if known is None:
         return Work(source, found, signature, None)

@@ -1,4 +1,4 @@
-"""Reading one file, whatever comes of it."""
+"""Reads a file into passages, and turns errors into reports."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from latelite.sources.content import NotTextError
 from latelite.sources.extraction import extract
 from latelite.sources.passage import Measure, Passage, passages_of
 
-_REPORTED = 5  # places of one file that are reported one by one
+_REPORTED = 5  # positions in a file that are reported individually
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a file, or a place in one, is not in the collection."""
+    """Why a file, or a part of one, is not in the collection."""
 
     path: str
     reason: str
     skipped: bool = False
-    """It holds nothing that could be searched, which is no failure."""
+    """Whether it merely has no text to search, which is not a failure."""
     again: bool = True
-    """Whether the next run should try again although the file has not changed."""
+    """Whether the next run should try again even if the file has not changed."""
 
 
 def read(file: BinaryIO, path: str, measure: Measure, fault: Fault) -> Iterator[tuple[Passage, str]]:
-    """Passages of an open, seekable file with their places; raises what `problem` explains."""
+    """Passages of an open, seekable file with their positions; raises errors that `problem` explains."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     yield from passages_of(extract(file, PurePosixPath(path).name, fault, size=size), path, measure)
 
 
 def read_path(location: str, path: str, measure: Measure, fault: Fault) -> Iterator[tuple[Passage, str]]:
-    """`read` for a file on the disk."""
+    """`read` for a file on disk."""
     with Path(location).open("rb") as file:
         yield from read(file, path, measure, fault)
 
 
 def problem(path: str, error: Exception) -> Problem:
-    """What an error means for the file that was being read."""
+    """The problem that an error means for the file being read."""
     if isinstance(error, NotTextError):
         return Problem(path, str(error), skipped=True, again=False)
     if isinstance(error, MissingExtraError):
@@ -52,12 +52,12 @@ def problem(path: str, error: Exception) -> Problem:
         return Problem(path, f"cannot be read: {error.strerror or error}")
     if isinstance(error, ValueError):
         return Problem(path, str(error))
-    # A reader's library may fail in ways of its own on a damaged file; the other files are not to suffer from that.
+    # A library may raise anything on a damaged file; the other files must still be indexed.
     return Problem(path, f"cannot be read: {type(error).__name__}: {error}")
 
 
 class Places:
-    """What could not be read inside one file; many places are summed up."""
+    """Parts of a file that could not be read; many are summed up in one problem."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -65,13 +65,13 @@ class Places:
         self.count = 0
 
     def fault(self, place: str, what: str) -> None:
-        """Note one place."""
+        """Add a problem at a position."""
         self.count += 1
         if self.count <= _REPORTED:
             self._problems.append(Problem(f"{self._path}, {place}", what))
 
     def problems(self) -> list[Problem]:
-        """What is reported of the file."""
+        """The problems to report for the file."""
         if self.count > _REPORTED:
             more = f"there are {self.count - _REPORTED:,} more such places in this file"
             return [*self._problems, Problem(self._path, more)]

@@ -1,4 +1,4 @@
-"""What a run over some sources did."""
+"""The report of a run."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Report:
     files_unchanged: int = 0
     files_removed: int = 0
     added: int = 0
-    """Passages that were encoded."""
+    """Passages encoded."""
     moved: int = 0
-    """Passages that got another id or file without being encoded."""
+    """Passages that got another id or file without being encoded again."""
     unchanged: int = 0
     removed: int = 0
     problems: list[Problem] = field(default_factory=list)
     documents: int = 0
-    """In the collection afterwards, those of other origin included."""
+    """All documents in the collection afterwards, not only those from files."""
     seconds: float = 0.0
     dry_run: bool = False
 
@@ -36,12 +36,12 @@ class Report:
 
     @property
     def skipped(self) -> list[Problem]:
-        """Files that hold nothing that could be searched."""
+        """Files without text to search."""
         return [each for each in self.problems if each.skipped]
 
     @property
     def failed(self) -> list[Problem]:
-        """Files, and places in files, that could not be read."""
+        """Files, and parts of files, that could not be read."""
         return [each for each in self.problems if not each.skipped]
 
     def as_json(self) -> dict[str, Any]:

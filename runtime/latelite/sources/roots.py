@@ -1,4 +1,4 @@
-"""Arguments -> folders and files, each under the one name that it has however it was named."""
+"""Command-line arguments -> folders and files, each under one canonical name."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ STANDARD_INPUT = "-"
 
 @dataclass(frozen=True)
 class Argument:
-    """What one argument names."""
+    """A folder, file or stream named by an argument."""
 
     kind: Literal["folder", "file", "files", "stream"]
-    """"files" are those files of a folder that were named before."""
+    """"files": the files of a folder that were named before."""
     location: str
-    """Real path without links, of a stream what it was called."""
+    """Real path without links; for a stream, its name."""
 
     @property
     def name(self) -> str:
-        """What ids and metadata call it."""
+        """Name in ids and metadata."""
         if self.location == STANDARD_INPUT:
             return "stdin"
         return Path(self.location).name or "root"
 
 
 def resolve(arguments: Iterable[str | os.PathLike[str]]) -> list[Argument]:
-    """Folders, files and streams, each once.
+    """The distinct folders, files and streams.
 
     Raises:
         FileNotFoundError: a path does not exist.
@@ -53,7 +53,7 @@ def resolve(arguments: Iterable[str | os.PathLike[str]]) -> list[Argument]:
         if stat.S_ISDIR(mode):
             location = os.path.realpath(named)
             if folders.is_collection(location):
-                raise StoreError(f"{path} is a collection, no folder of documents.")
+                raise StoreError(f"{path} is a collection, not a folder of documents.")
             found[Argument("folder", location)] = None
         elif stat.S_ISREG(mode):
             found[Argument("file", os.path.realpath(named))] = None
@@ -69,7 +69,7 @@ def resolve(arguments: Iterable[str | os.PathLike[str]]) -> list[Argument]:
 
 
 def inside(location: str, folder: str) -> str | None:
-    """Path of ``location`` below ``folder``, "" for the folder itself; None if a walk through the folder misses it."""
+    """Path of ``location`` below ``folder``, "" for the folder itself; None if a walk of the folder would miss it."""
     if location == folder:
         return ""
     prefix = folder if folder.endswith("/") else f"{folder}/"
@@ -80,7 +80,7 @@ def inside(location: str, folder: str) -> str | None:
 
 
 def unique_label(name: str, taken: Sequence[str]) -> str:
-    """The name, with a number when other roots have it already."""
+    """The name, with a number appended if it is taken."""
     if name not in taken:
         return name
     number = 2

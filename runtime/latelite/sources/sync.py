@@ -1,4 +1,4 @@
-"""Keeping a collection in step with files: only what changed is read, and only changed passages are encoded."""
+"""Synchronises a collection with files: reads only changed files, and encodes only changed passages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from latelite.sources import extraction, plan, reading, roots
 from latelite.sources.batch import Batch, Change, Entry
 from latelite.sources.catalogue import File, SourceCatalogue, Stored, digest
-from latelite.sources.opening import content_hash, opened
+from latelite.sources.opening import content_hash, open_work
 from latelite.sources.passage import Measure, Passage
 from latelite.sources.plan import Plan, Work
 from latelite.sources.reading import Places, Problem
@@ -20,47 +20,47 @@ from latelite.sources.report import Report
 from latelite.storage.identifiers import encoded_id
 from latelite.texts import GROUP_DOCUMENTS, GROUP_TOKENS, metadata_json
 
-_CHANGES = 10_000  # of any kind between two commits: they are held in memory
+_CHANGES = 10_000  # maximum changes between two commits; they are held in memory
 
 Fault = Callable[[str, str], object]
 
 
 class Target(Protocol):
-    """What is kept in step: a collection, or for a dry run the tables alone."""
+    """What is synchronised: a collection or, for a dry run, only the tables."""
 
     def reading(self) -> AbstractContextManager[SourceCatalogue]:
         """The tables in their committed state."""
         ...
 
     def writing(self) -> AbstractContextManager[SourceCatalogue]:
-        """The tables in a transaction of their own."""
+        """The tables in a transaction."""
         ...
 
     def apply(self, batch: Batch, on_encoded: Callable[[int], object]) -> None:
-        """Carry out the changes of a batch together, and encode what it adds."""
+        """Apply the changes of a batch in one transaction, and encode its new documents."""
         ...
 
 
 @dataclass
 class Progress:
-    """How far a run is."""
+    """Progress of a run."""
 
     files: int = 0
     files_total: int = 0
     bytes: int = 0
     bytes_total: int = 0
     passages: int = 0
-    """Encoded so far."""
+    """Passages encoded so far."""
 
 
 class Sync:
     """One run.
 
     Args:
-        target: what is brought in step.
-        measure: how files are cut.
-        keep_missing: leave the passages of files that are gone.
-        leave_out: folders that are not entered, as the collection itself.
+        target: what to synchronise.
+        measure: limits of a passage.
+        keep_missing: keep the passages of deleted files.
+        leave_out: folders to skip, such as the collection itself.
         on_progress: called often.
     """
 
@@ -83,17 +83,17 @@ class Sync:
         self._batch = Batch()
         self._gone: set[int] = set()
         self._gone_contents: Counter[bytes] = Counter()
-        self._taken: set[str] = set()  # ids of documents of gone files that have become others
+        self._taken: set[str] = set()  # ids of documents of deleted files that were renamed
         self._unread: set[int] = set()
         self._postponed: list[tuple[Entry, bytes | None, list[tuple[Passage, str]], Places]] = []
         self.report = Report()
 
     def run(self, arguments: Sequence[roots.Argument], options: Mapping[str, Any] | None) -> Report:
-        """Make the collection what the arguments are.
+        """Synchronise with the arguments.
 
         Args:
             arguments: folders, files and streams.
-            options: ``exclude`` and ``suffixes`` for the folders among them; None leaves those that they have.
+            options: ``exclude`` and ``suffixes`` of the folders among them; None keeps the recorded ones.
         """
         start = time.time()
         with self._target.writing() as catalogue:
@@ -138,7 +138,7 @@ class Sync:
     # ----------------------------------------------------------------------------------------------------------- files
 
     def _file(self, work: Work) -> None:
-        """Read one file, and note what has to be changed."""
+        """Read a file, and collect the changes."""
         number = None if work.known is None else work.known.number
         entry = Entry(work.source.number, work.found.path, work.path, work.signature, self._settings, number=number)
         places = Places(work.path)
@@ -147,7 +147,7 @@ class Sync:
         content: bytes | None = None
         problem: Problem | None = None
         try:
-            file = opened(work)
+            file = open_work(work)
         except OSError as error:
             self._failed(work, reading.problem(work.path, error))
             return
@@ -168,7 +168,7 @@ class Sync:
             while True:
                 try:
                     passage, place = next(passages, (None, ""))
-                except Exception as error:  # noqa: BLE001 - a bad file must not stop the others, see reading.problem
+                except Exception as error:  # noqa: BLE001 - one bad file must not stop the others, see reading.problem
                     problem = reading.problem(work.path, error)
                     break
                 if passage is None:
@@ -196,7 +196,7 @@ class Sync:
         self._complete(entry, complete, places)
 
     def _same(self, work: Work, entry: Entry, passages: int) -> None:
-        """Only the times of the file are new."""
+        """The file's bytes are unchanged; only its times are recorded."""
         assert work.known is not None
         entry.content, entry.problem = work.known.content, work.known.problem
         self._batch.entries[entry] = None
@@ -208,13 +208,13 @@ class Sync:
             self.report.problems.append(Problem(work.path, entry.problem, skipped=True, again=False))
 
     def _complete(self, entry: Entry, content: bytes | None, places: Places) -> None:
-        """Note that a file was read; one of which something could not be read is read again by the next run."""
+        """Record a file as read; if a part could not be read, the next run reads it again."""
         self.report.problems += places.problems()
         entry.content = None if places.count else content
         self._batch.entries[entry] = None
 
     def _failed(self, work: Work, problem: Problem, kept: int = 0) -> None:
-        """What was known of the file stays."""
+        """Report the problem; the file's passages stay as they are."""
         self.report.problems.append(problem)
         self.report.unchanged += kept
 
@@ -239,7 +239,7 @@ class Sync:
         *,
         last: bool = False,
     ) -> bool:
-        """Note what one passage changes; False when its id belongs to a file that is still to be read."""
+        """Collect the changes of a passage; False if its id belongs to a file that is still to be read."""
         change = _change(entry, passage)
         stored = known.pop(change.id, None)
         if stored is not None:
@@ -247,7 +247,7 @@ class Sync:
             return True
         owner = self._batch.owner(change.id)
         if owner is not None:
-            places.fault(place, f"has the id {change.id}, which stands in {owner.shown} already")
+            places.fault(place, f"has the id {change.id}, which {owner.shown} has already")
             return True
         if change.id in self._batch.removed:
             self._flush()
@@ -256,7 +256,7 @@ class Sync:
             if other is None:
                 if catalogue.is_document(change.id):
                     places.fault(
-                        place, f"has the id {change.id} of a document that was added otherwise, which was kept"
+                        place, f"has the id {change.id} of a document that was not added from a file; that one was kept"
                     )
                 elif (old := self._like(catalogue, change)) is not None:
                     self._batch.moved[change.id] = old, change
@@ -275,11 +275,11 @@ class Sync:
                 return True
             if other.file in self._unread and not last:
                 return False
-            places.fault(place, f"has the id {change.id}, which stands in {catalogue.shown(other.file)} already")
+            places.fault(place, f"has the id {change.id}, which {catalogue.shown(other.file)} has already")
             return True
 
     def _stored(self, change: Change, stored: Stored) -> None:
-        """A passage whose id the file had before."""
+        """Handle a passage whose id the file had before."""
         if stored.text != change.text_digest:
             self._put(change)
             return
@@ -293,7 +293,7 @@ class Sync:
         self.report.added += 1
 
     def _like(self, catalogue: SourceCatalogue, change: Change) -> str | None:
-        """A document of a file that is gone which has the same text."""
+        """Id of a document with the same text that belongs to a deleted file."""
         if not self._gone:
             return None
         for id_, file in catalogue.with_text(change.text_digest):
@@ -302,7 +302,7 @@ class Sync:
         return None
 
     def _settle(self) -> None:
-        """Passages whose ids belonged to files that have been read meanwhile."""
+        """Handle postponed passages: the files that had their ids have been read now."""
         for entry, content, waiting, places in self._postponed:
             for passage, place in waiting:
                 self._passage(entry, {}, passage, place, places, last=True)
@@ -311,7 +311,7 @@ class Sync:
         self._flush()
 
     def _remove(self, missing: Iterable[File]) -> None:
-        """Remove what is left of files that are gone."""
+        """Remove the remaining passages of deleted files."""
         for file in missing:
             with self._target.reading() as catalogue:
                 left, lost = catalogue.passages(file.number)

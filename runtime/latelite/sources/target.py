@@ -1,4 +1,4 @@
-"""Where a run writes to: a collection, or for a dry run a copy of what is known of the files."""
+"""The target of a run: a collection or, for a dry run, a copy of its tables of files."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from latelite.models import ColBERT
 
 logger = logging.getLogger(__name__)
 
-_REMEMBERED = 256  # texts whose vectors are kept for the next file that holds them, as licences are held by many
+_REMEMBERED = 256  # texts whose vectors are cached; some texts, such as licences, occur in many files
 
 
 class CollectionTarget:
-    """A collection: documents, and what is known of their files, change together."""
+    """A collection; documents and tables change in the same transaction."""
 
     def __init__(self, storage: Storage, writer: Writer, model: ColBERT, pool_factor: int) -> None:
         self._storage = storage
@@ -50,20 +50,20 @@ class CollectionTarget:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[SourceCatalogue]:
-        """The tables in a transaction of their own."""
+        """The tables in a transaction."""
         with self._writer.transaction() as transaction:
             yield SourceCatalogue(transaction.connection)
 
     def apply(self, batch: Batch, on_encoded: Callable[[int], object]) -> None:
-        """Carry out a batch in one transaction.
+        """Apply a batch in one transaction.
 
         Raises:
-            IndexLockedError: another writer is still at work after the collection's ``timeout``.
-            IndexWriteError: disk full or no permission; nothing of the batch was done.
+            IndexLockedError: another writer still has the lock after the collection's ``timeout``.
+            IndexWriteError: disk full or no permission; nothing was changed.
         """
         if batch.put:
             self._writer.check_possible()
-        group = self._encoded(list(batch.put.values()), on_encoded)
+        group = self._encode(list(batch.put.values()), on_encoded)
         with self._writer.transaction() as transaction:
             self._change(transaction, batch)
             if group.texts:
@@ -72,7 +72,7 @@ class CollectionTarget:
         self._writer.tidy(int(group.lengths.sum()))
 
     def _change(self, transaction: Transaction, batch: Batch) -> None:
-        """Everything but what is encoded."""
+        """Apply everything except new documents."""
         removed = [id_ for id_, stored in batch.removed.items() if _is_ours(transaction.connection, id_, stored)]
         if removed:
             transaction.remove([decoded_id(id_) for id_ in removed])
@@ -87,8 +87,8 @@ class CollectionTarget:
             ids = [decoded_id(id_) for id_ in batch.updated]
             transaction.update_metadata(ids, [change.metadata for change in batch.updated.values()])
 
-    def _encoded(self, changes: Sequence[Change], on_encoded: Callable[[int], object]) -> EncodedTexts:
-        """The documents that are new; a text that occurs several times is encoded once."""
+    def _encode(self, changes: Sequence[Change], on_encoded: Callable[[int], object]) -> EncodedTexts:
+        """Encode the new documents; a text that occurs several times is encoded once."""
         missing = {each.text_digest: each for each in changes if each.text_digest not in self._remembered}
         waiting = iter([Text(decoded_id(each.id), each.text, each.metadata) for each in missing.values()])
         found = {
@@ -121,7 +121,7 @@ class CollectionTarget:
 
 
 class DryTarget:
-    """A copy of the tables in memory; documents are neither encoded nor changed."""
+    """An in-memory copy of the tables; documents are neither encoded nor changed."""
 
     def __init__(self, source: sqlite3.Connection | None) -> None:
         self._connection = sqlite3.connect(":memory:", isolation_level=None)
@@ -150,7 +150,7 @@ class DryTarget:
         yield self._catalogue
 
     def apply(self, batch: Batch, on_encoded: Callable[[int], object]) -> None:
-        """Change the copy as the collection would be changed."""
+        """Apply the batch to the copy."""
         gone = [*batch.removed, *(old for old, _ in batch.moved.values())]
         self._connection.executemany("DELETE FROM documents WHERE id = ?", [(id_,) for id_ in gone])
         new = [(id_,) for id_ in (*batch.moved, *batch.put)]
@@ -160,16 +160,16 @@ class DryTarget:
 
     @property
     def documents(self) -> int:
-        """That there would be."""
+        """Number of documents that there would be."""
         return int(self._connection.execute("SELECT count(*) FROM documents").fetchone()[0])
 
     def close(self) -> None:
-        """Free the copy."""
+        """Close the copy."""
         self._connection.close()
 
 
 def _is_ours(connection: sqlite3.Connection, id: str, stored: Stored) -> bool:
-    """Whether the document is still the one that was made of a file, and was not replaced by somebody."""
+    """Whether the document is still the one made from a file, not a replacement by somebody else."""
     query = "SELECT text FROM texts WHERE number = (SELECT number FROM documents WHERE id = ?)"
     row = connection.execute(query, (id,)).fetchone()
     if row is None:

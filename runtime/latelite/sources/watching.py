@@ -1,4 +1,4 @@
-"""Keeping a collection in step while files change."""
+"""Keeps a collection synchronised while files change."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from latelite.collection import Collection
 
 _CALM = 1600
-"""Milliseconds for which changes are gathered: an editor writes a file in several steps."""
+"""Milliseconds for which changes are collected, because editors write a file in several steps."""
 _EVERY = 60_000
-"""Milliseconds after which everything is looked at in any case: network drives and full queues report no changes."""
+"""Milliseconds between full runs, because network drives and full event queues miss changes."""
 
 
 def watch(collection: Collection, *, stop: Any = None) -> Iterator[Report]:
-    """Bring the collection in step with its sources at once, and again whenever files of theirs change.
+    """Synchronise the collection with its sources now, and again whenever their files change.
 
     Args:
-        stop: a `threading.Event` that ends it.
+        stop: a `threading.Event` that ends the loop.
 
     Yields:
-        What each run did, when it did anything.
+        The report of each run that changed something.
 
     Raises:
         MissingExtraError: `watchfiles` is not installed.
@@ -53,6 +53,6 @@ def watch(collection: Collection, *, stop: Any = None) -> Iterator[Report]:
 
 
 def _outside(folder: Path) -> Callable[[object, str], bool]:
-    """Accepts changes that are not the collection's own."""
+    """A filter for changes outside the collection's own folder."""
     inside = f"{folder.resolve()}/"
     return lambda change, path: not f"{path}/".startswith(inside)

@@ -157,7 +157,7 @@ def test_the_file_can_be_read_edited_and_read_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("[1]", "no JSON object"),
+        ("[1]", "not a JSON object"),
         ("{", "Expecting property name"),
         ('{"query": " ", "positive": "p"}', "query must be a text"),
         ('{"query": "q"}', "positive must be a text"),

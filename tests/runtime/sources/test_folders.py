@@ -55,7 +55,7 @@ def test_a_link_that_leads_nowhere_is_said(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     (found, loop) = folders.find(str(tmp_path))
     assert (found.path, loop.path) == ("gone.md", "loop")
-    assert found.skipped == loop.skipped == "it is a link that leads nowhere"
+    assert found.skipped == loop.skipped == "it is a broken link"
 
 
 def test_collections_and_bundles_on_the_way_are_skipped(tmp_path: Path) -> None:

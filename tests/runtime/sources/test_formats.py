@@ -190,7 +190,7 @@ def test_json_lines() -> None:
         ('{"id": 2, "text": ["x"]}', "text is a list"),
         ('{"id": true, "text": "x"}', "id is a truth value"),
         ('{"id": 3, "text": "x", "score": NaN}', "NaN is not JSON"),
-        ('{"id": "4", "text": "b"}', "line 1 has already"),
+        ('{"id": "4", "text": "b"}', "which line 1 has already"),
         ('{"id": 5, "text": "x", "deep": ' + "[" * 100_000 + "}", "not a document"),
     ],
 )

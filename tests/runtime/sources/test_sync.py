@@ -116,7 +116,7 @@ def test_documents_of_other_origin_are_left_alone(notes: Path, collection: Colle
     report = collection.add_files(notes)
     assert report.added == 3
     assert [each.path for each in report.failed] == ["notes/docs.jsonl, line 1"]
-    assert "was added otherwise" in report.failed[0].reason
+    assert "not added from a file" in report.failed[0].reason
     for _ in range(2):
         assert counts(collection.add_files(notes)) == (0, 3, 0, 0)
     (notes / "a.md").unlink()
@@ -570,7 +570,7 @@ def test_damage_is_found_by_the_next_run_too(notes: Path, collection: Collection
     with contextlib.closing(sqlite3.connect(next(collection.folder.rglob("documents.sqlite")))) as connection:
         connection.execute("UPDATE files SET modified = modified + 1")
         connection.commit()
-    with pytest.raises(IndexCorruptError, match=r"'a\.md' does not have its checksum"):
+    with pytest.raises(IndexCorruptError, match=r"'a\.md' does not match its checksum"):
         collection.add_files(notes)
     assert collection.search("rye bread")
 

@@ -1,1 +1,1 @@
-"""Readers: a file of some kind -> its text in order, with the place and the headings of every stretch."""
+"""Readers of file formats: file -> blocks of text in order, with positions and headings."""

@@ -1,4 +1,4 @@
-"""Members of ZIP-based documents, with a bound on what they may unpack to."""
+"""Members of ZIP-based documents, with a limit on their decompressed size."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import zlib
 from typing import IO, Any, BinaryIO
 
 LARGEST = 1 << 28
-"""Bytes that one member may unpack to; the texts of documents are far below."""
+"""Maximum decompressed bytes of a member, far above any real document."""
 
 
 class Archive:
-    """A ZIP file that is read and not trusted."""
+    """An untrusted ZIP file."""
 
     def __init__(self, file: BinaryIO) -> None:
         try:
@@ -22,7 +22,7 @@ class Archive:
         self.names = frozenset(self._zip.namelist())
 
     def open(self, name: str) -> BinaryIO:
-        """The unpacked bytes of a member; reading past `LARGEST` raises ValueError."""
+        """The decompressed bytes of a member; reading past `LARGEST` raises ValueError."""
         try:
             member = self._zip.getinfo(name)
             if member.flag_bits & 1:
@@ -35,7 +35,7 @@ class Archive:
 
 
 class _Bounded(io.RawIOBase):
-    """A member that refuses to unpack without end, and whose damage is a ValueError."""
+    """A member with a limit on its decompressed size; damage raises ValueError."""
 
     def __init__(self, member: IO[bytes], name: str) -> None:
         self._member = member

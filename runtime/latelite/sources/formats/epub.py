@@ -20,7 +20,7 @@ _DC = "{http://purl.org/dc/elements/1.1/}"
 
 
 def read(file: BinaryIO, fault: Fault) -> Iterator[Block]:
-    """Blocks of every chapter, which is their page; a chapter that cannot be read is reported and left out."""
+    """Blocks of every chapter; the chapter's number is their page. Unreadable chapters are reported and skipped."""
     archive = Archive(file)
     container = _parse(archive, "META-INF/container.xml")
     root = container.find(f".//{_CONTAINER}rootfile")

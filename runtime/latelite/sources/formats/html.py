@@ -1,4 +1,4 @@
-"""HTML: what a reader of the page sees, in order."""
+"""HTML: the visible text of a page, in order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _VOID = frozenset(
 _SPACE = re.compile(r"\s+")
 _BLANKS = re.compile(r"[^\S\t]+")
 _READ = 1 << 16
-_PENDING = 1 << 20  # characters of one tag or comment; what is longer is no page but an attempt to fill the memory
+_PENDING = 1 << 20  # maximum characters of a tag or comment, so that an unclosed one cannot fill the memory
 
 
 def read(text: IO[str], *, page: int | None = None, outline: Outline | None = None) -> Iterator[Block]:
@@ -29,7 +29,7 @@ def read(text: IO[str], *, page: int | None = None, outline: Outline | None = No
 
     Args:
         text: the page.
-        page: number that the blocks get, as chapters of a book do.
+        page: page number of the blocks, for chapters of a book.
         outline: headings above the page's own.
     """
     parser = _Reader(page, outline or Outline())
@@ -114,7 +114,7 @@ class _Reader(HTMLParser):
         self._parts.append(data if self._preformatted else _SPACE.sub(" ", data))
 
     def end_block(self) -> None:
-        """Close the paragraph that is open."""
+        """Close the open paragraph."""
         text = "".join(self._parts)
         if not self._preformatted:
             text = "\n".join(_BLANKS.sub(" ", line).strip() for line in text.split("\n"))

@@ -1,4 +1,4 @@
-"""The lines of a text, none of them longer than a bound."""
+"""The lines of a text, with a limit on their length."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from typing import IO
 
 LONGEST = 8192
-"""Characters of a line that are held at a time."""
+"""Maximum characters of a line; longer ones are split."""
 
 _CUTS = re.compile(r"(?<=\s)(?=\S)")
 
 
 def lines(text: IO[str]) -> Iterator[tuple[int, str, bool]]:
-    """Number (from 1), text with its newline, and whether it goes on a line that was cut for its length.
+    """Line number (from 1), text with its newline, and whether it continues a line that was split.
 
-    A line longer than `LONGEST` is cut where a hash of what follows is lowest, which is the same place however much
-    stands in front of it.
+    A line longer than `LONGEST` is split where a hash of the following text is lowest, so that the position does not
+    depend on the length of the preceding text.
     """
     number = 1
     rest = ""

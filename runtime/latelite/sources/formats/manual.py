@@ -1,4 +1,4 @@
-"""Manual pages: their text without the formatter's requests."""
+"""Manual pages in roff: text without the formatter's requests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SECTIONS = {"SH": 1, "Sh": 1, "SS": 2, "Ss": 2}
 _PARAGRAPHS = frozenset({"PP", "P", "LP", "Pp", "TP", "IP", "HP", "It", "sp", "TQ"})
 _FONTS = frozenset({"B", "I", "R", "BR", "RB", "BI", "IB", "IR", "RI", "SM", "SB"})
 _JOINED = frozenset({"BR", "RB", "BI", "IB", "IR", "RI"})
-# Of mdoc: requests whose arguments are words of the text.
+# mdoc requests whose arguments are text.
 _WORDS = frozenset({
     "It", "Nm", "Fl", "Ar", "Op", "Pa", "Xr", "Nd", "Dq", "Sq", "Ql", "Em", "Sy", "Cm", "Ic", "Li", "Ev", "Va",
     "Vt", "Fn", "Fa", "Ft", "Aq", "Bq", "Brq", "Pq", "Qq", "An", "Lb", "In", "Dv", "Er", "Sx", "St", "Ux", "Bx",

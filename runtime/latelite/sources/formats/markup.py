@@ -1,4 +1,4 @@
-"""Markdown, reStructuredText, Org and AsciiDoc: lines, of which some are headings."""
+"""Markdown, reStructuredText, Org and AsciiDoc: lines, some of which are headings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from latelite.sources.formats.lines import lines
 
 Line = tuple[int, str, bool]
 Heading = tuple[int, str]
-"""Depth from 1, and its text."""
+"""Depth from 1, and text."""
 
 _ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
 _SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*$")
@@ -24,7 +24,7 @@ _ORG_TITLE = re.compile(r"#\+title:[ \t]*(.+?)[ \t]*$", re.IGNORECASE)
 
 
 def markdown(text: IO[str]) -> Iterator[Block]:
-    """Headings with ``#`` or underlined ones, outside fenced code; the title of a front matter."""
+    """Headings with ``#`` or underlines, outside fenced code; the title in a front matter."""
     fence = ""
     front_matter: bool | None = None  # None before the first line
     title: str | None = None
@@ -60,7 +60,7 @@ def markdown(text: IO[str]) -> Iterator[Block]:
 
 
 def rst(text: IO[str]) -> Iterator[Block]:
-    """Titles with a line of punctuation below, or below and above; depths in the order of their appearance."""
+    """Titles underlined, or under- and overlined, with punctuation; depths in the order of first use."""
     styles: list[tuple[str, bool]] = []
 
     def heading(line: str, following: str, before: str) -> Heading | None:
@@ -78,7 +78,7 @@ def rst(text: IO[str]) -> Iterator[Block]:
 
 
 def org(text: IO[str]) -> Iterator[Block]:
-    """Headlines with stars; ``#+title:``."""
+    """Headlines with stars, and ``#+title:``."""
     title: str | None = None
 
     def heading(line: str, following: str, before: str) -> Heading | None:
@@ -112,7 +112,7 @@ def _blocks(
     heading: Callable[[str, str, str], Heading | None],
     title: Callable[[], str | None] = lambda: None,
 ) -> Iterator[Block]:
-    """Lines as blocks; ``heading`` is asked about each, with the lines that follow it and stand before it."""
+    """Lines as blocks; ``heading`` is called with each line, the next and the previous one."""
     outline = Outline()
     first: str | None = None
     empty = True

@@ -1,4 +1,4 @@
-"""DOCX and PPTX: paragraphs with their headings, slides with their notes."""
+"""DOCX and PPTX: paragraphs with headings, slides with notes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HEADING = re.compile(r"heading ?([1-9])", re.IGNORECASE)
 
 
 def docx(file: BinaryIO) -> Iterator[Block]:
-    """Paragraphs and rows of tables in the order of the document, then its foot- and endnotes."""
+    """Paragraphs and table rows in document order, then footnotes and endnotes."""
     archive = Archive(file)
     title = _core_title(archive)
     depths = _heading_depths(archive)
@@ -38,7 +38,7 @@ def docx(file: BinaryIO) -> Iterator[Block]:
 
 
 def pptx(file: BinaryIO) -> Iterator[Block]:
-    """The slides in their order: title, text, tables, speaker's notes."""
+    """Slides in order: title, text, tables, speaker notes."""
     archive = Archive(file)
     title = _core_title(archive)
     targets = _relations(archive, "ppt/presentation.xml")
@@ -49,7 +49,7 @@ def pptx(file: BinaryIO) -> Iterator[Block]:
             continue
         outline = Outline()
         texts = list(_slide(_parse(archive, slide)))
-        # The title is a shape like any other; it need not stand first in the file.
+        # The title is a shape like any other, and need not come first in the file.
         texts.sort(key=lambda each: not each[1])
         first = True
         for text, is_title in texts:
@@ -67,7 +67,7 @@ def pptx(file: BinaryIO) -> Iterator[Block]:
 
 
 def _paragraphs(archive: Archive, part: str) -> Iterator[tuple[str, str, bool]]:
-    """Text, style and whether it is a row of a table, for every paragraph; the part is not held as a tree."""
+    """Text, style and whether it is a table row, for every paragraph; streamed, without building a tree."""
     with archive.open(part) as stream:
         text: list[str] = []
         row: list[str] | None = None
@@ -121,7 +121,7 @@ def _paragraphs(archive: Archive, part: str) -> Iterator[tuple[str, str, bool]]:
 
 
 def _slide(tree: ElementTree.Element) -> Iterator[tuple[str, bool]]:
-    """Text of every shape and row of a slide, and whether it is the title."""
+    """Text of every shape and table row of a slide, and whether it is the title."""
     for shape in tree.iter():
         if shape.tag == f"{_P}sp":
             placeholder = shape.find(f"{_P}nvSpPr/{_P}nvPr/{_P}ph")
@@ -146,7 +146,7 @@ def _runs(paragraph: ElementTree.Element) -> str:
 
 
 def _heading_depths(archive: Archive) -> dict[str, int]:
-    """Id of a paragraph style -> depth of its headings; styles are renamed by language, their outline level is not."""
+    """Id of a paragraph style -> heading depth; by outline level, since style names depend on the language."""
     depths = {"Title": 1, **{f"Heading{depth}": depth for depth in range(1, 10)}}
     if "word/styles.xml" in archive.names:
         for style in _parse(archive, "word/styles.xml").iter(f"{_W}style"):
@@ -160,7 +160,7 @@ def _heading_depths(archive: Archive) -> dict[str, int]:
 
 
 def _relations(archive: Archive, part: str) -> dict[str, tuple[str, str]]:
-    """Id of a relation of ``part`` -> the last word of its type, and the part that it leads to."""
+    """Relation id of ``part`` -> last component of its type, and target part."""
     folder, name = posixpath.split(part)
     relations = f"{folder}/_rels/{name}.rels"
     if relations not in archive.names:

@@ -1,4 +1,4 @@
-"""PDF: the text of every page, read with PDFium."""
+"""PDF: the text of every page, extracted with PDFium."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import BinaryIO
 from latelite.errors import MissingExtraError
 from latelite.sources.blocks import LINE, PARAGRAPH, Block, Fault
 
-_PDFIUM = threading.Lock()  # PDFium is not safe to use from two threads
-_HYPHENATED = re.compile(r"(?<=\w)[\ufffe\u00ad]\n?")  # PDFium's mark of a word divided at the end of a line
-_SHORT = 0.7  # of the page's usual line length: a shorter line ends its paragraph
+_PDFIUM = threading.Lock()  # PDFium is not thread-safe
+_HYPHENATED = re.compile(r"(?<=\w)[\ufffe\u00ad]\n?")  # PDFium's marker of a word hyphenated at the end of a line
+_SHORT = 0.7  # a line shorter than this share of the page's usual line length ends its paragraph
 
 
 def read(file: BinaryIO, fault: Fault) -> Iterator[Block]:
-    """Lines of a PDF with their page; a page that cannot be read is reported and left out.
+    """Lines of a PDF with their page numbers; unreadable pages are reported and skipped.
 
     Raises:
         MissingExtraError: `pypdfium2` is not installed.
@@ -52,7 +52,7 @@ def read(file: BinaryIO, fault: Fault) -> Iterator[Block]:
                 empty = False
                 yield block
         if empty and pages:
-            fault(f"{pages} pages", "hold no text, only pictures: text recognition (OCR) has to be run on it first")
+            fault(f"{pages} pages", "contain only images and no text: run text recognition (OCR) on the file first")
     finally:
         with _PDFIUM:
             document.close()

@@ -1,4 +1,4 @@
-"""Plain text and source code: lines, and paragraphs between empty ones."""
+"""Plain text and source code: lines, with empty lines between paragraphs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from latelite.sources.formats.lines import lines
 
 
 def read(text: IO[str]) -> Iterator[Block]:
-    """A block for each line; the first after an empty line begins a paragraph."""
+    """A block for each line; a line after an empty one begins a paragraph."""
     empty = True
     for number, line, going_on in lines(text):
         yield Block(line, ANYWHERE if going_on else PARAGRAPH if empty and line.strip() else LINE, line=number)

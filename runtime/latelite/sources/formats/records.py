@@ -1,4 +1,4 @@
-"""Files of records: documents as JSON lines, tables as comma-separated values."""
+"""Files of records: documents as JSON lines, tables as CSV."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import IO, Any
 from latelite.sources.blocks import LINE, PARAGRAPH, Block, Fault, Record
 
 LONGEST = 1 << 26
-"""Characters of one JSON line; a longer one is reported and left out."""
+"""Maximum characters of a JSON line; longer ones are reported and skipped."""
 
-_FIELD = 1 << 20  # characters of one cell; the csv module's own limit of 128 kB is met by tables of texts
+_FIELD = 1 << 20  # maximum characters of a cell; the csv module's default of 128 kB is too small for tables of texts
 _LINE = 1 << 22
 _SNIFFED = 1 << 14
 
 
 def json_lines(text: IO[str], fault: Fault) -> Iterator[Record]:
-    """One document a line, with ``id`` or ``_id``, ``text``, optionally ``title``, and anything else as metadata.
+    """One document per line, with ``id`` or ``_id``, ``text``, optionally ``title``; other fields are metadata.
 
-    A title is put in front of the text, as in BEIR. A line that is no such document is reported and left out, and so is
-    one whose id stands on an earlier line.
+    A title is prepended to the text, as in BEIR. Lines that are not such documents, and lines with the id of an earlier
+    line, are reported and skipped.
     """
     lines_of_ids: dict[str, int] = {}
     number = 0
@@ -42,13 +42,13 @@ def json_lines(text: IO[str], fault: Fault) -> Iterator[Record]:
             continue
         first = lines_of_ids.setdefault(record.id, number)
         if first != number:
-            fault(f"line {number}", f"has the id {record.id!r} that line {first} has already")
+            fault(f"line {number}", f"has the id {record.id!r}, which line {first} has already")
             continue
         yield record
 
 
 def table(text: IO[str], fault: Fault, *, tabs: bool = False) -> Iterator[Block]:
-    """A block for each row: ``column: value`` lines when the first row names the columns, else the values."""
+    """A block for each row: ``column: value`` lines if the first row names the columns, else the values."""
     sample = text.read(_SNIFFED)
     delimiter, has_names = _dialect(sample, tabs)
     rows = csv.reader(_Continued(sample, text), delimiter=delimiter)
@@ -114,7 +114,7 @@ def _name(value: Any) -> str:
 
 
 def _dialect(sample: str, tabs: bool) -> tuple[str, bool]:
-    """Delimiter of a table, and whether its first row names the columns."""
+    """The delimiter of a table, and whether its first row names the columns."""
     if not sample.strip():
         return ",", False
     lines = [line for line in sample.split("\n") if line.strip()][:20]
@@ -123,11 +123,11 @@ def _dialect(sample: str, tabs: bool) -> tuple[str, bool]:
         return list(csv.reader((f"{line}\n" for line in lines), delimiter=mark))
 
     def alike(mark: str) -> tuple[int, int]:
-        """Rows with as many cells as the first, and those cells."""
+        """Number of rows with as many cells as the first, and that number of cells."""
         cells = [len(row) for row in parsed(mark)]
         return (cells.count(cells[0]) if cells[0] > 1 else 0), cells[0]
 
-    # csv.Sniffer is no help: its expressions take seconds on some texts.
+    # Not csv.Sniffer, whose regular expressions take seconds on some texts.
     delimiter = "\t" if tabs else max(",;\t|", key=alike)
     rows = parsed(delimiter)
     first = [cell.strip() for cell in rows[0]] if rows else []
@@ -141,7 +141,7 @@ def _dialect(sample: str, tabs: bool) -> tuple[str, bool]:
 
 
 class _Continued:
-    """The lines of a sample that has been read, then those of the rest."""
+    """The lines of a sample read before, then those of the rest of the file."""
 
     def __init__(self, sample: str, rest: IO[str]) -> None:
         self._lines = list(io.StringIO(sample))
