@@ -1,4 +1,4 @@
-"""Late-interaction (ColBERT) retrieval on small computers: NumPy, ONNX Runtime and tokenizers, nothing else."""
+"""Late-interaction (ColBERT) retrieval on small computers, with NumPy, ONNX Runtime and tokenizers only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MODULES = {"Collection": "collection", "Document": "results", "Hit": "results",
 
 
 def __getattr__(name: str) -> Any:
-    # Lazy, so that `latelite --help` and `import latelite` load neither NumPy nor ONNX Runtime.
+    # Lazy: `latelite --help` and `import latelite` load neither NumPy nor ONNX Runtime.
     if name in _MODULES:
         from importlib import import_module
 

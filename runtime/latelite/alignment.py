@@ -1,7 +1,7 @@
-"""Texts that are changed before they are tokenized, and where each character of them stood.
+"""Normalised texts, with a map from their characters to the original text.
 
-Tokenizers take UTF-8 only, some models want lower case, and lexical search folds cases. Either may change the length of
-a text ("ß" becomes "ss", a surrogate pair one character), while spans that are shown point into the text as written.
+Tokenizers accept valid UTF-8 only, some models need lower case, and lexical search folds case. Each may change the
+length of a text ("ß" becomes "ss", a surrogate pair one character), but reported spans must refer to the original text.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _CHARACTERS = re.compile("[\ud800-\udbff][\udc00-\udfff]|.", re.DOTALL)
 def well_formed(text: str) -> str:
     """Join surrogate pairs and replace unpaired surrogates by U+FFFD.
 
-    Python strings may hold surrogates (file names decoded with ``surrogateescape``, JSON cut in the middle of an
-    emoji); the tokenizer takes UTF-8 only and would raise on them.
+    Python strings may contain surrogates (file names decoded with ``surrogateescape``, JSON truncated in an emoji); the
+    tokenizer would raise an error on them.
     """
     try:
         text.encode("utf-8")
@@ -31,11 +31,11 @@ def well_formed(text: str) -> str:
     return text
 
 
-def aligned(text: str, change: Callable[[str], str] | None = None) -> tuple[str, Ints]:
-    """The well-formed text after ``change``, and of each of its characters the span in ``text`` that it comes from.
+def align(text: str, change: Callable[[str], str] | None = None) -> tuple[str, Ints]:
+    """The well-formed text after ``change``, and for each of its characters the span in ``text`` that it comes from.
 
     Args:
-        change: ``str.casefold`` or ``str.lower``, which change one character at a time and drop none.
+        change: ``str.casefold`` or ``str.lower``, which map characters one by one and drop none.
 
     Returns:
         The text, and (characters, 2) int64.
@@ -54,12 +54,12 @@ def aligned(text: str, change: Callable[[str], str] | None = None) -> tuple[str,
     return changed, source
 
 
-def as_written(offsets: Any, source: Ints) -> Ints:
-    """Spans of a changed text as spans of the text that it came from.
+def original_spans(offsets: Any, source: Ints) -> Ints:
+    """Map spans of a changed text to spans of the original text.
 
     Args:
-        offsets: (tokens, 2); whatever lies outside the changed text is moved to its nearest end.
-        source: (characters, 2) of `aligned`.
+        offsets: (tokens, 2); positions outside the changed text are clipped.
+        source: (characters, 2) from `align`.
     """
     spans = np.array(offsets, np.int64).reshape(-1, 2)
     if not len(source):

@@ -1,4 +1,4 @@
-"""The array types that the modules share."""
+"""Array type aliases."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Unsigned = NDArray[np.unsignedinteger[Any]]
 def distinct(values: NDArray[Number]) -> NDArray[Number]:
     """The distinct values of a (n,) array, ascending.
 
-    `numpy.unique` does the same, and imports `numpy.ma` at its first call, 15 ms of a process's first answer.
+    `numpy.unique` does the same but imports `numpy.ma` at its first call, which adds 15 ms to a process's first answer.
     """
     ordered = np.sort(values)
     kept = np.ones(len(ordered), np.bool_)

@@ -1,4 +1,4 @@
-"""A bundle on disk: the manifest plus the files it names, checked before use."""
+"""A bundle on disk: the manifest and its files, verified before use."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ LICENCE_NAME = "LICENSE"
 class Bundle:
     """A folder written by ``latelite-export``.
 
-    Opening reads the manifest only. `graph_path` and `tokenizer_path` check size and SHA-256 of the file they return,
-    so a model that was truncated in a copy is refused before ONNX Runtime sees it.
+    Opening reads only the manifest. `graph_path` and `tokenizer_path` verify size and SHA-256 of the file they return,
+    so that a truncated copy is refused before ONNX Runtime reads it.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -24,7 +24,7 @@ class Bundle:
         self.manifest = Manifest.read(self.folder)
 
     def graph(self, precision: Precision) -> Graph:
-        """The graph of a precision. Raises BundleError when the bundle was exported without it."""
+        """The graph of a precision. Raises BundleError if the bundle does not have it."""
         graphs = self.manifest.graphs
         if precision not in graphs:
             raise BundleError(
@@ -34,12 +34,12 @@ class Bundle:
         return graphs[precision]
 
     def graph_path(self, precision: Precision) -> Path:
-        """Path of the checked ONNX file of a precision."""
+        """Path of the verified ONNX file of a precision."""
         return self.checked(self.graph(precision).file)
 
     @property
     def tokenizer_path(self) -> Path:
-        """Path of the checked ``tokenizer.json``."""
+        """Path of the verified ``tokenizer.json``."""
         return self.checked(TOKENIZER_NAME)
 
     @property
@@ -49,17 +49,16 @@ class Bundle:
         return path if path.is_file() else None
 
     def verify(self) -> list[Path]:
-        """Check every file that the manifest names; returns their paths.
+        """Verify every file named by the manifest; returns their paths.
 
         Raises:
             BundleNotFoundError: a file is missing.
-            BundleCorruptError: a file has another size or checksum.
+            BundleCorruptError: a file has the wrong size or checksum.
         """
         return [self.checked(name) for name in self.manifest.files]
 
     def copy(self, folder: Path) -> None:
-        """Copy the checked files and the licence into a folder; files of the same names there are replaced, the
-        manifest last."""
+        """Copy the verified files and the licence into a folder, the manifest last; replaces files with the same names."""
         folder.mkdir(parents=True, exist_ok=True)
         licences = [] if self.licence is None else [self.licence]
         for source in [*self.verify(), *licences, self.folder / MANIFEST_NAME]:
@@ -68,7 +67,7 @@ class Bundle:
                 shutil.copyfile(source, target)
 
     def checked(self, name: str) -> Path:
-        """Path of a file that the manifest names, after comparing size and SHA-256; raises as `verify`."""
+        """Path of a file named by the manifest, after verifying size and SHA-256; raises as `verify`."""
         entry = self.manifest.files.get(name)
         if entry is None:
             raise BundleCorruptError(f"the manifest of {self.folder} does not list {name}; export the bundle again.")

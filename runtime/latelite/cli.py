@@ -1,4 +1,4 @@
-"""The ``latelite`` command: its parser, and how a run ends."""
+"""Entry point of the ``latelite`` command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many CPUs there are to work with, and what they can do."""
+"""Number and features of the CPUs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT = Path("/")
 _X86 = ("x86_64", "amd64", "i686")
 _ARM = ("aarch64", "arm64")
 INT8_FLAGS = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
-"""CPU flags, as /proc/cpuinfo spells them, of integer dot products and matrix products."""
+"""CPU flags, as in /proc/cpuinfo, of integer dot and matrix products."""
 
 # Entries of the auxiliary vector, and the bits of each that matter here: Linux, arch/arm64/include/uapi/asm/hwcap.h.
 _AUXILIARY = {
@@ -24,10 +24,10 @@ _BYTES_PER_ENTRY = 16
 
 
 def usable_cpus(root: Path = ROOT) -> int:
-    """CPUs that this process may use: those it may be scheduled on, and no more than its container's quota is worth.
+    """Number of CPUs that this process may use, by its affinity mask and its container's quota.
 
     Args:
-        root: folder that /proc and /sys are read below.
+        root: folder that contains /proc and /sys.
     """
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cpu_quota(root)
@@ -35,9 +35,9 @@ def usable_cpus(root: Path = ROOT) -> int:
 
 
 def cpu_quota(root: Path = ROOT) -> float | None:
-    """CPUs' worth of time that control groups (version 1 or 2) allow this process, as ``docker run --cpus`` sets it.
+    """CPU limit of this process's control groups (version 1 or 2), in CPUs, as set by ``docker run --cpus``.
 
-    None without a limit. A limit of any group above counts too, so the smallest is returned.
+    None if there is no limit. Limits of parent groups apply, too, so the smallest is returned.
     """
     limits = []
     for folder in _control_groups(root):
@@ -51,14 +51,14 @@ def cpu_quota(root: Path = ROOT) -> float | None:
 
 
 def cpu_flags(root: Path = ROOT, machine: str | None = None) -> frozenset[str] | None:
-    """What the CPU can do, as /proc/cpuinfo spells it; None if unknown.
+    """CPU features under the names of /proc/cpuinfo; None if unknown.
 
-    On Arm the kernel's word to this process counts (the auxiliary vector), for under emulation /proc/cpuinfo may be
-    that of the host. For the same reason a line in the form of another architecture is never taken.
+    On Arm they come from the process's auxiliary vector, because under emulation /proc/cpuinfo may describe the host.
+    For the same reason, lines in the format of another architecture are ignored.
 
     Args:
-        root: folder that /proc is read below.
-        machine: as `platform.machine` spells it; None for this one, or, below another root, what the files are of.
+        root: folder that contains /proc.
+        machine: architecture, as in `platform.machine`; None: this machine's or, with another root, that of the files.
     """
     machine = (machine or (platform.machine() if root == ROOT else "")).lower()
     if machine in _ARM and (told := _auxiliary_flags(root)) is not None:
@@ -72,20 +72,19 @@ def cpu_flags(root: Path = ROOT, machine: str | None = None) -> frozenset[str] |
 
 
 def int8_flags(root: Path = ROOT, machine: str | None = None) -> tuple[str, ...] | None:
-    """Those of `INT8_FLAGS` that the CPU has; None if unknown. Arguments are those of `cpu_flags`."""
+    """The `INT8_FLAGS` that the CPU has; None if unknown. Arguments as for `cpu_flags`."""
     flags = cpu_flags(root, machine)
     return None if flags is None else tuple(flag for flag in INT8_FLAGS if flag in flags)
 
 
 def int8_saturates(flags: Collection[str] | None, machine: str) -> bool:
-    """Whether sums of two int8 products overflow: an x86 without integer dot products adds them in 16 bits.
+    """Whether sums of two int8 products overflow, as on x86 without integer dot products, which adds them in 16 bits.
 
-    An x86 of which nothing is known (not Linux) is taken for one that does: what avoids it costs speed, and wrong sums
-    would go unnoticed.
+    True for x86 with unknown flags (not Linux): the workaround only costs speed, but wrong sums would go unnoticed.
 
     Args:
-        flags: the CPU's, see `int8_flags`; None if unknown.
-        machine: as `platform.machine` spells it.
+        flags: from `int8_flags`; None if unknown.
+        machine: architecture, as in `platform.machine`.
     """
     return not flags and machine.lower() in _X86
 
@@ -112,10 +111,10 @@ def _auxiliary_flags(root: Path) -> frozenset[str] | None:
 
 
 def _control_groups(root: Path) -> Iterator[Path]:
-    """Folders that may hold a CPU limit: this process's groups and all above them.
+    """Folders that may contain a CPU limit: this process's groups and their parents.
 
-    Inside a container the groups' paths may be those of the host, which are not mounted; the mount itself is the
-    container's group then.
+    In a container, the paths of groups may be the host's, which are not mounted; the container's group is then the
+    mount itself.
     """
     mount = root / "sys/fs/cgroup"
     for line in _text(root / "proc/self/cgroup").splitlines():

@@ -1,8 +1,8 @@
-"""Which bundle is meant when none is named: an installed model, or the one in latelite's own repository.
+"""The default bundle: an installed model, or the one in latelite's repository.
 
-A model is installed as a wheel that ``latelite-export --wheel`` writes: a package with the bundle's files, announced by
-an entry point of the group `latelite.manifest.MODEL_GROUP`. Each wheel holds one graph and is a whole bundle by itself,
-so a model may be installed once (int8) or twice (int8 and fp32, for boards like the Raspberry Pi 4).
+Models are installed as wheels from ``latelite-export --wheel``: packages of a bundle's files, with an entry point in
+the group `latelite.manifest.MODEL_GROUP`. A wheel is a complete bundle with one graph, so a model may be installed once
+(int8) or twice (int8 and fp32, for boards like the Raspberry Pi 4).
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def installed() -> dict[str, list[Path]]:
-    """Installed models: name -> their bundle folders, sorted. The packages are located, not imported."""
-    from importlib.metadata import entry_points  # 20 ms that opening a collection need not wait for
+    """Installed models: name -> sorted bundle folders. Packages are located without importing them."""
+    from importlib.metadata import entry_points  # takes 20 ms, which opening a collection avoids
 
     found: dict[str, list[Path]] = {}
     for point in sorted(entry_points(group=MODEL_GROUP), key=lambda point: (point.name, point.value)):
         folder = _folder(point)
-        if folder not in found.setdefault(point.name, []):  # a wheel may be seen twice, through two path entries
+        if folder not in found.setdefault(point.name, []):  # two entries of sys.path may find the same wheel
             found[point.name].append(folder)
     return found
 
@@ -38,22 +38,22 @@ def locate(name: str | None = None, *, precision: Precision | None = None) -> Pa
     """The folder of an installed model's bundle.
 
     Args:
-        name: of the model; None when only one is installed, or for the bundle of the repository that latelite runs
-            from when none is.
-        precision: graph that the bundle must have; None takes what suits this CPU, see `latelite.precision.choose`.
+        name: model; None: the only installed one or, if none is installed, the bundle in the repository that latelite
+            runs from.
+        precision: graph that the bundle must have; None: the best for this CPU, see `latelite.precision.choose`.
 
     Raises:
-        BundleNotFoundError: no model is installed, or none of this name.
-        BundleError: several are installed and none is named, or the model is installed without this graph.
+        BundleNotFoundError: no model is installed, or none with this name.
+        BundleError: several are installed and ``name`` is None, or the model is installed without this graph.
     """
     models = installed()
     if name is None:
-        if not models and (own := _own()):
+        if not models and (own := _repository_bundle()):
             return own
         if not models:
             raise BundleNotFoundError(f"no model is installed; {_HOW}.")
         if len(models) > 1:
-            raise BundleError(f"several models are installed, name one of them: {', '.join(models)}.")
+            raise BundleError(f"several models are installed; choose one: {', '.join(models)}.")
         (name,) = models
     if name not in models:
         known = f"installed models: {', '.join(models)}" if models else "no model is installed"
@@ -68,16 +68,16 @@ def locate(name: str | None = None, *, precision: Precision | None = None) -> Pa
     if wanted not in folders:
         raise BundleError(
             f"the model {name} is installed in {', '.join(sorted(folders))} only, not in {wanted}; install the wheel "
-            f"that holds its {wanted} graph, or name one of these as precision."
+            f"with its {wanted} graph, or choose another precision."
         )
     return folders[wanted]
 
 
 def resolve(model: str | Path | None, *, precision: Precision | None = None) -> Path:
-    """A bundle's folder: the one that ``model`` names, or that of an installed model, see `locate`.
+    """The folder of a bundle: ``model`` itself, or that of an installed model, see `locate`.
 
-    A folder wins over an installed model of the same name; ``~`` is the home folder. A path that does not exist is
-    returned, too, and whoever opens it says what is missing.
+    A folder takes precedence over an installed model with the same name; ``~`` is the home folder. A missing path is
+    returned, too, and opening it raises an error.
     """
     if model is None:
         return locate(precision=precision)
@@ -99,7 +99,7 @@ def _folder(point: EntryPoint) -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-def _own() -> Path | None:
-    """The bundle in the repository, when this very file is in a checkout of it rather than in site-packages."""
+def _repository_bundle() -> Path | None:
+    """The bundle in the repository, if this file is in a checkout rather than in site-packages."""
     folder = _REPOSITORY / "models" / "default-onnx"
     return folder if (_REPOSITORY / "pyproject.toml").is_file() and (folder / MANIFEST_NAME).is_file() else None

@@ -1,7 +1,7 @@
-"""Ask Python's standard library in seven languages: ``latelite demo``.
+"""``latelite demo``: search Python's standard library in seven languages.
 
-The documents are the docstrings of the running Python's modules, classes and functions, so every machine has them. They
-are read with ``ast`` from the library's source files: nothing is imported and nothing is run.
+The documents are the docstrings of the running Python's modules, classes and functions, which every machine has. They
+are parsed from source with ``ast``, so nothing is imported or run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ QUESTIONS = (
     ("nl", "Hoe verplaats ik een bestand naar een andere map?"),
     ("pt", "Como descodificar um texto em base64?"),
 )
-# Folders of the library that hold applications, tests or vendored installers rather than the library itself.
+# Folders with applications, tests or vendored installers rather than the library itself.
 _LEFT_OUT = {
     "test",
     "tests",
@@ -38,7 +38,7 @@ _LEFT_OUT = {
     "pydoc_data",
     "encodings",
 }
-# Modules that Python 3.13 no longer has (PEP 594, PEP 632): answers come from the same ones on every Python.
+# Modules removed by Python 3.13 (PEP 594, PEP 632), so that every Python searches the same ones.
 _REMOVED = {
     "aifc", "asynchat", "asyncore", "audioop", "cgi", "cgitb", "chunk", "crypt", "distutils", "imghdr", "imp",
     "mailcap", "msilib", "nntplib", "pipes", "smtpd", "sndhdr", "sunau", "telnetlib", "uu", "xdrlib",
@@ -46,10 +46,10 @@ _REMOVED = {
 
 
 def documents() -> dict[str, tuple[str, str]]:
-    """What the demo searches, ``name -> (kind, text)``: functions, classes and modules.
+    """The demo's documents, ``name -> (kind, text)``: functions, classes and modules.
 
-    Methods are left out: their docstrings lean on a class that a how-to question is not about. "Delete all breakpoints
-    in filename", of a debugger, is near to every question about deleting files.
+    Methods are left out, because their docstrings depend on the context of a class: a debugger's "Delete all
+    breakpoints in filename" would match every question about deleting files.
     """
     return {
         name: (kind, text)
@@ -61,9 +61,9 @@ def documents() -> dict[str, tuple[str, str]]:
 def docstrings() -> Iterator[tuple[str, str, str]]:
     """Public modules, classes, functions and methods of the standard library: (name, kind, text), sorted by file.
 
-    The text is what a person would file the docstring under: the module, the last part of the name as words, the first
-    two paragraphs. Measured on the questions below with the default model: parameter lists pull in look-alikes, without
-    the module one answer more is missed, and what comes after the second paragraph is mostly lists of options.
+    The text is the module, the last part of the name as words, and the first two paragraphs, because later ones are
+    mostly lists of options. With the default model and `QUESTIONS`, adding parameter lists brings up similar but wrong
+    answers, and without the module one more answer is missed.
     """
     library = Path(sysconfig.get_paths()["stdlib"])
     seen = set()
@@ -75,33 +75,33 @@ def docstrings() -> Iterator[tuple[str, str, str]]:
             continue
         module = ".".join(parts)
         tree = ast.parse(file.read_bytes())
-        for name, kind, text in _documented(tree, module, "module"):
-            if name not in seen:  # platform branches define some names twice
+        for name, kind, text in _members(tree, module, "module"):
+            if name not in seen:  # some names are defined once per platform
                 seen.add(name)
                 yield name, kind, text
 
 
-def _documented(node: ast.Module | ast.ClassDef, name: str, kind: str) -> Iterator[tuple[str, str, str]]:
+def _members(node: ast.Module | ast.ClassDef, name: str, kind: str) -> Iterator[tuple[str, str, str]]:
     if text := ast.get_docstring(node):
-        yield name, kind, _filed(name, text)
+        yield name, kind, _document_text(name, text)
     for child in _statements(node.body):
         if isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
-            yield from _documented(child, f"{name}.{child.name}", "class")
+            yield from _members(child, f"{name}.{child.name}", "class")
         elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) and not child.name.startswith("_"):
             text = ast.get_docstring(child)
             if text:
                 full = f"{name}.{child.name}"
-                yield full, "method" if kind == "class" else "function", _filed(full, text)
+                yield full, "method" if kind == "class" else "function", _document_text(full, text)
 
 
-def _filed(name: str, docstring: str) -> str:
+def _document_text(name: str, docstring: str) -> str:
     module, _, rest = name.partition(".")
     words = re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", rest.rsplit(".", 1)[-1])
     return f"{module} {words}".rstrip() + ": " + "\n".join(docstring.split("\n\n")[:2])
 
 
 def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
-    """Statements of a body, those behind platform checks and import fallbacks included."""
+    """Statements of a body, including those inside platform checks and import fallbacks."""
     for statement in body:
         if isinstance(statement, ast.If | ast.Try):
             yield from _statements(statement.body)
@@ -111,14 +111,16 @@ def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def answer(collection: Collection, *, write: Callable[[str], object]) -> None:
-    """Bring the collection up to date with `documents` and answer `QUESTIONS`.
+    """Update the collection to `documents` and answer `QUESTIONS`.
 
     Args:
-        collection: of docstrings, new or from an earlier run.
-        write: is given lines of text.
+        collection: new, or from an earlier run.
+        write: called with lines of text.
     """
     wanted = documents()
-    collection.remove([name for name in collection.ids if name not in wanted])  # of another Python or latelite
+    collection.remove(
+        [name for name in collection.ids if name not in wanted]
+    )  # from another version of Python or latelite
     new = [name for name in wanted if name not in collection or collection.get(name).text != wanted[name][1]]
     write(f"{len(wanted)} docstrings of Python {sys.version.split()[0]}, {len(new)} to index")
     start = time.perf_counter()

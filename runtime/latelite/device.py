@@ -1,8 +1,8 @@
-"""What this machine is and what state it is in: the record that belongs to every measured figure.
+"""Description and state of this machine, for `latelite doctor` and as the record of every benchmark.
 
-`record` gives facts that do not change while a program runs, `state` those that do; `warnings` compares two states and
-says what a figure taken between them has to be read with. Only the standard library is needed, and nothing is guessed:
-what the system does not tell is None. Everything is read below a root folder, so tests bring machines along as files.
+`record` has the facts that do not change while a program runs, `state` those that do. `warnings` compares two states
+and lists what may have disturbed a measurement between them. Only the standard library is needed. Unknown values are
+None. All files are read below a root folder, so that tests can provide machines as files.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from latelite import __version__
 from latelite.cpus import cpu_flags, int8_flags, usable_cpus
 
 OTHER_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "asimdhp", "fphp", "bf16", "sve", "sve2")
-"""CPU flags, as /proc/cpuinfo spells them, that decide about the speed of what is not int8."""
+"""CPU flags, as in /proc/cpuinfo, that matter for the speed of everything but int8."""
 PACKAGES = ("numpy", "onnxruntime", "tokenizers", "hnswlib")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 HOT = 80.0
-"""Degrees Celsius from which a Raspberry Pi lowers its clock."""
+"""Temperature in degrees Celsius at which a Raspberry Pi starts to lower its clock."""
 
-# Bits of the Raspberry Pi firmware's get_throttled; 16 higher stands the same since boot.
+# Bits of the Raspberry Pi firmware's get_throttled: the current state, and 16 bits higher the same since boot.
 _THROTTLE_BITS = ("under-voltage", "clock capped", "throttled", "soft temperature limit")
 _SINCE_BOOT = 16
-# Arm's part numbers for boards that latelite is for; Linux on Arm does not name its CPU.
+# Names of Arm part numbers; Linux on Arm does not report the CPU's name.
 _ARM_PARTS = {
     "0xd03": "Cortex-A53",
     "0xd05": "Cortex-A55",
@@ -53,20 +53,20 @@ ROOT = Path("/")
 
 
 def record(root: Path = ROOT) -> dict[str, Any]:
-    """Facts about machine and software.
+    """Facts about hardware and software.
 
     Args:
-        root: folder that /proc and /sys are read below.
+        root: folder that contains /proc and /sys.
 
     Returns:
         ``board``, ``soc``, ``cpu``, ``architecture``, ``bits``, ``cores``, ``usable_cores``, ``int8_flags``,
-        ``other_flags`` (both None when the system tells no flags), ``memory_mib``, ``kernel``, ``system``,
+        ``other_flags`` (both None if unknown), ``memory_mib``, ``kernel``, ``system``,
         ``versions`` (package -> version or None) and ``threads`` (environment variable -> value or None).
     """
     cpuinfo = _cpuinfo(root)
     int8, flags = int8_flags(root), cpu_flags(root)
     arm = platform.machine().lower() in ("aarch64", "arm64")
-    emulated = root == ROOT and arm and "flags" in cpuinfo  # this is the host's, an x86's
+    emulated = root == ROOT and arm and "flags" in cpuinfo  # then /proc/cpuinfo is that of an x86 host
     return {
         "board": _board(root),
         "soc": _soc(root),
@@ -91,15 +91,14 @@ def record(root: Path = ROOT) -> dict[str, Any]:
 
 
 def state(root: Path = ROOT) -> dict[str, Any]:
-    """What changes while a program runs.
+    """Facts that change while a program runs.
 
     Returns:
         ``governors`` (distinct names), ``mhz`` (fastest core now), ``max_mhz``, ``temperature_c`` (hottest zone),
         ``throttled`` (Raspberry Pi: ``now`` and ``since_boot``, lists of names), ``throttle_count`` (x86: events since
-        boot), ``cooling`` (processor cooling devices that are at work: type -> step), ``memory_available_mib``,
-        ``cpu_seconds`` (processor time since boot, all cores: ``busy`` and ``stolen`` by the host, and ``own``, used by
-        this process and the children it has waited for) and ``clock`` (seconds, monotonic). None where the system does
-        not tell.
+        boot), ``cooling`` (active processor cooling devices: type -> step), ``memory_available_mib``, ``cpu_seconds``
+        (processor time of all cores since boot: ``busy``, ``stolen`` by the host, and ``own``, used by this process and
+        the children it has waited for) and ``clock`` (seconds, monotonic). Unknown values are None.
     """
     return {
         "governors": _governors(root),
@@ -116,9 +115,9 @@ def state(root: Path = ROOT) -> dict[str, Any]:
 
 
 def warnings(before: Mapping[str, Any], after: Mapping[str, Any] | None = None) -> list[str]:
-    """What speaks against figures taken between two states, or with one, against the machine as it is now.
+    """What may have disturbed a measurement between two states; given one state, what would disturb one now.
 
-    Empty when nothing is known; what the system does not tell gives no warning.
+    Unknown values give no warning.
     """
     states = [before] if after is None else [before, after]
     found = []
@@ -130,7 +129,7 @@ def warnings(before: Mapping[str, Any], after: Mapping[str, Any] | None = None) 
     if None not in counts and counts[-1] > counts[0]:
         found.append(f"The CPU lowered its clock {counts[-1] - counts[0]} times because of its temperature.")
     if cooling := {kind for each in states for kind in each["cooling"] or {}}:
-        found.append(f"The clock is held down to cool the processor ({', '.join(sorted(cooling))}).")
+        found.append(f"The clock is limited to cool the processor ({', '.join(sorted(cooling))}).")
     temperatures = [each["temperature_c"] for each in states if each["temperature_c"] is not None]
     if temperatures and max(temperatures) >= HOT:
         found.append(f"The processor is at {max(temperatures):.0f} °C; cool it, or its clock will be lowered.")
@@ -138,7 +137,7 @@ def warnings(before: Mapping[str, Any], after: Mapping[str, Any] | None = None) 
 
 
 def _reports(before: Mapping[str, Any], after: Mapping[str, Any] | None) -> list[str]:
-    """What the firmware's bits say: about now, and about the time between two states (or since boot)."""
+    """The firmware's reports about now, and about the time between two states (or since boot)."""
     first = before["throttled"] or {"now": [], "since_boot": []}
     last = first if after is None else after["throttled"] or {"now": [], "since_boot": []}
     now = [*first["now"], *last["now"]]
@@ -150,16 +149,16 @@ def _reports(before: Mapping[str, Any], after: Mapping[str, Any] | None) -> list
 
 
 def _shares(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Processor time between two states that went to others."""
+    """Warnings about processor time between two states that was used by others."""
     first, last = before["cpu_seconds"], after["cpu_seconds"]
-    there_was = (after["clock"] - before["clock"]) * (os.cpu_count() or 1)
-    if first is None or last is None or there_was < 1:
+    available = (after["clock"] - before["clock"]) * (os.cpu_count() or 1)
+    if first is None or last is None or available < 1:
         return []
     spent = {name: last[name] - first[name] for name in first}
     found = []
-    if (share := (spent["busy"] - spent["own"]) / there_was) > _OTHER_WORK:
+    if (share := (spent["busy"] - spent["own"]) / available) > _OTHER_WORK:
         found.append(f"Other processes used {share:.0%} of the processor time during the run.")
-    if (share := spent["stolen"] / there_was) > _STOLEN:
+    if (share := spent["stolen"] / available) > _STOLEN:
         found.append(f"The host of this virtual machine took {share:.0%} of the processor time.")
     return found
 
@@ -176,7 +175,7 @@ def _board(root: Path) -> str | None:
 
 
 def _soc(root: Path) -> str | None:
-    """The device tree lists what the board is compatible with, from the board to its system on a chip."""
+    """Name of the system on a chip; the device tree lists compatible names from the board to the chip."""
     for path in ("proc/device-tree/compatible", "sys/firmware/devicetree/base/compatible"):
         if names := _text(root / path):
             return names.split("\0")[-1]
@@ -196,7 +195,7 @@ def _cpuinfo(root: Path) -> dict[str, str]:
 
 def _cpu(cpuinfo: Mapping[str, str]) -> str | None:
     maker, part = cpuinfo.get("CPU implementer"), cpuinfo.get("CPU part")
-    if maker and part:  # Arm; a "model name", if there is one, says no more than "ARMv8 Processor"
+    if maker and part:  # Arm, where "model name" is missing or just "ARMv8 Processor"
         known = _ARM_PARTS.get(part.lower()) if maker.lower() == _ARM_IMPLEMENTER else None
         return known or f"implementer {maker}, part {part}"
     return cpuinfo.get("model name") or platform.processor() or None
@@ -249,17 +248,17 @@ def _clock_mhz(root: Path, name: str) -> int | None:
 
 def _temperature(root: Path) -> float | None:
     values = (value / 1000 for value in _integers((root / "sys/class/thermal").glob("thermal_zone*/temp")))
-    # Sensors that are switched off report numbers like -273 or 3276.
+    # Inactive sensors report values like -273 or 3276.
     return max((value for value in values if -40 < value < 150), default=None)
 
 
 def _throttled(root: Path) -> dict[str, list[str]] | None:
-    """Raspberry Pi only: its firmware's word, from the kernel or from ``vcgencmd``."""
+    """Raspberry Pi only: the firmware's report, from the kernel or ``vcgencmd``."""
     word = _text(root / "sys/devices/platform/soc/soc:firmware/get_throttled")
     if word is None and root == ROOT and (command := shutil.which("vcgencmd")):
         try:
             asked = subprocess.run([command, "get_throttled"], capture_output=True, text=True, timeout=5, check=True)
-        except (OSError, subprocess.SubprocessError):  # no firmware device, or no right to it
+        except (OSError, subprocess.SubprocessError):  # no firmware device, or no permission
             return None
         word = asked.stdout.strip().removeprefix("throttled=")
     try:
@@ -278,7 +277,7 @@ def _throttle_count(root: Path) -> int | None:
 
 
 def _cooling(root: Path) -> dict[str, int] | None:
-    """Cooling devices that lower the processor's clock (fans are none of them), those at work only."""
+    """Active cooling devices that lower the processor's clock; fans do not count."""
     found: dict[str, int] | None = None
     for folder in sorted((root / "sys/class/thermal").glob("cooling_device*")):
         kind = _text(folder / "type") or ""
@@ -313,10 +312,10 @@ def _cpus(root: Path, name: str) -> Iterable[Path]:
 
 
 def _text(path: Path) -> str | None:
-    """Content without surrounding white space and NULs; None when there is none or it cannot be read."""
+    """Content without surrounding white space and NULs; None if it is empty or cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip("\0\n ") or None
-    except OSError:  # a sensor may be there and still refuse
+    except OSError:  # reading an existing sensor may fail
         return None
 
 

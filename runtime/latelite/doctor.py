@@ -1,4 +1,4 @@
-"""What this machine is, and what that means for latelite."""
+"""Checks of this machine, and advice about running latelite on it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from latelite.cpus import cpu_quota
 from latelite.manifest import Graph
 from latelite.precision import choose
 
-# Releases of ONNX Runtime that fail where latelite is used: what they do, and on which architectures. No release from
-# 1.20.1 to 1.32.0 is known to be slow: taken in turn, 1.20.1, 1.31.0 and 1.32.0 differ by less than 10 %.
+# Releases of ONNX Runtime that fail for latelite, with the symptom and the affected architectures. No release from
+# 1.20.1 to 1.32.0 is known to be slow: in interleaved runs 1.20.1, 1.31.0 and 1.32.0 differ by less than 10 %.
 _ARM = ("aarch64", "arm64")
 _BAD_ONNXRUNTIME: dict[str, tuple[str, tuple[str, ...]]] = {
     "1.21.0": ("crashes on a Raspberry Pi 4", _ARM),
     "1.24.0": ("refuses models behind symbolic links", ()),
     "1.24.1": ("refuses models behind symbolic links", ()),
     # https://github.com/microsoft/onnxruntime/issues/31569
-    "1.27.0": ("gives other vectors for the same text from one call to the next on Arm CPUs with SME", _ARM),
+    "1.27.0": ("gives different vectors for the same text from call to call on Arm CPUs with SME", _ARM),
 }
 _ON_EVERY_MACHINE = {"CPUExecutionProvider", "AzureExecutionProvider"}
 _TRIAL = """
@@ -39,7 +39,7 @@ _TRIAL_SECONDS = 120
 
 @dataclass(frozen=True)
 class Finding:
-    """One piece of advice."""
+    """One result of the checks."""
 
     level: str
     """``"ok"``, ``"advice"`` or ``"problem"``; a problem makes ``latelite doctor`` exit with 1."""
@@ -47,16 +47,16 @@ class Finding:
 
 
 def facts() -> dict[str, Any]:
-    """`device.record` and `device.state` of this machine, flat, and how ONNX Runtime fares; None where unknown.
+    """`device.record` and `device.state` of this machine, flattened, and the state of ONNX Runtime; None if unknown.
 
-    ``onnxruntime`` is the version that a child process loads, or None; ``onnxruntime_error`` why it does not;
-    ``onnxruntime_distributions`` under which names it is installed; ``providers`` those of that build; ``cpu_quota``
-    CPUs' worth of time that the container may use.
+    ``onnxruntime`` is the version that a child process can load, or None; ``onnxruntime_error`` the reason if it
+    cannot; ``onnxruntime_distributions`` the names under which it is installed; ``providers`` its execution providers;
+    ``cpu_quota`` the container's limit in CPUs.
     """
     machine = device.record()
     versions = machine.pop("versions")
     state = device.state()
-    del state["clock"], state["cpu_seconds"]  # mean something only as differences
+    del state["clock"], state["cpu_seconds"]  # meaningful only as differences
     return {
         **{name: versions.pop(name) for name in ("latelite", "python")},
         **machine,
@@ -68,10 +68,10 @@ def facts() -> dict[str, Any]:
 
 
 def try_onnxruntime(code: str = _TRIAL) -> dict[str, Any]:
-    """Load ONNX Runtime and a graph in a child process, so that a crash there is a finding and not the end here.
+    """Load ONNX Runtime and a graph in a child process, so that a crash becomes a finding.
 
     Args:
-        code: what the child runs; prints version and providers as JSON.
+        code: program of the child; prints version and providers as JSON.
     """
     found: dict[str, Any] = {
         "onnxruntime": None,
@@ -86,7 +86,7 @@ def try_onnxruntime(code: str = _TRIAL) -> dict[str, Any]:
     except (OSError, subprocess.TimeoutExpired) as error:
         return found | {"onnxruntime_error": str(error)}
     if child.returncode < 0:
-        return found | {"onnxruntime_error": f"the process dies of {_signal_name(-child.returncode)}"}
+        return found | {"onnxruntime_error": f"the process is killed by {_signal_name(-child.returncode)}"}
     try:
         found["onnxruntime"], found["providers"] = json.loads(child.stdout.splitlines()[-1])
     except (ValueError, IndexError):
@@ -96,7 +96,7 @@ def try_onnxruntime(code: str = _TRIAL) -> dict[str, Any]:
 
 
 def findings(facts: dict[str, Any]) -> list[Finding]:
-    """Advice that follows from `facts`."""
+    """The results of all checks, given `facts`."""
     result = []
     if facts["bits"] != 64:
         result.append(Finding("problem", "Python runs in 32 bits; ONNX Runtime needs a 64-bit system."))
@@ -105,25 +105,23 @@ def findings(facts: dict[str, Any]) -> list[Finding]:
             result.append(Finding("problem", f"{package} is not installed; run `pip install latelite`."))
     result += _onnxruntime(facts) + _precision(facts["int8_flags"], facts["architecture"])
     if others := set(facts.get("providers") or ()) - _ON_EVERY_MACHINE:
-        text = (
-            "graphs can run there in fp32 with ColBERT(..., providers=[...]); measure, small models may gain nothing."
-        )
+        text = "run fp32 graphs on it with ColBERT(..., providers=[...]), and measure: small models may not get faster."
         result.append(Finding("advice", f"ONNX Runtime has {', '.join(sorted(others))}: {text}"))
     if (quota := facts.get("cpu_quota")) is not None and quota < facts["cores"]:
-        text = f"latelite uses {facts['usable_cores']} threads unless told otherwise"
-        result.append(Finding("advice", f"The container may use {quota:g} of {facts['cores']} CPUs; {text}."))
+        text = f"by default, latelite uses {facts['usable_cores']} threads"
+        result.append(Finding("advice", f"The container is limited to {quota:g} of {facts['cores']} CPUs; {text}."))
     result += [Finding("advice", warning) for warning in device.warnings(facts["state"])]
     if facts["hnswlib"] is None:
-        text = "only indexes of the kind HNSW need it"
+        text = "only HNSW indexes need it"
         how = 'a C++ compiler and Python\'s headers (python3-dev), then `pip install "latelite[hnsw]"`'
         result.append(Finding("advice", f"hnswlib is not installed; {text}. It is built from source: {how}."))
     if (facts["memory_mib"] or 1024) < 512:
-        result.append(Finding("advice", f"{facts['memory_mib']} MiB of memory: keep to int8 and one thread."))
+        result.append(Finding("advice", f"{facts['memory_mib']} MiB of memory: use int8 and one thread."))
     return result
 
 
 def _onnxruntime(facts: dict[str, Any]) -> list[Finding]:
-    """Whether it is there once, loads, and is of a release that works here."""
+    """Whether ONNX Runtime is installed once, can be loaded, and is a release that works here."""
     version, names = facts["onnxruntime"], facts.get("onnxruntime_distributions", [])
     if version is None and not names:
         return [Finding("problem", "onnxruntime is not installed; run `pip install latelite`.")]
@@ -132,7 +130,7 @@ def _onnxruntime(facts: dict[str, Any]) -> list[Finding]:
         text = "they overwrite each other's files; uninstall all of them and install one"
         result.append(Finding("problem", f"ONNX Runtime is installed {len(names)} times ({', '.join(names)}): {text}."))
     if version is None:
-        text = f"{', '.join(names)} is installed but cannot be used: {facts['onnxruntime_error']}"
+        text = f"{', '.join(names)} is installed but cannot be loaded: {facts['onnxruntime_error']}"
         result.append(Finding("problem", f"{text}. Install another version, or Python from another source."))
     reason, architectures = _BAD_ONNXRUNTIME.get(version, ("", ()))
     if reason and (not architectures or facts["architecture"] in (None, *architectures)):
@@ -141,18 +139,18 @@ def _onnxruntime(facts: dict[str, Any]) -> list[Finding]:
 
 
 def _precision(flags: Collection[str] | None, architecture: str | None) -> list[Finding]:
-    """Which graph `ColBERT` runs here when it is not told."""
+    """The graph that `ColBERT` runs here by default."""
     if flags is None:
         return []
     choice = choose({"fp32": Graph("", "fp32"), "int8": Graph("", "int8")}, flags, architecture or "")
-    text = f"{choice.reason}: models run in {choice.precision} unless told otherwise."
+    text = f"{choice.reason}: models run in {choice.precision} by default."
     if flags:
         return [Finding("ok", text)]
     if choice.precision == "int8":
-        text += " Their weights are turned unsigned first, or sums would overflow; bundles made with `latelite-export"
-        text += " --scheme int8-avx2` (7-bit weights) do not need this and may be faster."
+        text += " Weights are converted to unsigned to avoid overflow; bundles made with `latelite-export --scheme"
+        text += " int8-avx2` (7-bit weights) do not need this and may be faster."
     else:
-        text += " Measure precision int8 too if memory is short."
+        text += " If memory is short, try precision int8."
     return [Finding("advice", text)]
 
 

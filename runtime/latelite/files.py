@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one, and checksums to prove it."""
+"""Atomic writes and checksums of files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 _BLOCK = 1 << 20
 _NO_FOLDER_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
-"""What file systems that cannot fsync a folder answer; their names are as durable as they make them."""
+"""Errors of file systems that cannot fsync a folder; durability of renames is then up to them."""
 
 
 def sha256(path: Path) -> str:
@@ -26,7 +26,7 @@ def sha256(path: Path) -> str:
 
 
 def fsync_folder(folder: Path) -> None:
-    """Make renames inside ``folder`` durable. Windows cannot open a folder; there the rename itself has to do."""
+    """Make renames inside ``folder`` durable. Does nothing on Windows, which cannot open a folder."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -44,7 +44,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file beside ``path``; on success fsync it and rename it over ``path``.
 
     After a crash at any moment ``path`` holds either its old or its new content. On an error inside the block the
-    temporary file is removed and ``path`` is left alone.
+    temporary file is removed and ``path`` stays unchanged.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:

@@ -1,4 +1,4 @@
-"""What a folder of latelite holds, as plain data."""
+"""Description of a bundle, collection or index as plain data."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def describe(folder: Path) -> dict[str, Any]:
 
 
 def bundle(manifest: Manifest) -> dict[str, Any]:
-    """Everything that the export resolved, each setting with the place that it came from."""
+    """Everything that the export resolved, each setting with its source."""
     values = asdict(manifest.settings)
     return {
         "kind": "bundle",
@@ -69,7 +69,7 @@ def collection(folder: Path) -> dict[str, Any]:
 
 
 def index(folder: Path) -> dict[str, Any]:
-    """Size of an index: of one by itself, or of that in a collection."""
+    """Size of an index, standalone or in a collection."""
     from latelite.storage.catalogue import CATALOGUE, Catalogue
     from latelite.storage.segments import SEGMENTS
 

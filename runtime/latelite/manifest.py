@@ -1,7 +1,7 @@
-"""The bundle's manifest: everything that a checkpoint decides, resolved once at export.
+"""The bundle's manifest: all of a checkpoint's settings, resolved at export.
 
-This module is the one contract between the exporter, which writes manifests, and the runtime, which reads them. It
-imports the standard library only.
+This module is the contract between the exporter, which writes manifests, and the runtime, which reads them. It imports
+only the standard library.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
 TOKENIZER_NAME = "tokenizer.json"
 MODEL_GROUP = "latelite.models"
-"""Entry points of installed bundles: the name is the model's, the value the package whose folder is its bundle."""
+"""Entry point group of installed bundles: model name -> package whose folder is the bundle."""
 
 _DECISIVE = (
     "query_prefix",
@@ -34,13 +34,13 @@ _DECISIVE = (
     "prompts",
     "default_prompt_name",
 )
-"""Settings that vectors depend on, named one by one: a setting that is added later must not change fingerprints. The
-words of the skiplist are left out, their ids decide."""
+"""Settings that vectors depend on, listed explicitly so that new settings do not change fingerprints. The words of the
+skiplist are not listed, because their ids decide."""
 
-_HEAVIEST = 100
+_MAX_LEXICAL_WEIGHT = 100
 LEXICAL_WEIGHT = 0.35
-"""Where a bundle does not say: chosen by `benchmarks/hybrid.py` with the default model, on one half of the questions of
-nineteen sets."""
+"""Default for bundles without a weight: chosen by `benchmarks/hybrid.py` with the default model, on one half of the
+questions of nineteen sets."""
 
 Precision = Literal["fp32", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -63,27 +63,27 @@ class Graph:
     scheme: str
     """How weights and activations are stored, e.g. ``"fp32"`` or ``"int8"``."""
     details: Mapping[str, Any] = field(default_factory=dict)
-    """What the quantiser was told and which products it kept in fp32."""
+    """Quantisation settings, and which products stayed in fp32."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the reference resolves from configuration files. Names are those of PyLate."""
+    """The reference's settings, under PyLate's names."""
 
     query_prefix: str
     document_prefix: str
     query_length: int
-    """Tokens of a query at most, special tokens and prefix included."""
+    """Maximum tokens of a query, special tokens and prefix included."""
     document_length: int
-    """Tokens of a document at most, special tokens and prefix included."""
+    """Maximum tokens of a document, special tokens and prefix included."""
     do_query_expansion: bool
     attend_to_expansion_tokens: bool
     strip: bool
-    """Whether white space around a text is removed before it is tokenized: PyLate does, Sentence Transformers 6 not."""
+    """Whether to strip white space before tokenizing, as PyLate does and Sentence Transformers 6 does not."""
     do_lower_case: bool
     skiplist_words: tuple[str, ...]
     prompts: Mapping[str, str]
-    """Name -> text that is put in front of the input."""
+    """Name -> text that is prepended to the input."""
     default_prompt_name: str | None
 
 
@@ -92,10 +92,10 @@ class TokenIds:
     """Settings resolved to ids of this bundle's tokenizer."""
 
     query_prefix: int | None
-    """Inserted at position 1 of a query; None when the prefix is the empty string."""
+    """Inserted at position 1 of a query; None if the prefix is empty."""
     document_prefix: int | None
     padding: int
-    """Fills an expanded query: the mask token, else eos, else pad."""
+    """Expands queries: the mask token, else eos, else pad."""
     skiplist: tuple[int, ...]
     """Document tokens with these ids are dropped after encoding."""
 
@@ -106,17 +106,17 @@ class Manifest:
 
     checkpoint: Mapping[str, Any]
     """``id``, ``revision``, ``layout``, ``architecture``, ``weights_sha256`` and ``tokenizer_sha256`` of the source,
-    and ``notes``: what it says of itself that the export did not follow."""
+    and ``notes`` about what it declares and the export did not follow."""
     dim: int
     max_positions: int
-    """Longest sequence that the encoder accepts."""
+    """Maximum length in tokens that the encoder accepts."""
     settings: Settings
     sources: Mapping[str, str]
-    """For each setting: the argument, file or default that it came from."""
+    """Setting -> the argument, file or default that it came from."""
     token_ids: TokenIds
     inputs: tuple[str, ...]
-    """Graph inputs in order: ``input_ids``, then ``attention_mask`` and ``token_type_ids`` where the graph needs them;
-    all int64 of shape (texts, tokens)."""
+    """Graph inputs in order: ``input_ids``, then ``attention_mask`` and ``token_type_ids`` if the graph needs them; all
+    int64 (texts, tokens)."""
     output: str
     """Graph output: float32 of shape (texts, tokens, dim)."""
     opset: int
@@ -125,18 +125,18 @@ class Manifest:
     """Precision -> graph."""
     files: Mapping[str, FileEntry]
     toolchain: Mapping[str, str]
-    """Package -> version that wrote the bundle."""
+    """Package -> version, at export."""
     verification: Mapping[str, Any]
     """The gate's report."""
     lexical_weight: float = LEXICAL_WEIGHT
-    """What the words count in hybrid search beside MaxSim / query tokens, see `latelite.search`."""
+    """Weight of the lexical score in hybrid search, relative to MaxSim / query tokens; see `latelite.search`."""
 
     @property
     def fingerprint(self) -> str:
-        """Identifies the vector space: weights, tokenizer and settings, but neither precision nor graph shape.
+        """Identifies the vector space: a hash of weights, tokenizer and settings, but not of precision or graph.
 
-        An index remembers it, so that vectors of another model are refused while an int8 and an fp32 session, or a
-        re-export of the same checkpoint, with a faster graph or by newer libraries, may share one index.
+        An index stores it and refuses vectors of another model. An int8 and an fp32 session, or a re-export of the same
+        checkpoint with newer libraries, can share an index.
         """
         if "tokenizer_sha256" not in self.checkpoint:  # an older bundle
             decisive = {
@@ -158,7 +158,7 @@ class Manifest:
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
     def only(self, precision: Precision) -> Manifest:
-        """The manifest of the same bundle without its other graphs: the same model, with the same fingerprint."""
+        """The manifest without the other graphs; the fingerprint stays the same."""
         others = {graph.file for name, graph in self.graphs.items() if name != precision}
         return replace(
             self,
@@ -167,7 +167,7 @@ class Manifest:
         )
 
     def to_json(self) -> str:
-        """Stable JSON text: the same manifest always gives the same bytes."""
+        """Serialise as JSON; the same manifest always gives the same bytes."""
         content = {"format": FORMAT, "format_version": FORMAT_VERSION, "fingerprint": self.fingerprint} | asdict(self)
         return json.dumps(content, indent=2, ensure_ascii=False, sort_keys=False) + "\n"
 
@@ -176,8 +176,8 @@ class Manifest:
         """Read ``folder/manifest.json``.
 
         Raises:
-            BundleNotFoundError: there is no such folder or no manifest in it.
-            BundleVersionError: it was written in another format version.
+            BundleNotFoundError: the folder or its manifest is missing.
+            BundleVersionError: it has another format version.
             BundleCorruptError: it is not a complete manifest.
         """
         path = folder / MANIFEST_NAME
@@ -211,8 +211,8 @@ class Manifest:
     def _from_content(cls, content: Mapping[str, Any]) -> Manifest:
         plain = {f.name: content[f.name] for f in fields(cls) if f.name != "lexical_weight"}
         weight = content.get("lexical_weight", LEXICAL_WEIGHT)
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= _HEAVIEST:
-            raise ValueError(f"lexical_weight is {weight!r}, no number from 0 to {_HEAVIEST}")
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= _MAX_LEXICAL_WEIGHT:
+            raise ValueError(f"lexical_weight is {weight!r}, not a number from 0 to {_MAX_LEXICAL_WEIGHT}")
         settings = dict(plain["settings"])
         settings["skiplist_words"] = tuple(settings["skiplist_words"])
         token_ids = dict(plain["token_ids"])

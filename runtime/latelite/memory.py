@@ -1,4 +1,4 @@
-"""Memory that the C library keeps although nothing is in it."""
+"""Returns freed memory to the system."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import sys
 
 
 def give_back() -> None:
-    """Return freed memory to the system, where the C library can be asked to (glibc).
+    """Return freed memory to the system, if the C library supports it (glibc).
 
-    Loading a graph and a tokenizer frees as much as it keeps, in pieces that glibc holds on to: 30 of 136 MB with the
-    default model. It takes about a millisecond.
+    Loading a graph and a tokenizer frees much memory, which glibc keeps: 30 of 136 MB with the default model. The call
+    takes about a millisecond.
     """
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # not in musl

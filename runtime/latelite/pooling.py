@@ -19,7 +19,7 @@ def pool(vectors: NDArray[np.float32], *, pool_factor: int, protected_tokens: in
     Args:
         vectors: (tokens, dim) float32, L2-normalised.
         pool_factor: keep ``max((tokens - protected) // pool_factor, 1)`` clusters.
-        protected_tokens: leading tokens that are kept as they are.
+        protected_tokens: number of leading tokens that are not pooled.
 
     Returns:
         (protected + clusters, dim) float32: the protected vectors, then the cluster means by label. Means are not
@@ -31,7 +31,7 @@ def pool(vectors: NDArray[np.float32], *, pool_factor: int, protected_tokens: in
 def pool_with_clusters(
     vectors: NDArray[np.float32], *, pool_factor: int, protected_tokens: int = 1
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """As `pool`; also (tokens,) the pooled vector that stands for each token."""
+    """Like `pool`; also returns (tokens,) the index of the pooled vector of each token."""
     protected, rest = vectors[:protected_tokens], vectors[protected_tokens:]
     clusters = max(len(rest) // pool_factor, 1)
     if clusters >= len(rest):
@@ -73,7 +73,7 @@ def _ward_linkage(distances: NDArray[np.float32]) -> tuple[NDArray[np.int64], ND
             x = chain[-1]
             row = full[x]
             y = int(row.argmin())
-            # On a tie the previous element wins, otherwise the chain could run in circles.
+            # In a tie the previous element wins, otherwise the chain could cycle.
             if len(chain) > 1 and row[chain[-2]] <= row[y]:
                 y = chain[-2]
                 break
@@ -81,7 +81,7 @@ def _ward_linkage(distances: NDArray[np.float32]) -> tuple[NDArray[np.int64], ND
         height = full[x, y]
         del chain[-2:]
         x, y = min(x, y), max(x, y)
-        # Lance-Williams update for Ward: the merged cluster lives on in y.
+        # Lance-Williams update for Ward; the merged cluster is stored in y.
         total = sizes + (sizes[x] + sizes[y])
         squares = (
             (sizes + sizes[x]) * full[x] ** 2 + (sizes + sizes[y]) * full[y] ** 2 - sizes * (height * height)

@@ -1,4 +1,4 @@
-"""Which of a bundle's graphs suits a CPU."""
+"""Choice of a bundle's graph for a CPU."""
 
 from __future__ import annotations
 
@@ -12,37 +12,36 @@ from latelite.manifest import Graph, Precision
 
 @dataclass(frozen=True)
 class Choice:
-    """A precision, and why."""
+    """A precision, and the reason for it."""
 
     precision: Precision
     reason: str
 
 
 def choose(graphs: Mapping[str, Graph], flags: Collection[str] | None, machine: str) -> Choice:
-    """The precision for a bundle on a CPU.
+    """The best precision of a bundle for a CPU.
 
-    int8, except on an Arm without integer dot products (Raspberry Pi 4), where it is hardly faster than fp32 and less
-    exact. On an x86 without them it needs a quarter of the memory at least, and what would overflow there is avoided
-    by `latelite.session`.
+    int8, except on Arm without integer dot products (Raspberry Pi 4), where it is hardly faster than fp32 and less
+    exact. On x86 without them it still needs only a quarter of the memory, and `latelite.session` avoids overflow.
 
     Args:
-        graphs: of the bundle's manifest, precision -> graph.
-        flags: the CPU's, see `latelite.cpus.int8_flags`; None when the system does not tell.
-        machine: as `platform.machine` spells it.
+        graphs: precision -> graph, from the manifest.
+        flags: from `latelite.cpus.int8_flags`; None if unknown.
+        machine: architecture, as in `platform.machine`.
     """
     if "int8" not in graphs:
         return Choice("fp32", "the bundle has no int8 graph")
     if "fp32" not in graphs:
         return Choice("int8", "the bundle has no fp32 graph")
     if flags is None:
-        return Choice("int8", "the system does not tell what the CPU can do")
+        return Choice("int8", "the CPU's features are unknown")
     if flags:
         return Choice("int8", f"the CPU has int8 dot products ({', '.join(flags)})")
     if int8_saturates(flags, machine):
         return Choice("int8", "the CPU has no int8 dot products, but int8 takes less memory")
-    return Choice("fp32", "the CPU has no int8 dot products, without which int8 may not be faster")
+    return Choice("fp32", "the CPU has no int8 dot products, so int8 may not be faster")
 
 
 def choose_here(graphs: Mapping[str, Graph]) -> Choice:
-    """`choose` for this machine."""
+    """Call `choose` for this machine."""
     return choose(graphs, int8_flags(), platform.machine())

@@ -1,4 +1,4 @@
-"""One line of progress on standard error."""
+"""A progress bar on standard error."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 import time
 from types import TracebackType
 
-_INTERVAL = 0.1  # seconds between redraws; a terminal over a slow link should not slow the work down
+_INTERVAL = 0.1  # seconds between redraws, so that a slow terminal does not slow down the work
 _WIDTH = 24
 
 
@@ -14,9 +14,9 @@ class Progress:
     """``encoding documents  [######      ]  512/2048  41/s  0:37 left``, redrawn in place.
 
     Args:
-        label: what is going on.
+        label: shown before the bar.
         total: number of steps.
-        enabled: None draws only when standard error is a terminal.
+        enabled: None: only if standard error is a terminal.
     """
 
     def __init__(self, label: str, *, total: int, enabled: bool | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Reranking: order given candidates by MaxSim."""
+"""Reranking of given candidates by MaxSim."""
 
 from __future__ import annotations
 
@@ -31,36 +31,36 @@ def rerank(
     *,
     pylate_compat: bool = False,
 ) -> list[list[RerankResult]]:
-    """Order each query's candidates by MaxSim, best first; ties keep the given order.
+    """Rank each query's candidates by MaxSim, best first; ties keep the given order.
 
     Args:
         documents_ids: for each query, the ids of its candidates.
         queries_embeddings: for each query, (tokens, dim) float32; a single 2-D array is one query.
         documents_embeddings: for each query, one (tokens, dim) float32 array per candidate.
-        device: taken for PyLate's sake and without effect.
-        pylate_compat: PyLate pads the candidates of a query to the longest with zero vectors and does not mask them,
-            so a negative maximum becomes 0 for all but the longest candidates. True reproduces these scores; the
-            default scores every document by its own tokens only.
+        device: accepted for compatibility with PyLate, without effect.
+        pylate_compat: reproduce PyLate's scores. PyLate pads a query's candidates to the longest with zero vectors and
+            no mask, so that a negative maximum becomes 0 for all shorter candidates. By default a document is scored
+            by its own tokens only.
 
     Returns:
         For each query, all its candidates with their scores.
 
     Raises:
         ValueError: the three arguments disagree in length.
-        InvalidVectorsError: shapes do not fit, or values are not finite.
+        InvalidVectorsError: shapes do not match, or values are not finite.
     """
     if isinstance(queries_embeddings, np.ndarray) and queries_embeddings.ndim == 2:
         queries_embeddings = [queries_embeddings]
     if not len(documents_ids) == len(queries_embeddings) == len(documents_embeddings):
         raise ValueError(
-            f"{len(queries_embeddings)} queries need as many lists of ids and of documents, "
+            f"{len(queries_embeddings)} queries need the same number of lists of ids and of documents, "
             f"not {len(documents_ids)} and {len(documents_embeddings)}."
         )
     results = []
     for ids, query, documents in zip(documents_ids, queries_embeddings, documents_embeddings, strict=True):
         if len(ids) != len(documents):
             raise ValueError(f"a query has {len(ids)} candidate ids but {len(documents)} candidate documents.")
-        candidates = _padded(documents) if pylate_compat else documents
+        candidates = _pad(documents) if pylate_compat else documents
         scores = maxsim_documents(query, candidates)
         order = np.argsort(-scores, kind="stable")
         results.append([RerankResult(id=ids[i], score=float(scores[i])) for i in order])
@@ -68,11 +68,11 @@ def rerank(
 
 
 def score_texts(model: ColBERT, query: str, texts: Sequence[str]) -> Vectors:
-    """MaxSim of a query with texts, divided by the number of query tokens.
+    """MaxSim of a query with each text, divided by the number of query tokens.
 
     Returns:
-        (texts,) float32, the mean over query tokens of the best cosine among the text's tokens: -1 to 1, comparable
-        across queries. A text without tokens gets 0.
+        (texts,) float32: the mean over query tokens of the largest cosine with a token of the text, from -1 to 1 and
+        comparable across queries. A text without tokens gets 0.
     """
     encoded = model.encode_query(query)
     documents = model.encode_document(list(texts), show_progress_bar=False) if len(texts) else []
@@ -83,6 +83,6 @@ def score_texts(model: ColBERT, query: str, texts: Sequence[str]) -> Vectors:
     return scores
 
 
-def _padded(documents: Sequence[Vectors]) -> list[Vectors]:
+def _pad(documents: Sequence[Vectors]) -> list[Vectors]:
     longest = max((len(document) for document in documents), default=0)
     return [np.pad(document, ((0, longest - len(document)), (0, 0))) for document in documents]

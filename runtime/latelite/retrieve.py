@@ -1,4 +1,4 @@
-"""Retrieval: queries against an index, in PyLate's shape."""
+"""Retrieval from an index, with PyLate's interface."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class ColBERT:
 
         Args:
             queries_embeddings: for each query, (tokens, dim) float32; a single 2-D array is one query.
-            k: results per query; fewer come back only when fewer documents exist.
-            k_token: tokens of the index that each query token proposes documents by, for `latelite.indexes.HNSW`; None
-                takes the index's own setting. The other kinds look for documents in other ways and pass it over.
-            device, batch_size: taken for PyLate's sake and without effect.
-            subset: ids to search among: one list for all queries or one list per query. (PyLate ignores it for token
-                indexes; here it restricts candidates before they are scored.)
+            k: results per query; fewer only if there are fewer documents.
+            k_token: number of nearest index tokens per query token that give candidates, for `latelite.indexes.HNSW`;
+                None: the index's own setting. Other kinds ignore it.
+            device, batch_size: accepted for compatibility with PyLate, without effect.
+            subset: ids to search among: one list for all queries, or one list per query. It restricts candidates before
+                scoring (PyLate ignores it for token indexes).
         """
         results = self.index(queries_embeddings, k=k, subset=subset, k_token=k_token)
         return [[RerankResult(id=hit["id"], score=hit["score"]) for hit in hits] for hits in results]

@@ -1,4 +1,4 @@
-"""ids -> token vectors: ONNX Runtime on one graph."""
+"""ids -> token vectors: an ONNX Runtime session of one graph."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ from latelite.manifest import Manifest
 from latelite.tokenization import Tokens
 
 Provider = str | tuple[str, Mapping[str, Any]]
-"""An execution provider of ONNX Runtime, by name or with its options, as ``InferenceSession`` takes them."""
+"""An execution provider of ONNX Runtime: its name, or name and options, as for ``InferenceSession``."""
 
 CPU = "CPUExecutionProvider"
 
 _LONG = 512
-"""Tokens of a text after which the memory that it took is given back; doing so costs a few allocations next time."""
+"""Length in tokens from which a text's memory is freed afterwards; the next text then has to allocate some again."""
 
 _SHARED = 256
-"""Tokens from which a text that is encoded by itself is worth several threads. Two instead of one: 1.86 -> 2.23 ms for
-32 tokens, 6.8 -> 6.3 for 128, 11.7 -> 9.5 for 180, 23.5 -> 16.2 for 300, 50 -> 29 for 512, 606 -> 300 for 2048."""
+"""Length in tokens from which a single text uses several threads. With two threads instead of one, 32 tokens take 2.23
+instead of 1.86 ms, 128 take 6.3 (6.8), 180 take 9.5 (11.7), 300 take 16.2 (23.5), 512 take 29 (50), 2048 take 300
+(606)."""
 
 
-def checked_providers(providers: Sequence[Provider]) -> list[Provider]:
-    """The providers as ONNX Runtime should get them, with the CPU's last, which takes what the others cannot.
+def check_providers(providers: Sequence[Provider]) -> list[Provider]:
+    """Check execution providers, and append the CPU's, which runs what the others cannot.
 
     Raises:
-        ValueError: none is named, or one is not part of the installed ONNX Runtime, which would be left out silently.
+        ValueError: the list is empty, or the installed ONNX Runtime does not have one (and would silently ignore it).
     """
     if isinstance(providers, str) or not providers:
         raise ValueError(f"providers must be a list of names like [{CPU!r}], not {providers!r}.")
@@ -49,30 +50,30 @@ def checked_providers(providers: Sequence[Provider]) -> list[Provider]:
 
 
 def provider_name(provider: Provider) -> str:
-    """Name of a provider that may come with options."""
+    """Name of a provider with or without options."""
     return provider if isinstance(provider, str) else provider[0]
 
 
 def accelerated(providers: Sequence[Provider] | None) -> bool:
-    """Whether anything but the CPU is to run the graph."""
+    """Whether a provider other than the CPU's is to run the graph."""
     return providers is not None and any(provider_name(provider) != CPU for provider in providers)
 
 
 def session_options(threads: int = 1) -> onnxruntime.SessionOptions:
-    """How latelite runs a graph.
+    """ONNX Runtime's options for latelite's graphs.
 
     Args:
-        threads: that work on one text.
+        threads: number of threads per text.
     """
     options = onnxruntime.SessionOptions()
-    # Explicit: the default of 0 pins one thread to each core, which fails in containers that own fewer cores.
+    # Explicit: the default of 0 pins one thread to each core, which fails in containers with fewer cores.
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # The arena is 4 to 8 % faster than none; patterns gain nothing when every text has another length.
+    # The arena is 4 to 8 % faster than none; memory patterns do not help, because texts differ in length.
     options.enable_mem_pattern = False
     options.log_severity_level = 3
-    # Signed weights overflow on an x86 without VNNI: token cosine .993 where it is 1 with them turned unsigned (an
-    # emulated Haswell, 10 layers). Not where there is VNNI: newer releases turn them there too, for half the speed.
+    # Signed weights overflow on x86 without VNNI: token cosine .993, and 1 after conversion to unsigned (an emulated
+    # Haswell, 10 layers). Not with VNNI, where newer releases would convert, too, and be half as fast.
     # https://github.com/microsoft/onnxruntime/pull/12088, https://github.com/microsoft/onnxruntime/pull/27671
     if int8_saturates_here():
         options.add_session_config_entry("session.x64quantprecision", "1")
@@ -80,21 +81,21 @@ def session_options(threads: int = 1) -> onnxruntime.SessionOptions:
 
 
 class Session:
-    """Runs one graph, one text at a time; on the CPU unless told otherwise.
+    """Runs one graph on one text at a time, by default on the CPU.
 
-    A text is never batched with others: dynamic quantisation takes one activation scale per tensor, so an int8 text's
-    vectors would depend on its batch mates and on padding. Alone, the same text always gives the same bytes.
+    Texts are not batched: dynamic quantisation has one activation scale per tensor, so in int8 a text's vectors would
+    depend on the rest of the batch and on padding. Run alone, the same text always gives the same bytes.
 
-    A text runs on the calling thread, and calls from several threads run in parallel on one copy of the weights: that
-    is the fastest way through many texts (240 documents a second on two CPUs, where two threads that share each text
-    give 153 and one gives 135). Threads share the work on a text only when it is long and there is no other; products
-    are divided by rows and columns then, never along a sum, so it gives the same bytes.
+    A text runs on the calling thread; calls from several threads run in parallel and share the weights. This is the
+    fastest way to encode many texts (240 documents per second on two CPUs; 153 with two threads per text, 135 with one
+    thread in all). Only a single long text uses several threads. These split products by rows and columns, never along
+    a sum, so the bytes are the same.
 
     Args:
         path: the ONNX file.
-        manifest: of its bundle.
-        threads: for a long text that is encoded by itself.
-        providers: execution providers of ONNX Runtime, see `checked_providers`; None for the CPU.
+        manifest: the bundle's manifest.
+        threads: number of threads for a single long text.
+        providers: execution providers of ONNX Runtime, see `check_providers`; None: the CPU.
     """
 
     def __init__(
@@ -102,13 +103,13 @@ class Session:
     ) -> None:
         self._path = path
         self._manifest = manifest
-        self._providers = [CPU] if providers is None else checked_providers(providers)
+        self._providers = [CPU] if providers is None else check_providers(providers)
         self._threads = 1 if accelerated(self._providers) else threads
         self._session = self._load(1)
         self._sharing: onnxruntime.InferenceSession | None = None
         self._lock = Lock()
-        # Otherwise the longest text ever seen would decide the resident size for good. With it, a process of the 15 M
-        # class goes from 84 MB after a query to 98 MB after a text of 2048 tokens.
+        # Otherwise the longest text so far would determine the resident size for good. With it, a process with a 15 M
+        # model grows from 84 MB after a query to only 98 MB after a text of 2048 tokens.
         self._shrinking = onnxruntime.RunOptions()
         self._shrinking.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         self._inputs = manifest.inputs
@@ -116,15 +117,15 @@ class Session:
         shape = self._session.get_outputs()[0].shape
         if shape[-1] != manifest.dim:
             raise BundleCorruptError(
-                f"{path} gives vectors of {shape[-1]} dimensions, its manifest says {manifest.dim}."
+                f"{path} gives vectors of {shape[-1]} dimensions instead of {manifest.dim}; export the bundle again."
             )
 
     def run(self, tokens: Tokens, *, alone: bool = False) -> NDArray[np.float32]:
         """Token vectors of one text, (kept tokens, dim) float32, L2-normalised.
 
         Args:
-            tokens: of the text.
-            alone: whether no other text is waiting, so that a long one may take all threads.
+            tokens: the text's tokens.
+            alone: whether no other text is waiting, so that a long one may use all threads.
         """
         feed = {
             "input_ids": tokens.ids[None, :],
@@ -139,7 +140,7 @@ class Session:
         return kept
 
     def _shared(self) -> onnxruntime.InferenceSession:
-        """The session for long texts. It holds the weights a second time, so it is made when first needed."""
+        """The session for long texts, created when first needed, because it has its own copy of the weights."""
         with self._lock:
             if self._sharing is None:
                 self._sharing = self._load(self._threads)

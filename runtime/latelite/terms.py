@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from latelite.alignment import aligned, as_written, well_formed
+from latelite.alignment import align, original_spans, well_formed
 from latelite.manifest import TokenIds
 from latelite.tokenization import load_tokenizer, offsets_of
 from latelite.words import first_letters, folded, word_spans, words
@@ -87,16 +87,16 @@ class Analyzer:
         subwords, prefixes = [np.empty(0, np.uint32)], [np.empty(0, np.uint32)]
         subword_spans, prefix_spans = [np.empty((0, 2), np.int64)], [np.empty((0, 2), np.int64)]
         for start, chunk in _chunks(text):
-            changed, source = aligned(chunk, str.casefold)
+            changed, source = align(chunk, str.casefold)
             led = self._with_lead(changed)
             encoding = self._tokenizer.encode(led, add_special_tokens=False)
             offsets = offsets_of(encoding) - (len(led) - len(changed))
             subwords.append(np.array(encoding.ids, np.uint32))
-            subword_spans.append(start + as_written(offsets, source))
-            plain, source = aligned(chunk)
+            subword_spans.append(start + original_spans(offsets, source))
+            plain, source = align(chunk)
             found = word_spans(plain)
             prefixes.append(prefix_terms([plain[first:last] for first, last in found]))
-            prefix_spans.append(start + as_written(found, source))
+            prefix_spans.append(start + original_spans(found, source))
         ids = np.concatenate(subwords)
         kept = self._is_term[ids]
         return Terms(

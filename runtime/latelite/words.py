@@ -1,8 +1,8 @@
-"""Words of a text, for lexical search: where they stand, and their first letters.
+"""Words of a text for lexical search: their spans, and their first letters.
 
-A word is a run of letters, digits and the marks that follow them, of a script that is written with spaces. What stands
-for it is its first `LETTERS` letters without case and accents: most inflections change the end of a word, and people
-leave out accents when they type. Numbers and what else holds a digit have no inflections and stand whole.
+A word is a run of letters, digits and combining marks, in a script that is written with spaces. Its term is its first
+`LETTERS` letters without case and accents, because most inflections change the end of a word, and people leave out
+accents when they type. Words with a digit are not inflected; their term is the whole word.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from functools import lru_cache
 LETTERS = 5
 
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-"""Scripts that are written without spaces, as the inside of a character class: Thai to Lao, Burmese, Khmer, kana, Han.
-Where a word ends is a guess there; the tokenizer's subwords stand for their texts."""
+"""Scripts written without spaces, as the inside of a character class: Thai to Lao, Burmese, Khmer, kana, Han. They have
+no word boundaries to go by; only the tokenizer's subwords are terms of such texts."""
 
 _PLAIN = re.compile(r"[^\W_]+")
 _MAY_BE_MARKS = re.compile("[^\x00-\u02ff\u2000-\u20cf]")
@@ -26,17 +26,17 @@ _DIGIT = re.compile(r"\d")
 
 
 def words(text: str) -> list[str]:
-    """The words of a well-formed text, as they are written."""
+    """The words of a well-formed text, unchanged."""
     return _pattern(text).findall(text)
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
-    """Where the words of a well-formed text stand."""
+    """The spans of the words in a well-formed text."""
     return [match.span() for match in _pattern(text).finditer(text)]
 
 
 def folded(words: Sequence[str]) -> list[str]:
-    """Words without case and accents, and with each character as it usually is written (full width, ligatures)."""
+    """Fold words: no case, no accents, and compatibility characters (full width, ligatures) decomposed."""
     if not words:
         return []
     joined = "\n".join(words)
@@ -47,7 +47,7 @@ def folded(words: Sequence[str]) -> list[str]:
 
 
 def first_letters(folded_word: str) -> str:
-    """What stands for a folded word."""
+    """The term of a folded word."""
     if len(folded_word) <= LETTERS or _DIGIT.search(folded_word):
         return folded_word
     return folded_word[:LETTERS]
@@ -59,7 +59,7 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 @lru_cache(maxsize=1)
 def _with_marks() -> re.Pattern[str]:
-    """Python's expressions know no class of combining marks, so it is put together here, when a text may have some."""
+    """A pattern with all combining marks, for which `re` has no class; built only if a text may have some."""
     unspaced = re.compile(f"[{UNSPACED}]")
     points = [
         point

@@ -1,4 +1,4 @@
-"""Threads that work on texts side by side."""
+"""Threads that encode texts in parallel."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Vectors = NDArray[np.float32]
 def map_longest_first(
     encode_one: Callable[..., Vectors], texts: Sequence[str], threads: int, bar: Progress
 ) -> list[Vectors]:
-    """Encode all texts on ``threads`` workers, longest first so that the workers finish together.
+    """Encode all texts on ``threads`` workers, longest first, so that the workers finish at about the same time.
 
-    A worker tokenizes its text itself, while the others' texts are in the encoder.
+    Each worker tokenizes its own text, while the others run the encoder.
 
     Args:
-        encode_one: called with a text, and with ``alone=True`` when there is no other.
+        encode_one: called with a text, and with ``alone=True`` if it is the only one.
 
     Returns:
-        What it gave, in the order of ``texts``.
+        The results, in the order of ``texts``.
     """
     result: dict[int, Vectors] = {}
     order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
@@ -39,6 +39,6 @@ def map_longest_first(
                 result[i] = vectors
                 bar.advance()
         finally:
-            # On an error or Ctrl-C do not encode the rest of the list first.
+            # After an error or Ctrl-C, do not encode the rest of the list.
             workers.shutdown(cancel_futures=True)
     return [result[i] for i in range(len(texts))]

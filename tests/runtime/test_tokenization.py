@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from latelite.alignment import aligned, well_formed
+from latelite.alignment import align, well_formed
 from latelite.manifest import Manifest
 from latelite.tokenization import Tokenization
 
@@ -54,7 +54,7 @@ def test_spans_point_at_the_words(bundle: Callable[[str], Path], name: str) -> N
 @given(TEXTS)
 def test_aligned_characters_come_from_where_they_say(text: str) -> None:
     for change in (None, str.casefold, str.lower):
-        changed, source = aligned(text, change)
+        changed, source = align(text, change)
         assert changed == (well_formed(text) if change is None else change(well_formed(text)))
         assert len(source) == len(changed)
         if len(text):

@@ -1,6 +1,6 @@
-"""The commands of ``latelite``: one module each, with its arguments (`register`) and what it does.
+"""The commands of ``latelite``, one module each: `register` adds its arguments, a function runs it.
 
-A command imports what it needs when it runs, so that ``--help`` stays instant.
+A command imports what it needs when it runs, so that ``--help`` is instant.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``latelite backup``: a copy of a collection that is in use."""
+"""``latelite backup``: copy a collection that is in use."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ def register(commands: Commands) -> None:
     command = commands.add_parser(
         "backup",
         parents=[common()],
-        help="copy a collection, also while it is written to",
-        description="Copy a collection, in one state, into a new folder. Copying the folder by other means may catch "
-        "it between two states.",
+        help="copy a collection, even while it is being written to",
+        description="Copy a consistent state of a collection into a new folder. Other ways of copying the folder may "
+        "copy an inconsistent state if it is in use.",
         epilog=EPILOG,
     )
     command.add_argument("collection")
-    command.add_argument("copy", help="folder to write; must not exist or be empty")
+    command.add_argument("copy", help="folder to write; must be empty or not exist")
     command.set_defaults(command=_backup)
 
 

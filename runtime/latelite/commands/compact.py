@@ -1,4 +1,4 @@
-"""``latelite compact``: a collection without what was removed."""
+"""``latelite compact``: free the space of removed documents."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def register(commands: Commands) -> None:
     command = commands.add_parser(
         "compact",
         parents=[common()],
-        help="rewrite a collection without what was removed",
-        description="Rewrite a collection as one segment. What was removed is gone from the disk afterwards.",
+        help="free the space of removed documents",
+        description="Rewrite a collection as one segment. Afterwards, removed documents are gone from the disk.",
         epilog=EPILOG,
     )
     command.add_argument("collection")

@@ -1,4 +1,4 @@
-"""What the commands share: exit statuses, common options, and how a report is printed."""
+"""Shared by the commands: exit statuses, common options, printing of reports."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EPILOG = "exit status: 0 done, 1 failed (one line on standard error says why), 2
 MODEL_HELP = "bundle folder, or name of an installed model (default: the installed model)"
 
 Commands = Any
-"""What ``ArgumentParser.add_subparsers`` returns; its class has no public name."""
+"""Type returned by ``ArgumentParser.add_subparsers``; its class has no public name."""
 
 
 def common() -> argparse.ArgumentParser:
@@ -35,12 +35,12 @@ def common() -> argparse.ArgumentParser:
 def encoding() -> argparse.ArgumentParser:
     """A parent parser with the options of commands that encode."""
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--precision", choices=PRECISIONS, help="graph to run (default: what suits this CPU)")
-    parser.add_argument("--threads", type=positive, help="CPU threads (default: all usable)")
+    parser.add_argument("--precision", choices=PRECISIONS, help="graph to run (default: the best for this CPU)")
+    parser.add_argument("--threads", type=positive, help="CPU threads (default: all available)")
     parser.add_argument(
         "--progress",
         action=argparse.BooleanOptionalAction,
-        help="progress on standard error (default: when it is a terminal)",
+        help="show progress on standard error (default: only on a terminal)",
     )
     return parser
 
@@ -61,7 +61,7 @@ def one_line(text: str, length: int) -> str:
 
 
 def table(report: Mapping[str, Any], indent: str = "") -> str:
-    """Names and values in two columns; a value with a source shows it in a third, other mappings are indented."""
+    """Format names and values in columns; sources of values go into a third column, nested mappings are indented."""
     width = max(map(len, report), default=0)
     lines = []
     for name, value in report.items():
@@ -87,7 +87,7 @@ def print_report(options: argparse.Namespace, report: dict[str, Any], text: str)
 
 
 def printable(text: str) -> str:
-    """The text with escapes for what standard output cannot show: file names of any bytes, locales without UTF-8."""
+    """Escape what standard output cannot encode: undecodable file names, locales without UTF-8."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
@@ -107,24 +107,24 @@ def port_number(text: str) -> int:
 
 
 def require_collection(folder: Path) -> None:
-    """Raise an error when a folder holds no collection, without loading what opening one takes."""
+    """Raise IndexNotFoundError if a folder is not a collection; cheaper than opening it."""
     if not (folder / "collection.json").is_file():
-        raise IndexNotFoundError(f"{folder} holds no collection; `latelite index {folder} FILES` makes one.")
+        raise IndexNotFoundError(f"{folder} is not a collection; create one with `latelite index {folder} FILES`.")
 
 
 def open_existing(folder: str, *, read_only: bool = False, **options: Any) -> Collection:
-    """Open a collection that must be there: no command but ``index`` creates one."""
+    """Open an existing collection; only ``index`` creates one."""
     from latelite.collection import Collection
     from latelite.collection_folder import HEADER_NAME
     from latelite.errors import IndexNotFoundError
 
     if not (Path(folder).expanduser() / HEADER_NAME).exists():
-        raise IndexNotFoundError(f"{folder} holds no collection; make one with `latelite index`.")
+        raise IndexNotFoundError(f"{folder} is not a collection; create one with `latelite index`.")
     return Collection(folder, read_only=read_only, **options)
 
 
 def condition(text: str) -> dict[str, Any]:
-    """One ``--where``, see `latelite.filters.parse_condition`, as the type of an argument."""
+    """Argument type of ``--where``; see `latelite.filters.parse_condition`."""
     from latelite.errors import FilterError
     from latelite.filters import parse_condition
 
@@ -135,7 +135,7 @@ def condition(text: str) -> dict[str, Any]:
 
 
 def filtering() -> argparse.ArgumentParser:
-    """A parent parser with ``--where``; the conditions of several must all hold."""
+    """A parent parser with ``--where``; several conditions must all hold."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument(
         "--where",
@@ -143,19 +143,19 @@ def filtering() -> argparse.ArgumentParser:
         default=[],
         type=condition,
         metavar="CONDITION",
-        help="only documents with this metadata: year=1999, 'year>=1999', done=true, lang!=de, tags~=x (a list with x, "
-        "or a text with that part); may be repeated",
+        help="only documents with this metadata: year=1999, 'year>=1999', done=true, lang!=de, tags~=x (a list with "
+        "the element x, or a string that contains x); may be repeated",
     )
     return parser
 
 
 def joined(conditions: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The conditions of all ``--where`` as one filter; None without any."""
+    """Combine the conditions of all ``--where`` into one filter; None if there are none."""
     return {"$and": conditions} if conditions else None
 
 
 def document_id(collection: Collection, text: str) -> int | str:
-    """The id that is meant on a command line: the string if the collection has it, else the integer, if it is one."""
+    """The id meant by a command-line argument: the string if the collection has it, else the integer."""
     if text not in collection and text.lstrip("-").isdecimal() and int(text) in collection:
         return int(text)
     return text

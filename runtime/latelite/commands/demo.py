@@ -12,10 +12,10 @@ def register(commands: Commands) -> None:
     command = commands.add_parser(
         "demo",
         parents=[encoding()],
-        help="ask Python's standard library in seven languages",
+        help="search Python's standard library in seven languages",
         epilog=EPILOG,
-        description="Index the docstrings of this Python's standard library, some two thousand, and answer eight "
-        "questions about them in seven languages. A second run answers at once.",
+        description="Index about two thousand docstrings of this Python's standard library, and answer eight questions "
+        "in seven languages. A second run reuses the index.",
     )
     command.add_argument("--model", help=MODEL_HELP)
     command.add_argument(
@@ -32,7 +32,7 @@ def _demo(options: argparse.Namespace) -> int:
     with Collection(options.collection, model, precision=options.precision, threads=options.threads) as collection:
         demo.answer(collection, write=lambda line: print(line, flush=True))
     named = f" --model {options.model}" if options.model else ""
-    print(f"\nThe docstrings are in {options.collection}. Search your own folder:")
+    print(f"\nThe collection is {options.collection}. To search a folder of your own:")
     print(f"  latelite index notes.lt FOLDER{named}")
     print('  latelite search notes.lt "your question, in any of the seven languages"')
     return OK

@@ -1,4 +1,4 @@
-"""``latelite doctor``: facts about this machine, with advice."""
+"""``latelite doctor``: check this machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from latelite.commands.console import EPILOG, FAILED, OK, Commands, common, prin
 def register(commands: Commands) -> None:
     """Add the command to the parser."""
     command = commands.add_parser(
-        "doctor", parents=[common()], help="facts about this machine, with advice", epilog=EPILOG
+        "doctor", parents=[common()], help="check this machine, and give advice", epilog=EPILOG
     )
     command.set_defaults(command=_doctor)
 

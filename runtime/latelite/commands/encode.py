@@ -1,4 +1,4 @@
-"""``latelite encode``: texts to token vectors."""
+"""``latelite encode``: encode texts to token vectors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def register(commands: Commands) -> None:
     command = commands.add_parser(
         "encode",
         parents=[common(), encoding()],
-        help="texts to token vectors",
+        help="encode texts to token vectors",
         epilog=EPILOG,
     )
     command.add_argument("texts", nargs="*", help="texts (default: lines of standard input)")
@@ -48,7 +48,7 @@ def _encode(options: argparse.Namespace) -> int:
     )
     lengths = [len(v) for v in vectors]
     if options.output:
-        # Flat plus offsets, as everywhere in latelite: readable without pickle, any length per text.
+        # Concatenated vectors and offsets, as everywhere in latelite: no pickle, any length per text.
         flat = np.concatenate(vectors) if vectors else np.empty((0, 0), dtype=np.float32)
         with Path(options.output).open("wb") as file:
             np.savez(file, vectors=flat, offsets=np.cumsum([0, *lengths], dtype=np.int64))

@@ -1,4 +1,4 @@
-"""``latelite get``: stored documents by id."""
+"""``latelite get``: print documents by id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``latelite index``: a collection that is what some folders are."""
+"""``latelite index``: synchronise a collection with files and folders."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from latelite.sources.sync import Progress
 
 _SKIPPED_SHOWN = 20
-_INTERVAL = 0.1  # seconds between redraws; a terminal over a slow link should not slow the work down
+_INTERVAL = 0.1  # seconds between redraws, so that a slow terminal does not slow down the work
 _WIDTH = 24
 
 
@@ -41,34 +41,34 @@ def register(commands: Commands) -> None:
     command = commands.add_parser(
         "index",
         parents=[common(), encoding()],
-        help="make a collection what files and folders are",
+        help="index files and folders into a collection",
         epilog=EPILOG,
-        description="Make a collection what files and folders are: Markdown and other text, HTML, PDF, DOCX, PPTX, "
-        "EPUB, JSON lines, CSV, source code, gzip of these. What is new or changed since the last run is encoded, what "
-        "is gone is removed; a run that is interrupted is completed by the next. Documents that were added otherwise "
-        "are left alone. A file .latelignore in a folder names what to leave out, as .gitignore does.",
+        description="Synchronise a collection with files and folders: Markdown and other text, HTML, PDF, DOCX, PPTX, "
+        "EPUB, JSON lines, CSV, source code, and gzip of these. New and changed files are indexed, deleted ones are "
+        "removed; the next run completes an interrupted one. Documents that were not added from files are left alone. "
+        "A file .latelignore in a folder lists what to skip, like .gitignore.",
     )
-    command.add_argument("collection", help="folder of the collection; created when it does not exist")
+    command.add_argument("collection", help="folder of the collection; created if it does not exist")
     command.add_argument(
-        "paths", nargs="*", help="files, folders, - for standard input (default: what was indexed before)"
+        "paths", nargs="*", help="files, folders, - for standard input (default: those indexed before)"
     )
     command.add_argument("--model", help=MODEL_HELP)
     command.add_argument("--index", metavar="KIND", help="index of a new collection (default: IVF, a scan while small)")
     command.add_argument("--pool-factor", type=positive, help="keep 1 in N token vectors of a new collection")
     command.add_argument(
-        "--suffix", action="append", help="only files in folders whose name ends like this; may be repeated"
+        "--suffix", action="append", help="in folders, only file names with this ending; may be repeated"
     )
     command.add_argument(
         "--exclude",
         action="append",
         default=[],
         metavar="PATTERN",
-        help="files to leave out, as in a .gitignore; may be repeated",
+        help="files to skip, as in a .gitignore; may be repeated",
     )
-    command.add_argument("--keep-missing", action="store_true", help="keep the passages of files that are gone")
-    command.add_argument("--dry-run", action="store_true", help="change nothing, say what would be done")
+    command.add_argument("--keep-missing", action="store_true", help="keep the passages of deleted files")
+    command.add_argument("--dry-run", action="store_true", help="change nothing, only report what would be done")
     command.add_argument(
-        "--passage-length", type=positive, help="characters per passage at most (default: what the model reads)"
+        "--passage-length", type=positive, help="maximum characters of a passage (default: as much as the model reads)"
     )
     command.set_defaults(command=_index)
 
@@ -81,7 +81,10 @@ def _index(options: argparse.Namespace) -> int:
     arguments = roots.resolve(options.paths) if options.paths else None
     exists = (Path(options.collection).expanduser() / HEADER_NAME).exists()
     if arguments is None and not exists:
-        print("usage: latelite index COLLECTION PATH...: name what to index into a new collection", file=sys.stderr)
+        print(
+            "usage: latelite index COLLECTION PATH...: a new collection needs files or folders to index",
+            file=sys.stderr,
+        )
         return USAGE
     if options.dry_run and not exists:
         report = _dry_run_of_a_new_collection(options, arguments or [])
@@ -108,7 +111,7 @@ def _index(options: argparse.Namespace) -> int:
                 dry_run=options.dry_run,
                 on_progress=bar.show,
                 on_wait=lambda: print(
-                    f"latelite: another `latelite index` is at work on {options.collection}; waiting until it ends",
+                    f"latelite: waiting for another `latelite index` on {options.collection} to finish",
                     file=sys.stderr,
                 ),
             )
@@ -134,17 +137,17 @@ def _dry_run_of_a_new_collection(options: argparse.Namespace, arguments: list[ro
 
 def _print_problems(report: Report, *, json: bool) -> None:
     for problem in report.failed:
-        print(f"latelite: {_shown(problem)}", file=sys.stderr)
+        print(f"latelite: {_format_problem(problem)}", file=sys.stderr)
     if json:
         return
     for problem in report.skipped[:_SKIPPED_SHOWN]:
-        print(f"skipped {_shown(problem)}", file=sys.stderr)
+        print(f"skipped {_format_problem(problem)}", file=sys.stderr)
     more = len(report.skipped) - _SKIPPED_SHOWN
     if more > 0:
-        print(f"skipped {more:,} more files; --json names them all", file=sys.stderr)
+        print(f"skipped {more:,} more files; --json lists them all", file=sys.stderr)
 
 
-def _shown(problem: Problem) -> str:
+def _format_problem(problem: Problem) -> str:
     return printable(f"{problem.path}: {problem.reason}")
 
 
@@ -165,7 +168,7 @@ class _Bar:
             self._draw(self._last, time.monotonic(), end="\n")
 
     def show(self, progress: Progress) -> None:
-        """Draw, if it is time to."""
+        """Draw, unless the last redraw was very recent."""
         self._last = progress
         now = time.monotonic()
         if self._enabled and now - self._drawn >= _INTERVAL:
@@ -173,7 +176,7 @@ class _Bar:
             self._drawn = now
 
     def _draw(self, progress: Progress, now: float, *, end: str) -> None:
-        # By bytes, since files differ more; the file that is being read is not counted yet.
+        # By bytes, because file sizes vary; the file being read does not count yet.
         share = min(progress.bytes / progress.bytes_total, 1.0) if progress.bytes_total else 1.0
         seconds = max(now - self._start, 1e-9)
         left = int(seconds / share - seconds) if share else 0

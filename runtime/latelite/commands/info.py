@@ -1,4 +1,4 @@
-"""``latelite info``: what a bundle or collection holds."""
+"""``latelite info``: describe a bundle, collection or index."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from latelite.commands.console import EPILOG, OK, Commands, common, print_report
 def register(commands: Commands) -> None:
     """Add the command to the parser."""
     command = commands.add_parser(
-        "info", parents=[common()], help="what a bundle, collection or index holds", epilog=EPILOG
+        "info", parents=[common()], help="describe a bundle, collection or index", epilog=EPILOG
     )
     command.add_argument("path", help="folder")
     command.set_defaults(command=_info)

@@ -1,4 +1,4 @@
-"""``latelite list``: what a collection holds."""
+"""``latelite list``: list the documents of a collection."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def register(commands: Commands) -> None:
         "list", parents=[common(), filtering()], help="list documents, all or by metadata", epilog=EPILOG
     )
     command.add_argument("collection")
-    command.add_argument("--limit", type=positive, help="documents to print at most")
-    command.add_argument("--offset", type=int, default=0, help="documents to pass over (default: 0)")
+    command.add_argument("--limit", type=positive, help="maximum number of documents")
+    command.add_argument("--offset", type=int, default=0, help="number of documents to skip (default: 0)")
     command.set_defaults(command=_list)
 
 

@@ -1,4 +1,4 @@
-"""``latelite mcp``: a collection for assistants, over standard input and output."""
+"""``latelite mcp``: Model Context Protocol server over standard input and output."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def register(commands: Commands) -> None:
         "mcp",
         help="let assistants search a collection (Model Context Protocol)",
         epilog=EPILOG,
-        description="Answer the Model Context Protocol on standard input and output, so that an assistant on this "
-        "computer can search the collection. The assistant starts this command; its settings name it as "
+        description="Serve the Model Context Protocol on standard input and output, so that an assistant on this "
+        "computer can search the collection. The assistant starts this command; configure it as "
         '{"command": "latelite", "args": ["mcp", "/path/to/notes.lt"]}.',
     )
-    command.add_argument("collection", type=Path, help="folder of the collection; it is only read")
-    command.add_argument("--threads", type=positive, help="CPU threads (default: all usable)")
+    command.add_argument("collection", type=Path, help="folder of the collection; it is opened read-only")
+    command.add_argument("--threads", type=positive, help="CPU threads (default: all available)")
     command.set_defaults(command=_mcp)
 
 
@@ -30,7 +30,7 @@ def _mcp(options: argparse.Namespace) -> int:
     from latelite import mcp
 
     require_collection(options.collection)
-    # Whatever else writes to standard output (a library, a warning) must not come between two messages.
+    # Output of libraries must not be mixed with the protocol's messages.
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as writing:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         mcp.serve(options.collection, sys.stdin.buffer, writing, threads=options.threads)

@@ -1,4 +1,4 @@
-"""``latelite mine``: training pairs from bare documents."""
+"""``latelite mine``: make training pairs from documents."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ def register(commands: Commands) -> None:
     command = commands.add_parser(
         "mine",
         parents=[common(), encoding()],
-        help="training pairs from documents: queries that their passages answer",
+        help="make training pairs from documents",
         epilog=EPILOG,
-        description="Write a file of JSON lines that can be read, edited and trained on: query, positive (the passage "
-        "that answers it), negatives (passages that the model finds for it beside the answer), kind, document, "
-        "language. Queries are made of titles, headings, links, definitions, sentences, spans and keywords of the "
-        "documents. `make finetune` trains on such a file.",
+        description="Write a file of JSON lines to review, edit and train on: query, positive (the passage that answers "
+        "it), negatives (other passages that the model finds for it), kind, document, language. Queries are made from "
+        "titles, headings, links, definitions, sentences, spans and keywords of the documents. `make finetune` trains "
+        "on such a file.",
     )
     command.add_argument("pairs", help="file to write")
     command.add_argument("paths", nargs="+", help="files, folders, or one collection")
     command.add_argument("--model", help=f"{MODEL_HELP}; its search finds the negatives")
-    command.add_argument("--negatives", type=_count, default=4, help="of each pair at most; 0 for none (default: 4)")
-    command.add_argument("--per-passage", type=positive, default=2, help="pairs of each passage at most (default: 2)")
-    command.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
-    command.add_argument("--exclude", action="append", default=[], metavar="PATTERN", help="as of `latelite index`")
-    command.add_argument("--suffix", action="append", help="as of `latelite index`")
+    command.add_argument("--negatives", type=_count, default=4, help="maximum negatives of a pair (default: 4)")
+    command.add_argument("--per-passage", type=positive, default=2, help="maximum pairs of a passage (default: 2)")
+    command.add_argument("--seed", type=int, default=0, help="seed of random choices (default: 0)")
+    command.add_argument("--exclude", action="append", default=[], metavar="PATTERN", help="see `latelite index`")
+    command.add_argument("--suffix", action="append", help="see `latelite index`")
     command.set_defaults(command=_mine)
 
 
@@ -73,7 +73,7 @@ def _mine(options: argparse.Namespace) -> int:
 
 
 def _passages(options: argparse.Namespace) -> tuple[list[Passage], ColBERT]:
-    """What the paths hold, and the model that searches it."""
+    """The passages of the paths, and the model."""
     from latelite.collection import Collection
     from latelite.models import ColBERT
     from latelite.sources import Passage, folders, passages

@@ -1,4 +1,4 @@
-"""``latelite reindex``: a collection indexed anew, from what it holds."""
+"""``latelite reindex``: change a collection's model, pooling or kind of index."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ def register(commands: Commands) -> None:
     command = commands.add_parser(
         "reindex",
         parents=[common(), encoding()],
-        help="give a collection another model, pooling or kind of index",
-        description="Index a collection anew, from the texts that it holds; for another kind of index alone, from the "
-        "stored vectors. Searches go on in the old index until the new one is complete. What is left out stays as it "
-        "is. A call that is interrupted changes nothing, and the same call goes on where it stopped.",
+        help="change a collection's model, pooling or kind of index",
+        description="Rebuild the index of a collection from its stored texts or, if only the kind of index changes, "
+        "from its stored vectors. Searches use the old index until the new one is complete. Options that are not given keep "
+        "their values. An interrupted call changes nothing, and the same call resumes it.",
         epilog=EPILOG,
     )
     command.add_argument("collection")
     command.add_argument("--index", metavar="KIND", help="kind of index: IVF, HNSW or Exact")
-    command.add_argument("--pool-factor", type=positive, metavar="N", help="keep one of N token vectors; 1 keeps all")
+    command.add_argument("--pool-factor", type=positive, metavar="N", help="keep 1 in N token vectors; 1 keeps all")
     command.add_argument("--model", help="bundle folder, or name of an installed model")
     command.set_defaults(command=_reindex)
 

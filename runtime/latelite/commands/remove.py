@@ -1,4 +1,4 @@
-"""``latelite remove``: take documents out of a collection."""
+"""``latelite remove``: remove documents from a collection."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ def register(commands: Commands) -> None:
         "remove",
         parents=[common(), filtering()],
         help="remove documents by id or by metadata",
-        description="Remove documents. They are gone from every search at once, and from the disk after "
-        "`latelite compact`.",
+        description="Remove documents. Searches no longer find them; `latelite compact` frees their disk space.",
         epilog=EPILOG,
     )
     command.add_argument("collection")
@@ -36,7 +35,7 @@ def _remove(options: argparse.Namespace) -> int:
 
     where = joined(options.where)
     if bool(options.ids) == (where is not None):
-        options.parser.error("name either ids or --where")
+        options.parser.error("give either ids or --where")
     with open_existing(options.collection) as collection:
         if where is None:
             removed = collection.remove([document_id(collection, text) for text in options.ids])

@@ -1,4 +1,4 @@
-"""``latelite rerank``: order texts by a query."""
+"""``latelite rerank``: rank texts by a query."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ from latelite.commands.console import (
 
 def register(commands: Commands) -> None:
     """Add the command to the parser."""
-    command = commands.add_parser(
-        "rerank", parents=[common(), encoding()], help="order texts by a query", epilog=EPILOG
-    )
+    command = commands.add_parser("rerank", parents=[common(), encoding()], help="rank texts by a query", epilog=EPILOG)
     command.add_argument("query")
     command.add_argument("texts", nargs="*", help="texts (default: lines of standard input)")
     command.add_argument("--model", help=MODEL_HELP)

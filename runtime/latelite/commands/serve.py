@@ -17,9 +17,9 @@ def register(commands: Commands) -> None:
         parents=[encoding()],
         help="search page and HTTP API",
         epilog=EPILOG,
-        description="Serve a search page, an HTTP API (described at /openapi.json) and reranking for other programs, "
-        "to programs on this machine. Other addresses than the loopback demand a token, which the environment variable "
-        "LATELITE_TOKEN or --token gives and requests send as: Authorization: Bearer TOKEN.",
+        description="Serve a search page and an HTTP API (described at /openapi.json), which includes reranking, to "
+        "programs on this machine. Listening on an address other than the loopback needs a token, set by the "
+        "environment variable LATELITE_TOKEN or by --token; requests send it as: Authorization: Bearer TOKEN.",
     )
     command.add_argument(
         "collections",
@@ -28,15 +28,19 @@ def register(commands: Commands) -> None:
         help="folders of collections, each served under its name without suffix; NAME=FOLDER gives another name",
     )
     command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
-    command.add_argument("--port", type=port_number, default=8765, help="default: 8765; 0 takes a free one")
-    command.add_argument("--token", help="that requests must carry (default: LATELITE_TOKEN; other users see options)")
-    command.add_argument("--write", action="store_true", help="let requests with the token store and remove documents")
+    command.add_argument("--port", type=port_number, default=8765, help="default: 8765; 0: any free port")
+    command.add_argument(
+        "--token", help="token that requests must send (prefer LATELITE_TOKEN: other users can see options)"
+    )
+    command.add_argument(
+        "--write", action="store_true", help="allow requests with the token to add and remove documents"
+    )
     command.add_argument(
         "--allow-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="another host name that clients may use, for example behind a proxy; demands a token; may be repeated",
+        help="another host name that clients use, for example behind a proxy; needs a token; may be repeated",
     )
     command.set_defaults(command=_serve)
 
@@ -58,9 +62,9 @@ def _serve(options: argparse.Namespace) -> int:
         hint = "#token=..., with your token, opens the page" if rules.every else "Ctrl-C ends it"
         print(f"latelite serves {', '.join(folders)} at http://{shown}:{port}/  ({hint})", flush=True)
 
-    # A warning about a long question would write what people ask, and as often as they ask it, into the log.
+    # Warnings about long queries would put people's queries into the log.
     logging.getLogger("latelite").setLevel(logging.ERROR)
-    with contextlib.suppress(KeyboardInterrupt):  # uvicorn has already ended in an orderly way
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn has shut down already
         run(
             folders,
             access=rules,
@@ -85,6 +89,6 @@ def named_folders(arguments: list[str]) -> dict[str, Path]:
         if not equals or "/" in name or Path(argument).exists():
             name, folder = Path(argument).resolve().stem, argument
         if name in folders:
-            raise ValueError(f"two collections would be served as {name!r}; give one another name: NAME={argument}.")
+            raise ValueError(f"two collections would be served as {name!r}; rename one: NAME={argument}.")
         folders[name] = Path(folder)
     return folders

@@ -1,4 +1,4 @@
-"""``latelite sources``: what was indexed from where."""
+"""``latelite sources``: list the indexed folders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def register(commands: Commands) -> None:
     command = commands.add_parser(
         "sources",
         parents=[common()],
-        help="the folders that were indexed, with counts and last run",
+        help="list the indexed folders, with counts and last run",
         epilog=EPILOG,
     )
     command.add_argument("collection")

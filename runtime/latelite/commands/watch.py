@@ -1,4 +1,4 @@
-"""``latelite watch``: keep a collection in step while files change."""
+"""``latelite watch``: keep a collection synchronised while files change."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def register(commands: Commands) -> None:
     command = commands.add_parser(
         "watch",
         parents=[encoding()],
-        help="keep a collection in step while files change, until Ctrl-C",
+        help="keep a collection synchronised while files change, until Ctrl-C",
         epilog=EPILOG,
-        description="Index what changed since the last run, and then whatever changes, until Ctrl-C. Watches the "
-        "folders and files that `latelite index` has put into the collection.",
+        description="Index the changes since the last run, then every further change, until Ctrl-C. Watches the "
+        "folders and files indexed with `latelite index`.",
     )
     command.add_argument("collection")
     command.set_defaults(command=_watch)
@@ -30,10 +30,10 @@ def _watch(options: argparse.Namespace) -> int:
     from latelite.sources import adding, watching
 
     if not (Path(options.collection).expanduser() / HEADER_NAME).exists():
-        raise IndexNotFoundError(f"{options.collection} holds no collection; `latelite index` makes one.")
+        raise IndexNotFoundError(f"{options.collection} is not a collection; create one with `latelite index`.")
     with Collection(options.collection, precision=options.precision, threads=options.threads) as collection:
         if not adding.known_sources(collection):
-            print(f"usage: latelite index {options.collection} FOLDER, before it can be watched", file=sys.stderr)
+            print(f"nothing to watch: run `latelite index {options.collection} FOLDER` first", file=sys.stderr)
             return USAGE
         for report in watching.watch(collection):
             for problem in report.failed:
