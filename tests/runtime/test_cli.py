@@ -72,7 +72,7 @@ def test_search_finds_nothing(run: Run, tmp_path: Path, folder: Path, model_fold
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["search", "nowhere.lt", "x"], "holds no collection"),
+        (["search", "nowhere.lt", "x"], "is not a collection"),
         (["info", "nowhere"], "neither a bundle"),
         (["encode", "x", "--model", "nowhere"], "not a bundle"),
         (["index", "n.lt", "nowhere.txt", "--model", "MODEL"], "nowhere.txt"),

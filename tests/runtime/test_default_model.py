@@ -128,7 +128,7 @@ def test_a_graph_that_is_not_installed_is_named(install: Install) -> None:
 def test_of_several_models_one_must_be_named(install: Install) -> None:
     install("tiny", "tiny_model")
     other = install("other", "other_model", case="bert-expansion")
-    with pytest.raises(BundleError, match="several models are installed, name one of them: other, tiny"):
+    with pytest.raises(BundleError, match="several models are installed; choose one: other, tiny"):
         default_model.locate()
     assert default_model.resolve("other") == other
     with pytest.raises(BundleNotFoundError, match=r"nothing is neither a folder .* \(installed models: other, tiny\)"):

@@ -57,10 +57,10 @@ def test_a_healthy_machine_gets_no_advice() -> None:
             {
                 "onnxruntime": None,
                 "onnxruntime_distributions": ["onnxruntime"],
-                "onnxruntime_error": "the process dies of SIGSEGV",
+                "onnxruntime_error": "the process is killed by SIGSEGV",
             },
             "problem",
-            "cannot be used: the process dies of SIGSEGV",
+            "cannot be loaded: the process is killed by SIGSEGV",
         ),
         ({"providers": ["CUDAExecutionProvider", "CPUExecutionProvider"]}, "advice", "CUDAExecutionProvider"),
         ({"cpu_quota": 1.5, "cores": 4, "usable_cores": 2}, "advice", "1.5 of 4 CPUs; latelite uses 2 threads"),
@@ -102,8 +102,8 @@ def test_onnxruntime_is_tried_in_a_process_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("code", "error"),
     [
-        ("import os; os.kill(os.getpid(), 11)", "the process dies of SIGSEGV"),
-        ("import os; os.kill(os.getpid(), 4)", "the process dies of SIGILL"),
+        ("import os; os.kill(os.getpid(), 11)", "the process is killed by SIGSEGV"),
+        ("import os; os.kill(os.getpid(), 4)", "the process is killed by SIGILL"),
         ("raise ImportError('libcudart.so.12: cannot open')", "ImportError: libcudart.so.12: cannot open"),
         ("import sys; sys.exit(7)", "the process ends with status 7"),
     ],

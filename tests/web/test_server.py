@@ -75,7 +75,7 @@ def test_it_listens_on_the_loopback_only(address: str) -> None:
 
 
 def test_what_cannot_be_served_is_named(notes: Path, tmp_path: Path, address: str) -> None:
-    assert "holds no collection" in refused(tmp_path)
+    assert "is not a collection" in refused(tmp_path)
     assert "LATELITE_TOKEN" in refused(notes, "--host", "0.0.0.0")
     assert "--write needs a token" in refused(notes, "--write")
     assert "two collections" in refused(notes, notes)

@@ -23,8 +23,8 @@ def register(commands: Commands) -> None:
         parents=[common(), encoding()],
         help="make training pairs from documents",
         epilog=EPILOG,
-        description="Write a file of JSON lines to review, edit and train on: query, positive (the passage that answers "
-        "it), negatives (other passages that the model finds for it), kind, document, language. Queries are made from "
+        description="Write a file of JSON lines to review, edit and train on: query, positive (the passage that "
+        "answers it), negatives (other passages that the model finds for it), kind, document, language. Queries are made from "
         "titles, headings, links, definitions, sentences, spans and keywords of the documents. `make finetune` trains "
         "on such a file.",
     )

@@ -14,8 +14,8 @@ def register(commands: Commands) -> None:
         parents=[common(), encoding()],
         help="change a collection's model, pooling or kind of index",
         description="Rebuild the index of a collection from its stored texts or, if only the kind of index changes, "
-        "from its stored vectors. Searches use the old index until the new one is complete. Options that are not given keep "
-        "their values. An interrupted call changes nothing, and the same call resumes it.",
+        "from its stored vectors. Searches use the old index until the new one is complete. Options that are not given "
+        "keep their values. An interrupted call changes nothing, and the same call resumes it.",
         epilog=EPILOG,
     )
     command.add_argument("collection")
