@@ -24,9 +24,9 @@ def register(commands: Commands) -> None:
         help="make training pairs from documents",
         epilog=EPILOG,
         description="Write a file of JSON lines to review, edit and train on: query, positive (the passage that "
-        "answers it), negatives (other passages that the model finds for it), kind, document, language. Queries are made from "
-        "titles, headings, links, definitions, sentences, spans and keywords of the documents. `make finetune` trains "
-        "on such a file.",
+        "answers it), negatives (other passages that the model finds for it), kind, document, language. Queries are "
+        "made from titles, headings, links, definitions, sentences, spans and keywords of the documents. "
+        "`make finetune` trains on such a file.",
     )
     command.add_argument("pairs", help="file to write")
     command.add_argument("paths", nargs="+", help="files, folders, or one collection")
