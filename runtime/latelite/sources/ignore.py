@@ -82,7 +82,8 @@ def _expression(glob: str) -> str:
         elif rest[0] == "?":
             out.append("[^/]")
             position += 1
-        elif rest[0] == "[" and (end := _bracket_end(rest)) is not None:
+        elif rest[0] == "[":
+            end = _bracket_end(rest)
             inside = rest[1:end]
             inverted = inside[0] in "!^"
             inside = (
@@ -100,8 +101,10 @@ def _expression(glob: str) -> str:
     return "".join(out)
 
 
-def _bracket_end(text: str) -> int | None:
-    """Index of the bracket that closes the one at the start of ``text``; None if there is none."""
+def _bracket_end(text: str) -> int:
+    """Index of the bracket that closes the one at the start of ``text``; raises re.error if there is none."""
     first = 2 if text[1:2] in ("!", "^") else 1
     end = text.find("]", first + 1)
-    return None if end < 0 else end
+    if end < 0:
+        raise re.error("a bracket is not closed")
+    return end

@@ -321,7 +321,7 @@ def test_duplicate_ids_name_both_places(tmp_path: Path, collection: Collection) 
         report = collection.add_files(tmp_path / "a.jsonl", tmp_path / "b.jsonl")
         assert len(collection) == 600
         assert [each.path.partition("/")[2] for each in report.failed] == [f"b.jsonl, line {n}" for n in (1, 2, 3)]
-        assert "a.jsonl already" in report.failed[0].reason
+        assert "a.jsonl has already" in report.failed[0].reason
         assert content(collection)["1"][0] == "a 1"
 
 
@@ -433,7 +433,7 @@ def test_a_second_run_looks_at_names_and_times_only(
     def refuse(*arguments: object) -> None:
         raise AssertionError("a file was opened")
 
-    monkeypatch.setattr(sync, "opened", refuse)
+    monkeypatch.setattr(sync, "open_work", refuse)
     monkeypatch.setattr(reading, "read", refuse)
     assert counts(collection.add_files(notes)) == (0, 2, 0, 0)
 
