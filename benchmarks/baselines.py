@@ -1,7 +1,7 @@
-"""What a reader would use in latelite's place: BM25, with and without stems, and the teacher by itself.
+"""Baselines: BM25 with and without stemming, and the teacher model by itself.
 
-Each baseline indexes a set's documents once and ranks them for a query's text. Sizes are those of what has to be on the
-disk: the model, and per set the index.
+Each baseline indexes a set's documents once and ranks them for a query. Sizes are the disk space of the model and of
+the index.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _AT_ONCE = 16
 _LONGEST = 512
 
 Best = Callable[[str], list[str]]
-"""Query text -> ids of the best `DEPTH` documents, the best first."""
+"""Query text -> ids of the `DEPTH` best documents, best first."""
 
 
 def bm25(documents: Mapping[str, str], language: str | None = None) -> Best:
-    """BM25 (Lucene's formula, by bm25s) over ``\\w+``, case-folded; with a language over Snowball's stems of it.
+    """BM25 (bm25s, Lucene's formula) over case-folded ``\\w+``; with a language, over Snowball stems.
 
     Raises:
         ValueError: Snowball has no stemmer for the language.
@@ -56,9 +56,9 @@ def bm25(documents: Mapping[str, str], language: str | None = None) -> Best:
 
 
 class E5:
-    """multilingual-e5-small in PyTorch, float32: the mean of its token vectors, or MaxSim over all of them.
+    """multilingual-e5-small in PyTorch, float32: single vectors (means of token vectors), or MaxSim.
 
-    ``folder`` is a Hugging Face folder: the recipe's *fetch* stage writes one.
+    ``folder`` is a Hugging Face folder, as written by the recipe's *fetch* stage.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -72,7 +72,7 @@ class E5:
         self._tokenizer.enable_padding(pad_id=self._model.config.pad_token_id or 1)
 
     def encode(self, prompt: str, texts: list[str]) -> list[Any]:
-        """Normalised token vectors ``(tokens, 384)`` float32 of each text with its prompt."""
+        """Normalised token vectors, ``(tokens, 384)`` float32, of each text with the prompt."""
         import torch
 
         found: list[Any] = [None] * len(texts)

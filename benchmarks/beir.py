@@ -13,7 +13,7 @@ Qrels = dict[str, dict[str, int]]
 
 @dataclass(frozen=True)
 class RetrievalSet:
-    """Documents, queries and which documents answer which query."""
+    """Documents, queries and relevance judgements."""
 
     name: str
     documents: dict[str, str]
@@ -22,9 +22,9 @@ class RetrievalSet:
 
 
 def load(folder: Path, corpus: Path | None = None) -> RetrievalSet:
-    """Read a set; with ``corpus`` the queries of ``folder`` are asked of another folder's documents.
+    """Read a set; with ``corpus``, the queries of ``folder`` and the documents of another folder.
 
-    Titles are put in front of the text, as BEIR does. Queries without a relevant document in the corpus are left out.
+    Titles are prepended to texts, as in BEIR. Queries without a relevant document in the corpus are left out.
 
     Raises:
         FileNotFoundError: a file of the set is missing.
@@ -45,10 +45,10 @@ def load(folder: Path, corpus: Path | None = None) -> RetrievalSet:
 
 
 def only(found: RetrievalSet, queries: Iterable[str]) -> RetrievalSet:
-    """The set with these queries alone.
+    """The set with only these queries.
 
     Raises:
-        ValueError: none of them is left.
+        ValueError: no query is left.
     """
     kept = list(queries)
     if not kept:

@@ -1,4 +1,4 @@
-"""Documents and queries to search with: from this machine's own Python, or from a folder in BEIR layout."""
+"""Corpora to search: Python's docstrings, or a folder in BEIR layout."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ import beir
 from latelite import demo
 
 QUERY_WORDS = range(2, 41)
-"""Words of a docstring's sentence that may serve as a query."""
+"""Number of words of a sentence that may be a query."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """What is searched, and what is asked."""
+    """Documents and queries."""
 
     name: str
     documents: dict[str, str]
     """Id -> text."""
     queries: tuple[str, ...]
-    """In a shuffled but fixed order: neighbours in the file are about the same thing."""
+    """In a fixed shuffled order, because neighbours in a file are similar."""
 
     def part(self, documents: int | None) -> Corpus:
-        """``documents`` documents from all over the corpus (all of them for None), all queries.
+        """``documents`` documents spread over the corpus (None: all), and all queries.
 
-        Smaller parts are not contained in larger ones.
+        Smaller parts are not subsets of larger ones.
         """
         if documents is None or documents >= len(self.documents):
             return self
@@ -39,10 +39,10 @@ class Corpus:
 
 
 def docstrings() -> Corpus:
-    """The docstrings of Python's standard library, as in ``latelite.demo``; queries are sentences of theirs.
+    """The docstrings of Python's standard library, as in ``latelite.demo``; queries are sentences from them.
 
-    Sentences come from docstrings' second halves as well as their first lines, so they have from two to forty words.
-    Such a query finds its document too easily to say anything about quality; its length and its work are real.
+    Sentences come from all parts of docstrings, and have from two to forty words. Such a query finds its document too
+    easily to measure quality, but its length and cost are realistic.
     """
     documents = {name: text for name, _, text in demo.docstrings()}
     sentences = {
@@ -51,21 +51,21 @@ def docstrings() -> Corpus:
         for sentence in re.split(r"(?<=[.?!])\s+", " ".join(text.partition(": ")[2].split()))
         if len(sentence.split()) in QUERY_WORDS
     }
-    return Corpus("docstrings", documents, _shuffled(sorted(sentences) + [question for _, question in demo.QUESTIONS]))
+    return Corpus("docstrings", documents, _shuffle(sorted(sentences) + [question for _, question in demo.QUESTIONS]))
 
 
 def folder(path: Path, corpus: Path | None = None) -> Corpus:
-    """A folder in BEIR layout, as `beir.load` reads it."""
+    """A folder in BEIR layout, read by `beir.load`."""
     data = beir.load(path, corpus)
-    return Corpus(data.name, data.documents, _shuffled(list(data.queries.values())))
+    return Corpus(data.name, data.documents, _shuffle(list(data.queries.values())))
 
 
-def named(name: str) -> Corpus:
-    """``docstrings``, or a folder."""
+def by_name(name: str) -> Corpus:
+    """The corpus ``docstrings``, or a folder."""
     return docstrings() if name == "docstrings" else folder(Path(name))
 
 
-def _shuffled(texts: Sequence[str]) -> tuple[str, ...]:
+def _shuffle(texts: Sequence[str]) -> tuple[str, ...]:
     order = list(texts)
     random.Random(0).shuffle(order)
     return tuple(order)

@@ -1,21 +1,21 @@
-"""How fast is a text encoded? Every engine on the same encoder, in turn in one run.
+"""How fast is a text encoded? All engines on the same encoder, interleaved in one run.
 
     python benchmarks/encode.py                       # BERT and ModernBERT in the default shape, random weights
     python benchmarks/encode.py --bundle models/default-onnx --models
     python benchmarks/encode.py --models bert --threads 1 --json encode.json
 
-Engines: ``torch`` (transformers and projection, fp32, inference mode, its default attention, sdpa: the reference) and
+Engines: ``torch`` (transformers and projection, fp32, inference mode, default attention, sdpa: the reference) and
 ``torch eager`` (products and softmax), ``plain fp32`` (a plain trace in ONNX Runtime with default options), ``plain
-int8`` (that through onnxruntime's quantize_dynamic, per channel: what is usually shipped), ``fused fp32`` and ``fused
-int8`` (what latelite-export writes, as latelite's runtime runs it), ``bundle ...`` (the graphs of ``--bundle``). With
-several threads also ``..., threads share a text``, whatever its length: what the runtime does for long texts only.
+int8`` (the same through onnxruntime's quantize_dynamic, per channel), ``fused fp32`` and ``fused int8`` (written by
+latelite-export, run by latelite's runtime), ``bundle ...`` (the graphs of ``--bundle``). With several threads also
+``..., threads share a text``: all threads on each text, which the runtime does for long texts only.
 
 Single texts: ms, 50th and 90th percentile of calls in blocks (see `timing.alternate`); ``fresh`` is the median of the
-first call of each block. ``mixed``: 96 texts, lengths from a log-normal distribution (median 110 tokens, sigma 0.6, cut
-to 12..300, seed 0) or counted from ``--data``; PyTorch takes them sorted in padded batches of 32, the others alone.
-``process``: start and memory, see `timing.probe`. ``quality``: cosines of token vectors to the plain fp32 trace.
+first call of each block. ``mixed``: 96 texts, with lengths from a log-normal distribution (median 110 tokens, sigma
+0.6, clipped to 12..300, seed 0) or from ``--data``; PyTorch runs them sorted in padded batches of 32, the others one by
+one. ``process``: start-up and memory, see `timing.probe`. ``quality``: token cosines to the plain fp32 trace.
 
-Which form of graph is fastest is measured by ``graph_choices.py``.
+``graph_choices.py`` compares other forms of the graph.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from typing import Any
 
 import encoders
 import engines
+import markdown_table
 import numpy as np
 import tables
 import timing
@@ -52,7 +53,7 @@ def measure(
     seconds: float,
     vocabulary: int | None = None,
 ) -> dict[str, Any]:
-    """Engine -> column -> figures."""
+    """Measure: engine -> column -> figures."""
     figures: dict[str, dict[str, Any]] = {engine.name: {} for engine in compared}
     for length in lengths:
         ids = encoders.random_text(length, vocabulary=vocabulary)
@@ -67,7 +68,7 @@ def measure(
 
 
 def ratios(measured: Mapping[str, Any], ours: str = OURS) -> dict[str, dict[str, float]]:
-    """Engine -> column -> how many times longer it takes than ours."""
+    """Engine -> column -> time divided by ours."""
     return {
         name: {column: cell["p50"] / measured[ours][column]["p50"] for column, cell in cells.items()}
         for name, cells in measured.items()
@@ -76,7 +77,7 @@ def ratios(measured: Mapping[str, Any], ours: str = OURS) -> dict[str, dict[str,
 
 
 def quality(files: Mapping[str, Path]) -> dict[str, dict[str, float]]:
-    """Graph -> cosines of token vectors to those of ``plain fp32``, mean and least, on random texts."""
+    """Graph -> mean and minimum token cosine to ``plain fp32``, on random texts."""
     texts = [encoders.random_text(length, seed=2) for length in _QUALITY_LENGTHS]
     exact = [engines.onnx_engine("", files["plain fp32"], 1).call(ids) for ids in texts]
     result = {}
@@ -88,7 +89,7 @@ def quality(files: Mapping[str, Path]) -> dict[str, dict[str, float]]:
 
 
 def of_kind(kind: encoders.Kind, options: argparse.Namespace) -> dict[str, Any]:
-    """Everything about an encoder with random weights."""
+    """All measurements of an encoder with random weights."""
     texts = encoders.mixed_texts(options.data)
     result: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:
@@ -105,7 +106,7 @@ def of_kind(kind: encoders.Kind, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def of_bundle(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Everything about an exported model, as far as its positions go."""
+    """All measurements of an exported model, up to its maximum length."""
     bundle = Bundle(folder)
     manifest = bundle.manifest
     vocabulary = Tokenizer.from_file(str(bundle.tokenizer_path)).get_vocab_size()
@@ -137,7 +138,7 @@ def _about(files: Mapping[str, Path], longest: int) -> dict[str, Any]:
 
 
 def report(kind: str, result: Mapping[str, Any]) -> str:
-    """Tables of one encoder in Markdown."""
+    """Markdown tables of one encoder."""
     blocks: list[str] = []
     for title, measured in result.items():
         if not title.endswith(" threads"):
@@ -150,7 +151,9 @@ def report(kind: str, result: Mapping[str, Any]) -> str:
     for name, cosines in result.get("quality", {}).items():
         blocks.append(f"{name}: token cosine mean {cosines['cosine_mean']:.5f}, least {cosines['cosine_min']:.5f}")
     for name, figures in result["process"].items():
-        blocks.append(f"{name}: " + ", ".join(f"{key} {tables.number(value)}" for key, value in figures.items()))
+        blocks.append(
+            f"{name}: " + ", ".join(f"{key} {markdown_table.number(value)}" for key, value in figures.items())
+        )
     return "\n\n".join(blocks)
 
 
@@ -159,7 +162,7 @@ def _ratio_table(found: Mapping[str, Mapping[str, float]]) -> str:
     rows = [
         [f"{OURS} against {name}", *(f"{cells[column]:.2f} x" for column in columns)] for name, cells in found.items()
     ]
-    return tables.table(["times faster", *columns], rows)
+    return markdown_table.table(["times faster", *columns], rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -167,10 +170,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="*", default=encoders.KINDS, choices=encoders.KINDS, help="random weights")
     parser.add_argument("--bundle", type=Path, help="folder written by latelite-export")
-    parser.add_argument("--data", type=Path, help="corpus.jsonl whose texts' lengths are taken (1.35 tokens a word)")
+    parser.add_argument("--data", type=Path, help="corpus.jsonl to take text lengths from (1.35 tokens per word)")
     parser.add_argument("--lengths", nargs="+", type=int, default=LENGTHS)
     parser.add_argument("--threads", nargs="+", type=int, default=(1, 2))
-    parser.add_argument("--seconds", type=float, default=2.0, help="for each engine and length")
+    parser.add_argument("--seconds", type=float, default=2.0, help="per engine and length")
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args(arguments)
     figures: dict[str, Any] = {"results": {}}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Kind = Literal["bert", "modernbert"]
 KINDS: tuple[Kind, ...] = ("bert", "modernbert")
 Attention = Literal["sdpa", "eager"]
-"""Of transformers: PyTorch's fused operator (what it takes when not asked), or products and a softmax."""
+"""transformers' attention: PyTorch's fused operator (the default), or products and a softmax."""
 
 LAYERS, HIDDEN, HEADS, FFN, VOCABULARY, POSITIONS, DIM = 10, 288, 12, 512, 30522, 2048, 128
 Ids = NDArray[np.int64]
@@ -23,7 +23,7 @@ Ids = NDArray[np.int64]
 
 
 def encoder(kind: Kind, attention: Attention) -> Any:
-    """A `latelite_export.encoder.Encoder`; the same kind always has the same weights."""
+    """A `latelite_export.encoder.Encoder` with fixed random weights per kind."""
     import torch
     from transformers import BertConfig, BertModel, ModernBertConfig, ModernBertModel
 
@@ -101,7 +101,7 @@ def quantize_plain(fp32: Path, int8: Path) -> None:
 
 
 def write_fused(kind: Kind, folder: Path) -> dict[str, Path]:
-    """``fused fp32`` and ``fused int8``: what latelite-export writes."""
+    """Write ``fused fp32`` and ``fused int8``, as latelite-export does."""
     import onnx
 
     from latelite_export import graph
@@ -117,7 +117,7 @@ def write_fused(kind: Kind, folder: Path) -> dict[str, Path]:
 
 
 def random_text(tokens: int, *, vocabulary: int | None = None, seed: int = 1) -> Ids:
-    """Ids from the upper part of a vocabulary (None: of these encoders), where no special tokens are."""
+    """Ids from the upper part of a vocabulary (None: that of these encoders), which has no special tokens."""
     return _ids(np.random.default_rng(seed), tokens, vocabulary)
 
 
@@ -125,11 +125,11 @@ def mixed_texts(data: Path | None, *, vocabulary: int | None = None, texts: int 
     """Random ids, shortest text first.
 
     Args:
-        data: corpus.jsonl whose texts' lengths are taken, at 1.35 tokens a word; None: lengths from a log-normal
+        data: corpus.jsonl to take text lengths from, at 1.35 tokens per word; None: lengths from a log-normal
             distribution with median 110 and sigma 0.6.
         vocabulary: number of ids; None: that of these encoders.
         texts: number of texts.
-        longest: tokens that longer texts are cut to.
+        longest: maximum length in tokens.
     """
     stream = np.random.default_rng(0)
     if data is None:

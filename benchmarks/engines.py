@@ -1,4 +1,4 @@
-"""What the encoder benchmark compares: everything that turns ids into token vectors."""
+"""The encoder benchmark's engines, which turn ids into token vectors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TORCH_BATCH = 32
 
 @dataclass(frozen=True)
 class Engine:
-    """Something that encodes ids."""
+    """An implementation of an encoder."""
 
     name: str
     call: Call
@@ -34,7 +34,7 @@ class Engine:
 
 
 def torch_engine(kind: Kind, attention: Attention, threads: int) -> Engine:
-    """transformers and the projection in fp32 and inference mode; a corpus in padded batches, sorted by length."""
+    """transformers and projection in fp32 and inference mode; a corpus runs in padded batches, sorted by length."""
     import torch
 
     torch.set_num_threads(threads)
@@ -60,7 +60,7 @@ def torch_engine(kind: Kind, attention: Attention, threads: int) -> Engine:
 
 
 def onnx_engine(name: str, path: Path, threads: int, *, options: onnxruntime.SessionOptions | None = None) -> Engine:
-    """A graph in an ONNX Runtime session of its own, a corpus text by text; ``options``: not the library's default."""
+    """A graph in a plain ONNX Runtime session, a corpus text by text; ``options``: None for the library's default."""
     if options is None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -77,14 +77,14 @@ def onnx_engine(name: str, path: Path, threads: int, *, options: onnxruntime.Ses
 
 
 def sharing_engine(name: str, path: Path, threads: int) -> Engine:
-    """Our options, but all threads on each text, whatever its length."""
+    """latelite's session options, but all threads on each text, regardless of length."""
     return onnx_engine(f"{name}, threads share a text", path, threads, options=session_options(threads))
 
 
 def runtime_engine(name: str, path: Path, threads: int) -> Engine:
     """A graph as latelite's runtime runs it: its session, a corpus on workers, longest text first."""
     graph = onnxruntime.InferenceSession(str(path), session_options(), providers=["CPUExecutionProvider"])
-    # All that a session asks of a manifest.
+    # The only fields of a manifest that a session reads.
     manifest: Any = SimpleNamespace(
         inputs=[entry.name for entry in graph.get_inputs()],
         output=graph.get_outputs()[0].name,

@@ -1,13 +1,13 @@
-"""What an export costs: minutes, memory and file sizes from 16 to 350 million parameters.
+"""What does an export cost? Time, memory and file sizes from 16 to 350 million parameters.
 
-Figures, per checkpoint: ``parameters`` (millions, the projection included), ``weights`` ("trained" or "random"),
-``stored`` (of the checkpoint: F32 or 16 bits), ``seconds`` (the whole process, imports included), ``cpu_seconds`` (all
-its threads), ``peak_mb`` (resident memory), ``fp32_mb`` and ``int8_mb`` (files), ``int8_cosine`` (mean token cosine to
-fp32 on the judging half of the gate's texts), ``int8_plain`` (on the calibration half, before any repair), ``smoothed``
-and ``fp32`` (products that the repair smoothed, or left in fp32).
+Figures per checkpoint: ``parameters`` (millions, including the projection), ``weights`` ("trained" or "random"),
+``stored`` (the checkpoint's dtype), ``seconds`` (the whole process, including imports), ``cpu_seconds`` (all threads),
+``peak_mb`` (resident memory), ``fp32_mb`` and ``int8_mb`` (files), ``int8_cosine`` (mean token cosine to fp32 on the
+judging half of the gate's texts), ``int8_plain`` (on the calibration half, before any repair), ``smoothed`` and
+``fp32`` (number of products that the repair smoothed, or kept in fp32).
 
-Random weights are as easy to quantise as a fresh model is; a trained model may need its repair, as the default model
-does, which takes more passes over the texts.
+Random weights are easy to quantise. Trained ones, like the default model's, may need repair, which encodes the texts
+several more times.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ NAMES = ("16m", *_SHAPES)
 
 
 def write_random(name: str, folder: Path) -> None:
-    """A PyLate checkpoint with random weights; its tokenizer knows the first rows of the table only."""
+    """Write a PyLate checkpoint with random weights; its tokenizer has only the first rows of the embeddings."""
     import torch
     from safetensors.torch import save_file
     from transformers import BertConfig, BertModel, ModernBertConfig, ModernBertModel
@@ -104,7 +104,7 @@ def write_random(name: str, folder: Path) -> None:
 
 
 def measure(name: str, checkpoint: Path, weights: str, under: list[str]) -> dict[str, Any]:
-    """One export by the command line, in a process of its own."""
+    """Export once with the command line, in a separate process."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "bundle"
         code = "import sys; from latelite_export.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -139,7 +139,7 @@ def measure(name: str, checkpoint: Path, weights: str, under: list[str]) -> dict
 
 
 def parameters(checkpoint: Path) -> tuple[float, str]:
-    """Millions of parameters, and the type of most of them."""
+    """Millions of parameters, and the most frequent dtype."""
     from safetensors import safe_open
 
     count, stored = 0, ""
@@ -158,9 +158,11 @@ def parameters(checkpoint: Path) -> tuple[float, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=NAMES, action="append", help="default: all")
-    parser.add_argument("--checkpoint", type=Path, action="append", default=[], help="more, with trained weights")
-    parser.add_argument("--under", default="", help="a command that each export is run under, as nice")
-    parser.add_argument("--json", type=Path, help="folder to save the figures in; figures of it are added to")
+    parser.add_argument(
+        "--checkpoint", type=Path, action="append", default=[], help="another one, with trained weights"
+    )
+    parser.add_argument("--under", default="", help="command to run each export under, such as nice")
+    parser.add_argument("--json", type=Path, help="folder to save the figures in; adds to existing ones")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -186,7 +188,7 @@ def main() -> None:
 
 
 def one(name: str, checkpoint: Path, weights: str, under: str) -> dict[str, Any]:
-    """The figures of one checkpoint, from a process whose only child is the export."""
+    """The figures of one checkpoint, measured in a process whose only child is the export."""
     command = [sys.executable, __file__, "--child", name, str(checkpoint.resolve()), weights, "--under", under]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ)
     millions, stored = parameters(checkpoint)

@@ -1,19 +1,19 @@
-"""How does `latelite index` do on folders that nobody prepared: does it end, does it add up, time, memory, second run?
+"""How does `latelite index` cope with real folders? Does it finish, do its counts add up, time, memory, second run.
 
     python benchmarks/folders.py /usr/share/doc /usr/share/man
     python benchmarks/folders.py /usr/share/doc /usr/share/man --encoder stand-in:4
     python benchmarks/folders.py --text 500
 
-Each run is a process of its own. ``first_seconds`` and ``second_seconds`` are wall-clock, ``*_cpu_seconds`` the
-process's own on all cores; ``peak`` is its greatest resident memory in bytes, mapped files of the model included.
+Each run is a separate process. ``first_seconds`` and ``second_seconds`` are wall-clock time, ``*_cpu_seconds`` the
+process's time on all cores; ``peak`` is its maximum resident memory in bytes, including mapped files of the model.
 
-``--encoder stand-in:4`` replaces the encoder's inference by four vectors per passage, chosen by a hash of its text; the
-model is loaded, and everything else (reading, cutting by the model's tokens, words, storage) is as always. The first
-run then takes less time than with the encoder, so that the second run's share of it is an upper bound. With about as
-many vectors as a passage has tokens, memory and disk are those of a real run.
+``--encoder stand-in:4`` replaces the encoder's inference by four vectors per passage, chosen by a hash of its text.
+Everything else (loading the model, reading, cutting by the model's tokens, words, storage) is unchanged. The first run
+is then faster than with the encoder, so that the second run's share of its time is an upper bound. With as many vectors
+as a passage has tokens, memory and disk space are those of a real run.
 
-``--text MB`` writes a plain text file of so many megabytes and indexes it, with a tenth of it first for comparison.
-``--cut`` only cuts it, with words for tokens, which shows the memory of reading and cutting alone.
+``--text MB`` writes a plain text file of that size and indexes it, after a tenth of it for comparison. ``--cut`` only
+cuts it, counting words instead of tokens, which shows the memory of reading and cutting alone.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ from latelite import cli, device, models, texts
 from latelite.sources import cutter, folders, roots, target
 from latelite.sources.formats import plain
 
-_TABLE = 4096  # vectors that the stand-in has
-_REASONS = 12  # kinds of problems that the result names
+_TABLE = 4096  # number of different vectors of the stand-in
+_REASONS = 12  # number of kinds of problems in the result
 
 
 class StandIn:
-    """`latelite.texts.encode` without inference: so many ``vectors`` for each passage."""
+    """`latelite.texts.encode` without inference: ``vectors`` vectors for each passage."""
 
     def __init__(self, vectors: int) -> None:
         self._vectors = vectors
@@ -68,7 +68,7 @@ class StandIn:
 
 
 def child(encoder: str, arguments: Sequence[str]) -> None:
-    """Run the command, and append what it took to its report."""
+    """Run the command, and append its time and memory to its report."""
     if encoder != "default":
         target.encode = StandIn(int(encoder.removeprefix("stand-in:")))  # type: ignore[attr-defined]
     status = cli.main(["index", *arguments, "--json"])
@@ -77,8 +77,8 @@ def child(encoder: str, arguments: Sequence[str]) -> None:
     print(json.dumps({"status": status, "cpu": used.ru_utime + used.ru_stime, "peak": memory.get("peak")}))
 
 
-def indexed(encoder: str, arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The command's report, and what it took."""
+def run_index(encoder: str, arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Run the command; its report, and its time and memory."""
     start = time.monotonic()
     command = [sys.executable, __file__, "--child", encoder, *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
@@ -88,7 +88,7 @@ def indexed(encoder: str, arguments: Sequence[str]) -> tuple[dict[str, Any], dic
 
 
 def adds_up(first: dict[str, Any], second: dict[str, Any], found: int) -> list[str]:
-    """What does not: empty when both reports are consistent with each other and with what a walk finds."""
+    """Inconsistencies of both reports with each other and with the files found by a walk."""
     failed = {each["path"].partition(", ")[0] for each in first["failed"]}
     wrong = []
     whole = first["files"] + len(first["skipped"]) + len(failed - set(_indexed_in_part(first, failed)))
@@ -104,7 +104,7 @@ def adds_up(first: dict[str, Any], second: dict[str, Any], found: int) -> list[s
 
 
 def _indexed_in_part(report: dict[str, Any], failed: set[str]) -> Iterator[str]:
-    """Files that count as indexed although a place in them could not be read."""
+    """Files that count as run_index although a place in them could not be read."""
     for each in report["failed"]:
         path, comma, _ = each["path"].partition(", ")
         if comma and path in failed:
@@ -112,16 +112,16 @@ def _indexed_in_part(report: dict[str, Any], failed: set[str]) -> Iterator[str]:
 
 
 def folders_row(paths: Sequence[str], exclude: Sequence[str], encoder: str, bundle: Path, work: Path) -> dict[str, Any]:
-    """Two runs over some folders."""
+    """Index folders twice."""
     found = sum(
         1
         for argument in roots.resolve(paths)
         for _ in folders.find(argument.location, exclude=exclude, leave_out=[str(work / "folders.lt")])
     )
     options = [str(work / "folders.lt"), *paths, *(f"--exclude={each}" for each in exclude), f"--model={bundle}"]
-    first, took = indexed(encoder, options)
+    first, took = run_index(encoder, options)
     print({"files": first["files"], "documents": first["documents"], **took}, flush=True)
-    second, again = indexed(encoder, options)
+    second, again = run_index(encoder, options)
     row = {
         "encoder": encoder,
         "paths": list(paths),
@@ -156,7 +156,7 @@ def _reasons(problems: Sequence[dict[str, str]]) -> dict[str, int]:
 
 
 def write_text(path: Path, megabytes: float) -> None:
-    """Paragraphs of random words."""
+    """Write paragraphs of random words."""
     rng = random.Random(1)
     words = [f"{a}{b}{c}" for a in ("ba", "ko", "tri", "le") for b in ("na", "ri", "so") for c in ("", "n", "st", "le")]
     left = megabytes * 1e6
@@ -167,7 +167,7 @@ def write_text(path: Path, megabytes: float) -> None:
 
 
 def cut_text(path: str) -> None:
-    """Cut a file with words for tokens, and print how it went."""
+    """Cut a file, counting words instead of tokens, and print time and memory."""
     start = time.process_time()
     before = (process.memory() or {}).get("resident")
     with Path(path).open(encoding="utf-8") as text:
@@ -187,7 +187,7 @@ def text_rows(megabytes: float, encoder: str, bundle: Path, work: Path, *, only_
             row = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
             row = {"megabytes": size, "encoder": None, **row}
         else:
-            report, took = indexed(encoder, [str(work / f"{size:g}.lt"), str(path), f"--model={bundle}"])
+            report, took = run_index(encoder, [str(work / f"{size:g}.lt"), str(path), f"--model={bundle}"])
             row = {"megabytes": size, "encoder": encoder, "passages": report["added"], **took}
         print(row, flush=True)
         yield row
@@ -214,7 +214,7 @@ def main() -> None:
     parser.add_argument("--encoder", type=_encoder, default="default", help="default, or stand-in:VECTORS")
     parser.add_argument("--bundle", type=Path, default=Path("models/default-onnx"))
     parser.add_argument("--text", type=float, metavar="MB", help="a text file of this size")
-    parser.add_argument("--cut", action="store_true", help="of --text: cut it, do not index it")
+    parser.add_argument("--cut", action="store_true", help="with --text: only cut the file, do not index it")
     parser.add_argument("--part", help="name of this result among those of the same day")
     parser.add_argument("--output", type=Path, help="folder of the result (default: benchmarks/results)")
     options = parser.parse_args()

@@ -1,12 +1,12 @@
-"""How much does it take? Disk for the runtime, the model and the index; memory of a process that searches.
+"""How much disk space and memory are needed? Disk for runtime, model and index; memory of a process that searches.
 
     python benchmarks/footprint.py
     python benchmarks/footprint.py --documents 1000 2000 4000 --no-install
 
-Disk: the runtime's dependencies (no extras) are installed into a new virtual environment by pip, and the files of each
-distribution are counted. Memory: a new process for each kind of index and size opens a collection of Python's
-docstrings (texts included) and asks it 64 questions on one thread; ``anonymous`` memory is its own, ``mapped`` memory
-are pages of files that the system may drop and read again, ``peak`` the most that was resident at once.
+Disk: pip installs the runtime's dependencies without extras into a new virtual environment, and the files of each
+distribution are measured. Memory: for each kind of index and size, a new process opens a collection of Python's
+docstrings and runs 64 queries on one thread. ``anonymous`` memory is private, ``mapped`` memory are pages of files,
+which the system may drop and read again, ``peak`` is the maximum resident memory.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from latelite import indexes, models
 QUERIES = 64
 _IMPORTS = ("numpy", "onnxruntime", "tokenizers", "latelite.collection")
 
-# Run in the new environment: bytes of the files of each distribution.
+# Run in the new environment; prints the size of each distribution in bytes.
 _SIZES = """
 import importlib.metadata, json
 sizes = {}
@@ -44,8 +44,8 @@ print(json.dumps(sizes))
 """
 
 
-def installed() -> dict[str, int]:
-    """Distribution and version -> bytes on the disk, compiled modules included, for the runtime without extras."""
+def installed_sizes() -> dict[str, int]:
+    """Distribution and version -> bytes on disk, including compiled modules, for the runtime without extras."""
     needed = [r for r in importlib.metadata.requires("latelite") or () if "extra ==" not in r]
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
@@ -59,7 +59,7 @@ def installed() -> dict[str, int]:
 
 
 def import_ms(runs: int = 5) -> dict[str, float]:
-    """Module -> median milliseconds that importing it takes in a new process, the modules before it being there."""
+    """Module -> median milliseconds to import it in a new process, after the modules before it."""
     code = "import json, time; marks = []\n" + "".join(
         f"start = time.perf_counter(); import {name}; marks.append(time.perf_counter() - start)\n" for name in _IMPORTS
     )
@@ -77,7 +77,7 @@ def import_ms(runs: int = 5) -> dict[str, float]:
 def of_collection(
     kind: str, model: models.ColBERT, corpus: corpora.Corpus, vectors: Sequence[Any], precision: str
 ) -> dict[str, Any]:
-    """Size on the disk, and memory of a process that searches."""
+    """Size on disk, and memory of a process that searches."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "benchmark.lt"
         start = time.perf_counter()
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--precision", choices=("int8", "fp32"), default="int8")
     parser.add_argument("--documents", nargs="+", type=int, default=[500, 1000, 2000], help="sizes of collections")
     parser.add_argument("--indexes", nargs="+", default=list(indexes.KINDS), choices=list(indexes.KINDS))
-    parser.add_argument("--no-install", action="store_true", help="leave out what needs a package index")
+    parser.add_argument("--no-install", action="store_true", help="skip what needs a package index")
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args(arguments)
 
@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         },
         "precision": options.precision,
         "threads": 1,
-        "installed": None if options.no_install else installed(),
+        "installed_sizes": None if options.no_install else installed_sizes(),
         "import_ms": import_ms(),
         "corpus": corpus.name,
         "indexes": {kind: [] for kind in options.indexes},
@@ -138,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{resident:6.0f} MB resident after {QUERIES} queries",
                 flush=True,
             )
-    for name, size in (report["installed"] or {}).items():
+    for name, size in (report["installed_sizes"] or {}).items():
         print(f"{name:24} {size / 1e6:8.1f} MB")
     for name, milliseconds in report["import_ms"].items():
         print(f"import {name:24} {milliseconds:6.0f} ms")

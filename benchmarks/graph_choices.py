@@ -1,28 +1,28 @@
-"""Is the graph that latelite-export writes the fastest here? One choice undone at a time, all in turn in one run.
+"""Is the graph that latelite-export writes the fastest? Variants with one choice changed, interleaved in one run.
 
     python benchmarks/graph_choices.py
     python benchmarks/graph_choices.py --lengths 180 --only "q, k and v packed" --json choices.json
 
-Encoder: BERT in the default shape with random weights, int8, one thread. Every variant computes the same; ``cosine`` is
-the least cosine of its token vectors to those of the exported graph (rounding to int8 makes less than one of the
-slightest difference). A ratio above 1 says how many times longer a variant takes. Variants: see `graph_variants`, and
-``masked``, which is what the exporter writes for models whose queries hold tokens that nobody attends to.
+Encoder: BERT in the default shape with random weights, int8, one thread. All variants compute the same function;
+``cosine`` is the minimum token cosine to the exported graph (int8 rounding amplifies the smallest differences). A ratio
+above 1 means that a variant is slower. Variants: see `graph_variants`; also ``masked``, the graph written for models
+whose queries have unattended tokens.
 
-On another CPU the answers may differ; then change the form that `latelite_export.graph` writes, not the runtime.
+Results may differ on another CPU; then change the graph that `latelite_export.graph` writes, not the runtime.
 
-Tried elsewhere and left out, on one thread of a Xeon with AVX512-VNNI and AMX, ONNX Runtime 1.32:
+Also tried, on one thread of a Xeon with AVX512-VNNI and AMX, ONNX Runtime 1.32:
 
-- int8 products in attention, one layer of 180 tokens: queries with keys 0.27 ms where fp32 takes 0.19, for 24 columns
-  are too few; weights with values 0.08 where fp32 takes 0.20, but quantising the weights takes 0.11.
-- MatMulNBits with 8 or 4 bits: 120 Gop/s, where the int8 product has 500 to 900.
-- Attention on untransposed heads (FusedMatMul with transBatchA): as fast as `attention as products`, and for one text
-  at a time only.
-- Padding values only to 32 columns a head, which also enlarges the kernel's blocks: no change.
+- int8 products in attention, one layer of 180 tokens: queries times keys take 0.27 ms (fp32: 0.19), because 24 columns
+  are too few; weights times values take 0.08 ms (fp32: 0.20), but quantising the weights takes 0.11.
+- MatMulNBits with 8 or 4 bits: 120 Gop/s; the int8 product reaches 500 to 900.
+- Attention on untransposed heads (FusedMatMul with transBatchA): as fast as `attention as products`, but only for one
+  text at a time.
+- Padding only the values to 32 columns per head, which also enlarges the kernel's blocks: no change.
 
-Why attention does not get faster: in the operator's kernel, at 2048 tokens, 55 % of the time are fp32 products at 156
-GFLOPS (180 of the 210 that the CPU reaches, with the kernel's padding of 24 columns to 32), 20 % exponentials and
-maxima, 12 % packing of keys and values, 5 % copies. At peak, with nothing but products and exponentials, it would take
-35 of its 56 ms, and a whole text of 512 tokens about 32 of 50 ms.
+Why attention cannot get much faster: at 2048 tokens, the operator's kernel spends 55 % of its time in fp32 products at
+156 GFLOPS (180 of the CPU's 210, counting the kernel's padding of 24 columns to 32), 20 % in exponentials and maxima,
+12 % in packing keys and values, and 5 % in copies. With only products and exponentials at peak speed it would take 35
+instead of 56 ms, and a text of 512 tokens about 32 instead of 50 ms.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def graphs(only: Sequence[str] | None, folder: Path) -> dict[str, Path]:
 
 
 def measure(files: Mapping[str, Path], lengths: Sequence[int], seconds: float) -> dict[str, dict[str, Any]]:
-    """Variant -> length -> times and ``ratio`` to the exported graph; and its least cosine."""
+    """Variant -> length -> times, and ``ratio`` to the exported graph; also its minimum cosine."""
     calls = {name: engines.onnx_engine(name, path, 1, options=session_options()).call for name, path in files.items()}
     figures: dict[str, dict[str, Any]] = {name: {"cosine": 1.0} for name in calls}
     for length in lengths:
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lengths", nargs="+", type=int, default=LENGTHS)
     parser.add_argument("--only", nargs="+", metavar="VARIANT", choices=["masked", *graph_variants.VARIANTS])
-    parser.add_argument("--seconds", type=float, default=2.0, help="for each variant and length")
+    parser.add_argument("--seconds", type=float, default=2.0, help="per variant and length")
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as scratch:

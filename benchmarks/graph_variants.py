@@ -1,4 +1,4 @@
-"""Other forms of the int8 graph that latelite-export writes: each undoes one choice, and computes the same."""
+"""Variants of the int8 graph that latelite-export writes: each changes one choice and computes the same function."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DOMAIN = "com.microsoft"
 
 
 class Graph:
-    """A model taken apart: nodes to go through, tensors to look up and to add to."""
+    """A model's nodes and initializers, for rewriting."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model = model
@@ -23,7 +23,7 @@ class Graph:
         self.tensors = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
 
     def add(self, name: str, value: np.ndarray) -> str:
-        """An initializer, by name."""
+        """Add an initializer; returns its name."""
         self.tensors[name] = np.ascontiguousarray(value)
         return name
 
@@ -32,7 +32,7 @@ class Graph:
         return [node for node in self.nodes if name in node.input]
 
     def with_nodes(self, nodes: Iterable[Node]) -> onnx.ModelProto:
-        """The model with other nodes, and with the initializers that they use."""
+        """The model with these nodes and the initializers that they use."""
         kept = list(nodes)
         used = {name for node in kept for name in node.input}
         graph = self.model.graph
@@ -57,11 +57,11 @@ def _attributes(node: Node) -> dict[str, object]:
 
 
 def _shares(node: Node) -> bool:
-    """Whether a product takes an input that was quantised for several."""
+    """Whether a product shares its quantised input with others."""
     return node.op_type == "MatMulIntegerToFloat"
 
 
-def packed(graph: Graph) -> list[Node]:
+def pack_qkv(graph: Graph) -> list[Node]:
     """Queries, keys and values of a layer as one product and a Split."""
     nodes: list[Node] = []
     done: set[str] = set()
@@ -73,19 +73,19 @@ def packed(graph: Graph) -> list[Node]:
             three = [each for each in graph.consumers(node.input[0]) if _shares(each)]
             stem = node.output[0]
             weights, scales, biases = (
-                graph.add(f"{stem}/packed{place}", np.concatenate([graph.tensors[n.input[place]] for n in three], -1))
+                graph.add(f"{stem}/pack_qkv{place}", np.concatenate([graph.tensors[n.input[place]] for n in three], -1))
                 for place in (1, 3, 6)
             )
             quantised, scale, zero = node.input[0], node.input[2], node.input[4]
             inputs = [quantised, weights, scale, scales, zero, node.input[5], biases]
-            nodes.append(_own("MatMulIntegerToFloat", inputs, [f"{stem}/packed"]))
+            nodes.append(_own("MatMulIntegerToFloat", inputs, [f"{stem}/pack_qkv"]))
             parts = [each.output[0] for each in three]
-            nodes.append(_plain("Split", [f"{stem}/packed"], parts, axis=-1, num_outputs=len(parts)))
-    return _sorted(nodes)
+            nodes.append(_plain("Split", [f"{stem}/pack_qkv"], parts, axis=-1, num_outputs=len(parts)))
+    return _sort(nodes)
 
 
-def quantised_apart(graph: Graph) -> list[Node]:
-    """Queries, keys and values each quantise their input themselves."""
+def quantise_separately(graph: Graph) -> list[Node]:
+    """Queries, keys and values quantise their input separately."""
     sources = {node.output[0]: node.input[0] for node in graph.nodes if node.op_type == "DynamicQuantizeLinear"}
     return [
         _own("DynamicQuantizeMatMul", [sources[n.input[0]], n.input[1], n.input[3], *n.input[5:]], list(n.output))
@@ -96,8 +96,8 @@ def quantised_apart(graph: Graph) -> list[Node]:
     ]
 
 
-def quantised_before(graph: Graph) -> list[Node]:
-    """Every product behind an operator that quantises, not one operator for both."""
+def quantise_before_products(graph: Graph) -> list[Node]:
+    """Quantisation and product as two operators instead of one."""
     nodes: list[Node] = []
     for node in graph.nodes:
         if node.op_type != "DynamicQuantizeMatMul":
@@ -128,7 +128,7 @@ def unsigned_weights(graph: Graph) -> list[Node]:
 
 
 def products_and_softmax(graph: Graph) -> list[Node]:
-    """Attention as products of all heads, with a softmax between."""
+    """Attention as products over all heads, with a softmax in between."""
     nodes: list[Node] = []
     for node in graph.nodes:
         if node.op_type == "MultiHeadAttention":
@@ -159,7 +159,7 @@ def _attention(graph: Graph, node: Node) -> list[Node]:
 
 
 def products_for_short_texts(graph: Graph, limit: int = 96) -> list[Node]:
-    """`products_and_softmax` up to so many tokens, else the operator: two branches in every layer."""
+    """`products_and_softmax` up to ``limit`` tokens, else the operator: two branches in every layer."""
     nodes: list[Node] = []
     for node in graph.nodes:
         if node.op_type != "MultiHeadAttention":
@@ -189,7 +189,7 @@ def products_for_short_texts(graph: Graph, limit: int = 96) -> list[Node]:
 
 
 def _branch(nodes: list[Node], graph: Graph) -> onnx.GraphProto:
-    """Of an If; what it needs of initializers gets names of its own."""
+    """A branch of an If; its initializers get new names."""
     own = []
     for node in nodes:
         for place, name in enumerate(node.input):
@@ -202,7 +202,7 @@ def _branch(nodes: list[Node], graph: Graph) -> onnx.GraphProto:
 
 
 def attention_with_bias(graph: Graph) -> list[Node]:
-    """Attention as the operator, with a bias of zeros: what a mask costs."""
+    """The attention operator with a bias of zeros, which shows the cost of a mask."""
     nodes: list[Node] = []
     ids = graph.model.graph.input[0].name
     zero = graph.add("zero", np.zeros(1, np.float32))
@@ -220,7 +220,7 @@ def attention_with_bias(graph: Graph) -> list[Node]:
 
 
 def wider_heads(graph: Graph, size: int = 32) -> list[Node]:
-    """Heads filled up with zero columns to a multiple of the vector registers' width."""
+    """Heads padded with zero columns to a multiple of the vector registers' width."""
     nodes: list[Node] = []
     heads = next(int(_attributes(n)["num_heads"]) for n in graph.nodes if n.op_type == "MultiHeadAttention")  # type: ignore[call-overload]
     contexts = {node.output[0] for node in graph.nodes if node.op_type == "MultiHeadAttention"}
@@ -272,7 +272,7 @@ def skip_layer_norm(graph: Graph) -> list[Node]:
 
 
 def bias_gelu(graph: Graph) -> list[Node]:
-    """The bias in front of Gelu in one operator with it, not in the product."""
+    """The bias before Gelu fused with Gelu instead of the product."""
     nodes: list[Node] = []
     biases: dict[str, str] = {}
     for node in graph.nodes:
@@ -286,7 +286,7 @@ def bias_gelu(graph: Graph) -> list[Node]:
 
 
 def fp32_embeddings(graph: Graph) -> list[Node]:
-    """Token rows as fp32: four times the memory, four operators less."""
+    """Token embeddings in fp32: four times the memory, four operators fewer."""
     (codes,) = (n for n in graph.nodes if n.op_type == "Gather" and n.input[0].endswith("_q"))
     stem, rows = codes.input[0].removesuffix("_q"), codes.output[0].removesuffix("_q")
     table = graph.add(f"{stem}/fp32", graph.tensors[f"{stem}_q"] * graph.tensors[f"{stem}_scale"])
@@ -298,8 +298,8 @@ def fp32_embeddings(graph: Graph) -> list[Node]:
     ]
 
 
-def _sorted(nodes: list[Node]) -> list[Node]:
-    """In topological order, otherwise as they are."""
+def _sort(nodes: list[Node]) -> list[Node]:
+    """Sort nodes topologically; otherwise keep their order."""
     produced = {name for node in nodes for name in node.output}
     done: set[str] = set()
     left, result = list(nodes), []
@@ -314,9 +314,9 @@ def _sorted(nodes: list[Node]) -> list[Node]:
 
 
 VARIANTS: dict[str, Rewrite] = {
-    "q, k and v packed": packed,
-    "q, k and v quantised apart": quantised_apart,
-    "quantising before every product": quantised_before,
+    "q, k and v pack_qkv": pack_qkv,
+    "q, k and v quantised apart": quantise_separately,
+    "quantising before every product": quantise_before_products,
     "unsigned weights": unsigned_weights,
     "attention as products": products_and_softmax,
     "attention as products up to 96 tokens": products_for_short_texts,
@@ -326,11 +326,11 @@ VARIANTS: dict[str, Rewrite] = {
     "BiasGelu": bias_gelu,
     "fp32 embeddings": fp32_embeddings,
 }
-"""What is undone -> how."""
+"""Variant -> rewrite."""
 
 
 def variants(model: onnx.ModelProto) -> dict[str, onnx.ModelProto]:
-    """`VARIANTS` of a fused int8 BERT."""
+    """All `VARIANTS` of a fused int8 BERT."""
     made = {}
     for name, rewrite in VARIANTS.items():
         graph = Graph(model)

@@ -1,7 +1,6 @@
-"""Two halves of a set's questions: what is chosen is chosen on one, what is published is measured on the other.
+"""Two halves of a set's questions: settings are chosen on one half, published figures are measured on the other.
 
-A question's half follows from its id alone, so translations of a question, which share an id, are on the same side, and
-no run can move a question over.
+A question's half depends only on its id, so that translations of a question, which share an id, are in the same half.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How far a figure may be from that of all questions of this kind: bootstrap over queries.
+"""Confidence intervals of metrics by bootstrap over queries.
 
-Queries are drawn with replacement, as many as there are, `DRAWS` times; an interval holds the middle 95 % of the draws'
-means. A difference is that of the same queries (paired), which is much surer than the two figures by themselves.
+`DRAWS` samples of all queries are drawn with replacement; an interval spans the middle 95 % of their means. Differences
+are paired (the same queries on both sides), which makes their intervals much narrower.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Interval:
 
     @property
     def is_clear(self) -> bool:
-        """Whether zero lies outside: for a difference, whether it is more than chance."""
+        """Whether the interval excludes zero, so that a difference is significant."""
         return self.low > 0 or self.high < 0
 
 

@@ -1,11 +1,11 @@
-"""How fast is MaxSim? One query against ragged documents, one thread, against the other ways to compute it.
+"""How fast is MaxSim? One query, documents of different lengths, one thread, beside other ways to compute it.
 
     python benchmarks/maxsim.py --json maxsim.json
 
-The vectors are synthetic (normalised Gaussian; the time does not depend on the values), the lengths uniform. PyLate's
-way, one padded einsum, is timed with torch where that is installed, on a padded array that is ready and with the
-padding, which PyLate's ``rank.rerank`` makes for every query; maxsim-cpu is timed on a list of documents where that is.
-The products alone, without any maximum, show how far MaxSim could go on this machine: none can be faster than they are.
+Vectors are synthetic (normalised Gaussian; the time does not depend on the values), lengths uniform. PyLate's padded
+einsum is timed if torch is installed, with a ready padded array and with padding for every query, as in PyLate's
+``rank.rerank``; maxsim-cpu is timed if it is installed, on a list of documents. The products alone, without maxima, are
+a lower bound for MaxSim on this machine.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from latelite.storage.quantisation import Grid  # noqa: E402
 def contenders(
     query: np.ndarray, tokens: np.ndarray, offsets: np.ndarray, chosen: np.ndarray
 ) -> dict[str, Callable[[], Any]]:
-    """Name -> a call that returns the scores of all documents (of ``chosen`` for the last)."""
+    """Name -> function that computes the scores of all documents (for the last ones, of ``chosen``)."""
     grid = Grid.fit(tokens.min(axis=0), tokens.max(axis=0))
     codes, quantisation = grid.encode(tokens), grid.to_array()
     bounds = list(pairwise(offsets.tolist()))
@@ -52,7 +52,7 @@ def contenders(
     longest = float(np.linalg.norm(codes.astype(np.float32), axis=1).max())
 
     def best(k: int) -> Any:
-        """As `latelite.indexes.ranking` scans: whatever may be among the best by the rough scores gets exact ones."""
+        """As in `latelite.indexes.ranking`: rough scores, then exact ones for all that may be in the top k."""
         rough = maxsim(query, codes, offsets, quantisation=quantisation, rough=True)
         error = rough_error(query, quantisation, longest)
         near = np.flatnonzero(rough >= nth_largest(rough, k) - 2 * error)
@@ -107,12 +107,12 @@ def contenders(
 
 
 def blocks(tokens: np.ndarray) -> Iterator[np.ndarray]:
-    """Whole blocks of the store; up to `BLOCK_TOKENS` of its last tokens are left out."""
+    """The token vectors in whole blocks; an incomplete last block is left out."""
     return (tokens[end - BLOCK_TOKENS : end] for end in range(BLOCK_TOKENS, len(tokens), BLOCK_TOKENS))
 
 
 def measure(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median milliseconds of each, taken in turns so that a slow moment of the machine meets all of them."""
+    """Median milliseconds of each call, interleaved so that disturbances affect all of them."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
         call()

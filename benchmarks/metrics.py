@@ -1,4 +1,4 @@
-"""Ranking metrics, per query and averaged; the same numbers as trec_eval for rankings without ties."""
+"""Ranking metrics, per query and averaged; equal to trec_eval's for rankings without ties."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def ndcg(ranking: Ranking, relevant: Mapping[str, int], k: int) -> float:
     """Normalised discounted cumulative gain at ``k`` with linear gain (Järvelin and Kekäläinen 2002)."""
     gains = (relevant.get(document, 0) for document in ranking[:k])
     ideal = sorted(relevant.values(), reverse=True)[:k]
-    return _discounted(gains) / _discounted(ideal) if ideal else 0.0
+    return _discounted_gain(gains) / _discounted_gain(ideal) if ideal else 0.0
 
 
 def recall(ranking: Ranking, relevant: Mapping[str, int], k: int) -> float:
@@ -22,7 +22,7 @@ def recall(ranking: Ranking, relevant: Mapping[str, int], k: int) -> float:
 
 
 def reciprocal_rank(ranking: Ranking, relevant: Mapping[str, int], k: int) -> float:
-    """1 / rank of the first relevant document, 0 when it is not among the first ``k``."""
+    """1 / rank of the first relevant document; 0 if it is not among the first ``k``."""
     return next((1 / rank for rank, document in enumerate(ranking[:k], start=1) if document in relevant), 0.0)
 
 
@@ -40,5 +40,5 @@ def evaluate(rankings: Mapping[str, Ranking], qrels: Mapping[str, Mapping[str, i
     return {name: sum(per_query(rankings, qrels, name).values()) / len(qrels) for name in METRICS}
 
 
-def _discounted(gains: Iterable[int]) -> float:
+def _discounted_gain(gains: Iterable[int]) -> float:
     return sum(gain / math.log2(rank + 1) for rank, gain in enumerate(gains, start=1))

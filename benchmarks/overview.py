@@ -1,25 +1,26 @@
-"""The README's one table: latelite beside what a reader would use in its place, from the result files alone."""
+"""The README's table: latelite and its alternatives, generated from the result files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import tables
+import markdown_table
+import quality_tables
 from results import Result
 
 _SAME = 0.9999
-"""Token cosine from which another encoder's vectors are those of the fp32 graph, and its quality the same."""
+"""Minimum token cosine at which another encoder has the same vectors, and therefore the same quality, as fp32."""
 _ACROSS = " -> "
 
 
 def table(newest: Mapping[str, Result], quality: Sequence[Result]) -> str:
-    """Quality, speed, size and memory, a line for each system of which anything was measured.
+    """Quality, speed, size and memory, with a row for each measured system.
 
-    Quality is the mean of nDCG@10 over the sets on which every line that has any was measured, so that lines can be
-    compared; sets across languages ask questions in one language about documents in another.
+    Quality is the mean nDCG@10 over the sets on which all rows with quality were measured, so that rows are comparable.
+    In sets across languages, questions and documents are in different languages.
     """
-    sets = tables.merged_sets(quality)
+    sets = quality_tables.merged_sets(quality)
     encoders = newest["peers"].figures["encoders"] if "peers" in newest else {}
     lines = {
         "latelite, int8, meaning and words": ("int8 hybrid", None, None, None),
@@ -39,12 +40,12 @@ def table(newest: Mapping[str, Result], quality: Sequence[Result]) -> str:
         cells = [
             _mean(inside, row if row in wanted else None),
             _mean(across, row if row in wanted else None),
-            tables.number(speed["encode_query"]["p50"]) if speed else tables.UNKNOWN,
-            tables.number(speed["documents_per_second"]) if speed else tables.UNKNOWN,
-            tables.megabytes(megabytes),
-            tables.megabytes(memory),
+            markdown_table.number(speed["encode_query"]["p50"]) if speed else markdown_table.UNKNOWN,
+            markdown_table.number(speed["documents_per_second"]) if speed else markdown_table.UNKNOWN,
+            markdown_table.megabytes(megabytes),
+            markdown_table.megabytes(memory),
         ]
-        if set(cells) != {tables.UNKNOWN}:
+        if set(cells) != {markdown_table.UNKNOWN}:
             body.append([label, *cells])
     header = [
         "",
@@ -55,21 +56,21 @@ def table(newest: Mapping[str, Result], quality: Sequence[Result]) -> str:
         "model, MB",
         "memory, MB",
     ]
-    return tables.table(header, body)
+    return markdown_table.table(header, body)
 
 
 def question(figures: Mapping[str, Any]) -> str:
-    """A sentence on a question end to end, with the default kind of index."""
+    """A sentence on query latency with the default kind of index."""
     name, corpus = next(iter(figures["corpora"].items()))
     total = corpus["indexes"]["IVF"]["warm"]["total"]
     return (
-        f"A whole question, text in, ten hits out, takes {tables.number(total['p50'])} ms (median; nine in ten at most "
-        f"{tables.number(total['p90'])} ms) in {corpus['documents']:,} {name}."
+        f"A query, from text to ten hits, takes {markdown_table.number(total['p50'])} ms (median; nine in ten at most "
+        f"{markdown_table.number(total['p90'])} ms) in {corpus['documents']:,} {name}."
     )
 
 
 def _footprint(newest: Mapping[str, Result], precision: str) -> tuple[float | None, float | None]:
-    """Bytes of a precision's graph, and resident while searching the largest collection measured, if with it."""
+    """Bytes of a precision's graph, and resident memory while searching the largest measured collection with it."""
     if "footprint" not in newest:
         return None, None
     figures = newest["footprint"].figures
@@ -85,5 +86,5 @@ def _same_quality(encoder: Mapping[str, Any] | None) -> str | None:
 
 def _mean(sets: Sequence[Mapping[str, Any]], row: str | None) -> str:
     if row is None or not sets:
-        return tables.UNKNOWN
-    return tables.share(sum(rows[row]["ndcg@10"] for rows in sets) / len(sets))
+        return markdown_table.UNKNOWN
+    return markdown_table.share(sum(rows[row]["ndcg@10"] for rows in sets) / len(sets))

@@ -1,10 +1,10 @@
-"""How should files be cut? Long documents as passages: how far apart cuts are, and how much passages overlap.
+"""How should files be cut into passages? Distance of cuts and overlap, judged by retrieval of long documents.
 
     python benchmarks/passages.py --bundle models/default-onnx --data ../data/en-lohelp ../data/de-lohelp
 
-Of each set the questions whose answer is longer than the encoder reads are taken, and as documents their answers and
-some others as long. A document's score is that of its best passage (MaxSim, float32); judged by nDCG@10. ``whole`` is
-the document cut off where the encoder stops. Figures hold one row per set and design.
+Questions are those of each set whose answer exceeds the encoder's document length; documents are their answers and some
+others of that length. A document's score is that of its best passage (MaxSim, float32); the metric is nDCG@10.
+``whole`` is the document truncated by the encoder. There is one row per set and design.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from latelite.sources import cutter
 from latelite.sources.formats import plain
 
 DESIGNS = ((0.3, 0.0), (0.45, 0.0), (0.3, 0.15), (0.45, 0.15))
-"""`cutter.REACH`, and overlap."""
+"""(`cutter.REACH`, overlap)."""
 _SEED = 1
 
 
 def measure(model: models.ColBERT, data: beir.RetrievalSet, questions: int, others: int) -> list[dict[str, Any]]:
-    """One row per design."""
+    """Measure all designs, one row each."""
     room = model.document_room
     lengths = dict(zip(data.documents, model.counts(list(data.documents.values())), strict=True))
     rng = random.Random(_SEED)
@@ -43,7 +43,7 @@ def measure(model: models.ColBERT, data: beir.RetrievalSet, questions: int, othe
     queries = [model.encode_query(data.queries[q]) for q in asked]
     known: dict[str, Any] = {}
 
-    def scored(parts: list[list[str]]) -> dict[str, Any]:
+    def score(parts: list[list[str]]) -> dict[str, Any]:
         texts = [text for some in parts for text in some]
         new = [text for text in dict.fromkeys(texts) if text not in known]
         known.update(zip(new, model.encode_document(new, show_progress_bar=False), strict=True))
@@ -57,13 +57,13 @@ def measure(model: models.ColBERT, data: beir.RetrievalSet, questions: int, othe
             values.append(metrics.ndcg([documents[i] for i in order[:10]], data.qrels[question], 10))
         return {"passages": len(texts), "tokens": len(flat), "ndcg@10": round(float(np.mean(values)), 4)}
 
-    rows = [{"set": data.name, "design": "whole", **scored([[data.documents[d]] for d in documents])}]
+    rows = [{"set": data.name, "design": "whole", **score([[data.documents[d]] for d in documents])}]
     recorded = cutter.REACH
     try:
         for cutter.REACH, overlap in DESIGNS:
             blocks = [plain.read(io.StringIO(data.documents[d])) for d in documents]
             parts = [[c.text for c in cutter.cut(b, model.counts, limit=room, overlap=overlap)] for b in blocks]
-            row = {"set": data.name, "design": f"reach {cutter.REACH}, overlap {overlap}", **scored(parts)}
+            row = {"set": data.name, "design": f"reach {cutter.REACH}, overlap {overlap}", **score(parts)}
             print(row, flush=True)
             rows.append(row)
     finally:

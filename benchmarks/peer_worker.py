@@ -1,13 +1,13 @@
-"""Runs one peer in that peer's own interpreter; `peers` starts it, job in, figures out.
+"""Runs one peer in its own interpreter; started by `peers`, reads a job and prints figures.
 
     PYTHON -P benchmarks/peer_worker.py PEER JOB.json
 
-Needs NumPy and the peer, nothing of latelite (but for the peers that are latelite). An encoder gets texts, a searcher
-gets token vectors, so that all searchers search the same. Everything runs on one thread; each query is timed alone.
-Prints one line of JSON:
+Needs NumPy and the peer, and latelite only for latelite's own peers. Encoders get texts; searchers get token vectors,
+so that all search the same ones. Everything runs on one thread; each query is timed individually. Prints one line of
+JSON:
 
-- encoder: ``encode_query_ms`` (list), ``documents_per_second``, and writes the first queries' vectors for comparison;
-- searcher: ``build_seconds``, ``search_ms`` (list), ``ids`` (the ten best of each query), ``index_bytes``.
+- encoder: ``encode_query_ms`` (list), ``documents_per_second``; also writes the first queries' vectors for comparison;
+- searcher: ``build_seconds``, ``search_ms`` (list), ``ids`` (top ten of each query), ``index_bytes``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-# Before anything that has threads of its own is loaded.
+# Before importing libraries that start threads.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
     os.environ[variable] = "1"
 
@@ -30,26 +30,26 @@ import numpy as np  # noqa: E402
 
 Job = dict[str, Any]
 Encode = Callable[[Any], Any]
-"""Texts, or ids where the job brings ids, of one kind -> list of (tokens, dim) arrays."""
+"""Texts (or ids, if the job has ids) of one kind -> list of (tokens, dim) arrays."""
 Search = Callable[[Any], list[int]]
-"""(tokens, dim) float32 -> numbers of the best documents."""
+"""(tokens, dim) float32 -> indices of the best documents."""
 
 K = 10
 BATCH = 32
 COMPARED = 32
-"""Queries whose vectors are written out."""
+"""Number of queries whose vectors are written."""
 
 
 def main(peer: str, path: str) -> None:
-    """Run the job that ``path`` describes."""
+    """Run the job described by ``path``."""
     job: Job = json.loads(Path(path).read_text(encoding="utf-8"))
-    figures = _encoding(*ENCODERS[peer](job), job) if peer in ENCODERS else _searching(SEARCHERS[peer], job)
+    figures = _run_encoder(*ENCODERS[peer](job), job) if peer in ENCODERS else _run_searcher(SEARCHERS[peer], job)
     names = job["packages"]
     print(json.dumps({**figures, "versions": {name: importlib.metadata.version(name) for name in names}}))
 
 
-def _encoding(query: Encode, documents: Encode, job: Job) -> Job:
-    """Time queries one by one, then all documents."""
+def _run_encoder(query: Encode, documents: Encode, job: Job) -> Job:
+    """Time each query, then all documents."""
     by_ids = "query_ids" in job and job["by_ids"]
     queries = job["query_ids"] if by_ids else job["queries"]
     texts = job["document_ids"] if by_ids else job["documents"]
@@ -69,7 +69,7 @@ def _encoding(query: Encode, documents: Encode, job: Job) -> Job:
     return {"encode_query_ms": times, "documents_per_second": len(texts) / seconds}
 
 
-def _searching(build: Callable[[list[Any], Path], Search], job: Job) -> Job:
+def _run_searcher(build: Callable[[list[Any], Path], Search], job: Job) -> Job:
     with np.load(job["vectors"]) as arrays:
         queries, documents = (
             np.split(arrays[name], np.cumsum(arrays[f"{name}_lengths"])[:-1]) for name in ("queries", "documents")
@@ -130,7 +130,7 @@ def _sentence_transformers(job: Job) -> tuple[Encode, Encode]:
 
 
 def _openvino(job: Job) -> tuple[Encode, Encode]:
-    """The plain trace of the checkpoint, quantised by NNCF after training with the documents as its sample."""
+    """A plain trace of the checkpoint, quantised by NNCF with the documents as calibration data."""
     import nncf
     import openvino
 
@@ -219,12 +219,12 @@ def _qdrant_edge(documents: list[Any], folder: Path) -> Search:
 
 
 def _voyager(documents: list[Any], folder: Path) -> Search:
-    """Token neighbours from Voyager, their documents ranked by MaxSim in NumPy."""
+    """Nearest tokens from Voyager; their documents are ranked by MaxSim in NumPy."""
     import voyager
 
     flat, lengths = np.concatenate(documents), [len(each) for each in documents]
     owners = np.repeat(np.arange(len(documents)), lengths)
-    # As latelite's HNSW has it by default, so that the two graphs are comparable.
+    # The defaults of latelite's HNSW, so that the two graphs are comparable.
     index = voyager.Index(
         voyager.Space.InnerProduct, num_dimensions=flat.shape[1], M=16, ef_construction=200, random_seed=100
     )

@@ -1,4 +1,4 @@
-"""latelite beside what would be used instead: the same texts, the same machine, one after another, one thread each.
+"""latelite beside its alternatives: the same texts on the same machine, one after another, one thread each.
 
     python benchmarks/peers.py --checkpoint models/latelite-colbert-16m --bundle models/default-onnx
     python benchmarks/peers.py --peer pylate=/path/to/python --peer voyager=/path/to/python
@@ -8,10 +8,9 @@ trace of the checkpoint, quantised to int8 by NNCF; it is given ids, so its time
 same token vectors): latelite's indexes, maxsim-cpu (exact scan), fast-plaid, Qdrant Edge (a multivector field) and
 Voyager (token neighbours, then MaxSim in NumPy), with their default settings.
 
-The peers' pins conflict, so each has a dependency group and an environment of its own, `.venv-peers/NAME`, which
-``make peers`` makes; ``--peer NAME=PYTHON`` names another interpreter. A peer without one is recorded as not run.
-Agreement is the cosine of query vectors to latelite fp32's, and the share of the exact ten best documents that a
-searcher finds.
+The peers' pins conflict, so each has its own dependency group and environment, `.venv-peers/NAME`, made by ``make
+peers``; ``--peer NAME=PYTHON`` names another interpreter. A peer without one is recorded as not run. Agreement is the
+cosine of query vectors to latelite fp32's and, for searchers, the share of the exact top ten that they find.
 """
 
 from __future__ import annotations
@@ -43,10 +42,10 @@ K = 10
 
 @dataclass(frozen=True)
 class Peer:
-    """Something that is measured."""
+    """A system to measure."""
 
     name: str
-    """As the worker knows it; the first word of latelite's rows is latelite."""
+    """Name known to the worker; latelite's rows start with latelite."""
     role: str
     """``encoder`` or ``searcher``."""
     packages: tuple[str, ...]
@@ -70,14 +69,14 @@ PEERS = (
 
 
 class NotRun(Exception):
-    """A peer that is not there, or that failed; the message is recorded."""
+    """A peer is not installed, or failed; the message is recorded."""
 
 
 def interpreter(peer: Peer, given: dict[str, str]) -> str:
-    """Python that has the peer.
+    """The interpreter that has the peer.
 
     Raises:
-        NotRun: no environment was made for it.
+        NotRun: the peer has no environment.
     """
     if peer.name.startswith("latelite"):
         return sys.executable
@@ -90,10 +89,10 @@ def interpreter(peer: Peer, given: dict[str, str]) -> str:
 
 
 def run(peer: Peer, given: dict[str, str], job: dict[str, Any], scratch: Path) -> dict[str, Any]:
-    """The worker's figures.
+    """Run the worker; its figures.
 
     Raises:
-        NotRun: there is no interpreter, or the worker failed; the last line of its error says why.
+        NotRun: there is no interpreter, or the worker failed; the message has the last line of its output.
     """
     python = interpreter(peer, given)
     path = scratch / "job.json"
@@ -104,7 +103,7 @@ def run(peer: Peer, given: dict[str, str], job: dict[str, Any], scratch: Path) -
         raise NotRun("needs the checkpoint (--checkpoint)")
     content = {**job, "packages": peer.packages, "by_ids": by_ids, "output": str(scratch / "output.npz")}
     path.write_text(json.dumps(content), encoding="utf-8")
-    # -P: the scripts beside the worker have names that packages may have, too.
+    # -P: scripts beside the worker may have the names of packages.
     command = [python, "-P", str(WORKER), peer.name, str(path)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
@@ -120,7 +119,7 @@ def run(peer: Peer, given: dict[str, str], job: dict[str, Any], scratch: Path) -
 
 
 def encoder_row(figures: dict[str, Any], output: Path, reference: Sequence[Any]) -> dict[str, Any]:
-    """Percentiles, and the cosine of the tokens' vectors to the reference's."""
+    """Percentiles, and token cosines to the reference."""
     with np.load(output) as arrays:
         vectors = np.split(arrays["vectors"], np.cumsum(arrays["lengths"])[:-1])
     compared = list(zip(vectors, reference, strict=False))
@@ -130,14 +129,14 @@ def encoder_row(figures: dict[str, Any], output: Path, reference: Sequence[Any])
         "versions": figures["versions"],
         "encode_query": percentiles([each / 1000 for each in figures["encode_query_ms"]]),
         "documents_per_second": figures["documents_per_second"],
-        # None: other tokens than the reference's
+        # None: the tokens differ from the reference's
         "cosine_mean": None if cosines is None else float(cosines.mean()),
         "cosine_min": None if cosines is None else float(cosines.min()),
     }
 
 
 def searcher_row(figures: dict[str, Any], oracle: Sequence[Sequence[int]]) -> dict[str, Any]:
-    """Percentiles, and the share of the exact ten best that was found."""
+    """Percentiles, and the share of the exact top ten that was found."""
     found = [len(set(ids) & set(best)) / len(best) for ids, best in zip(figures["ids"], oracle, strict=True)]
     return {
         "versions": figures["versions"],
@@ -165,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print a table and, with ``--json``, write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, default=Path("models/default-onnx"))
-    parser.add_argument("--checkpoint", type=Path, help="what the bundle was exported from; default: no encoder peers")
+    parser.add_argument("--checkpoint", type=Path, help="checkpoint of the bundle; default: no encoder peers")
     parser.add_argument("--corpus", default="docstrings", metavar="FOLDER", help="or docstrings")
     parser.add_argument("--documents", type=int, default=500)
     parser.add_argument("--queries", type=int, default=100)
@@ -177,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown := set(given) - {peer.name for peer in PEERS}:
         parser.error(f"unknown peer {', '.join(sorted(unknown))}; known: {', '.join(p.name for p in PEERS)}")
 
-    corpus = corpora.named(options.corpus).part(options.documents)
+    corpus = corpora.by_name(options.corpus).part(options.documents)
     texts, queries = list(corpus.documents.values()), list(corpus.queries[: options.queries])
     model = models.ColBERT(options.bundle, precision="fp32")
     manifest = model.manifest

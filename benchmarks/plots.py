@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import quality_tables
 import tables
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.ticker import LogLocator
 
-# Okabe and Ito's colours, told apart with every kind of colour vision; lines also differ in markers, for print.
+# Okabe and Ito's colours, distinguishable with any colour vision; lines also have different markers, for print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#666666")
 MARKERS = "osD^vPX*"
-# Row of the quality benchmark -> name of its point; "int8 Exact" stands for the row "int8" too.
-_QUALITY = {row: name for row, name in tables.QUALITY_ROWS.items() if row != "int8"} | {"fp32": "fp32, exact"}
+# Row of the quality benchmark -> label of its point; "int8 Exact" also stands for the row "int8".
+_QUALITY = {row: name for row, name in quality_tables.QUALITY_ROWS.items() if row != "int8"} | {"fp32": "fp32, exact"}
 # Height of a line of text and width of a character, as fractions of the axes.
 _LINE = 0.055
 _CHARACTER = 0.0145
@@ -39,7 +40,7 @@ STYLE: Any = {
 
 
 def latency(figures: Mapping[str, Any], title: str, sources: Sequence[str], target: Path) -> list[Path]:
-    """Milliseconds for one text against its length, a line for each engine; a panel for each encoder."""
+    """Milliseconds per text against its length: a line for each engine, a panel for each encoder."""
     kinds = {kind: each["1 threads"] for kind, each in figures["results"].items() if "1 threads" in each}
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, len(kinds), figsize=(5.6 * len(kinds), 4.2), squeeze=False, sharey=True)
@@ -64,8 +65,8 @@ def latency(figures: Mapping[str, Any], title: str, sources: Sequence[str], targ
 
 
 def _label_ends(axis: Any, ends: Sequence[tuple[float, str, str, float]]) -> None:
-    """Names (value, name, colour, x) at the right ends of lines, moved apart where they would overlap."""
-    axis.figure.draw_without_rendering()  # sets the limits that fractions are of
+    """Labels (value, name, colour, x) at the right ends of lines, moved apart so that they do not overlap."""
+    axis.figure.draw_without_rendering()  # sets the limits, which fractions refer to
     place = -1.0
     for value, name, colour, x in sorted(ends):
         place = max(_fraction(axis, x, value)[1], place + _LINE)
@@ -81,7 +82,7 @@ def _fraction(axis: Any, x: float, y: float) -> tuple[float, float]:
 
 
 def quality(name: str, one_set: Mapping[str, Any], title: str, sources: Sequence[str], target: Path) -> list[Path]:
-    """nDCG@10 against the time of a query, encoding included."""
+    """nDCG@10 against query time, including encoding."""
     encode = one_set["encode_query_ms"]
     points = []
     for row, label in _QUALITY.items():
@@ -102,8 +103,8 @@ def quality(name: str, one_set: Mapping[str, Any], title: str, sources: Sequence
 
 
 def _label_points(axis: Any, points: Sequence[tuple[float, float, str]]) -> None:
-    """A name beside each point, on the side where nothing is yet; points that lie on one another share a label."""
-    axis.figure.draw_without_rendering()  # sets the limits that fractions are of
+    """A label beside each point, on a free side; coinciding points share a label."""
+    axis.figure.draw_without_rendering()  # sets the limits, which fractions refer to
     groups: list[tuple[float, float, list[str]]] = []
     for x, y, name in points:
         right, up = _fraction(axis, x, y)
@@ -157,7 +158,7 @@ def memory(figures: Mapping[str, Any], title: str, sources: Sequence[str], targe
 
 
 def _save(figure: Any, sources: Sequence[str], target: Path) -> list[Path]:
-    """Write PNG and SVG; both carry the names of the result files, and no date."""
+    """Write PNG and SVG, with the names of the result files as metadata and without a date."""
     target.parent.mkdir(exist_ok=True)
     source = " ".join(sources)
     paths = [target.with_suffix(".png"), target.with_suffix(".svg")]

@@ -1,4 +1,4 @@
-"""Does encoding through Ray use its workers as well as plain processes do, and what does writing shards cost?
+"""Is encoding with Ray's workers as fast as with plain processes, and what does writing shards cost?
 
     python benchmarks/ray_scaling.py --json benchmarks/results        # in an environment with latelite[ray]
 
@@ -38,7 +38,7 @@ _BLOCK = 64
 
 
 def plain(texts: list[str], workers: int, precision: Any) -> float:
-    """Seconds of ``workers`` processes from their start to their end."""
+    """Seconds for ``workers`` processes, from start to end."""
     started = time.perf_counter()
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=_encode, args=(texts[number::workers], precision)) for number in range(workers)]
@@ -58,7 +58,7 @@ def _encode(texts: list[str], precision: Any) -> None:
 
 
 def through_ray(texts: list[str], workers: int, precision: Any) -> float:
-    """Seconds of `encode` over all texts."""
+    """Seconds for `encode` over all texts."""
     from latelite.integrations.ray import encode
 
     dataset = _dataset(texts)
@@ -71,7 +71,7 @@ def through_ray(texts: list[str], workers: int, precision: Any) -> float:
 
 
 def shards(texts: list[str], workers: int, precision: Any) -> dict[str, float]:
-    """Seconds of `write_shards`, the first time and the second, and the bytes that it left."""
+    """Seconds for `write_shards`, first and second run, and bytes on disk."""
     from latelite.integrations.ray import write_shards
 
     dataset = _dataset(texts)
@@ -81,7 +81,7 @@ def shards(texts: list[str], workers: int, precision: Any) -> dict[str, float]:
             started = time.perf_counter()
             write_shards(dataset, folder, BUNDLE, shards=2, workers=workers, precision=precision)
             times.append(time.perf_counter() - started)
-        # The model is in every shard, whatever its size.
+        # Every shard has a copy of the model.
         written = [path for path in Path(folder).glob("shard-*/**/*") if path.is_file() and "model" not in path.parts]
         return {"seconds": times[0], "again_s": times[1], "bytes": sum(path.stat().st_size for path in written)}
 

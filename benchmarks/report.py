@@ -1,10 +1,10 @@
-"""Writes the tables of the READMEs and the plots, from the result files and nothing else.
+"""Generates the tables of the READMEs and the plots from the result files.
 
-    python benchmarks/report.py            # renew README.md, benchmarks/README.md, the model card and plots
-    python benchmarks/report.py --check    # exit status 1 when a table or a plot is not that of the results
+    python benchmarks/report.py            # update README.md, benchmarks/README.md, the model card and the plots
+    python benchmarks/report.py --check    # exit status 1 if a table or plot does not match the results
 
-The generated part stands between ``<!-- begin results -->`` and ``<!-- end results -->``; the rest is written by hand.
-Of each machine the newest run of each benchmark counts, of quality the newest run of each set with the model of the
+The part between ``<!-- begin results -->`` and ``<!-- end results -->`` is generated, the rest is written by hand. For
+each machine, the newest run of each benchmark is used; for quality, the newest run of each set with the model of the
 newest run.
 """
 
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import overview
+import quality_tables
 import results
 import tables
 from results import Result
@@ -35,13 +36,13 @@ _PART = re.compile(r"(?<=<!-- begin results -->\n).*?(?=<!-- end results -->)", 
 
 @dataclass(frozen=True)
 class Machine:
-    """The results of one machine that count."""
+    """The results of one machine that are used."""
 
     name: str
     newest: dict[str, Result]
-    """Benchmark -> result."""
+    """Benchmark -> newest result."""
     quality: list[Result]
-    """Quality runs with the model of the newest of them, the oldest first."""
+    """Quality runs with the model of the newest one, oldest first."""
 
     @property
     def last(self) -> Result:
@@ -50,11 +51,11 @@ class Machine:
 
 
 _SHOWN = ("encode", "footprint", "graph_choices", "index", "maxsim", "peers", "quality", "search")
-"""Benchmarks whose figures are in a table; a machine on which only others ran is not shown."""
+"""Benchmarks with a table; a machine without any of these is not shown."""
 
 
 def machines(folder: Path) -> list[Machine]:
-    """By the date of their newest result, the newest first."""
+    """The machines, sorted by date of their newest result, newest first."""
     found: dict[str, Machine] = {}
     for result in results.read_all(folder):
         if result.benchmark not in _SHOWN:
@@ -73,7 +74,7 @@ def _model(result: Result) -> str:
 
 
 def summary(found: Sequence[Machine], folder: str) -> str:
-    """What the top README shows of the machine measured last: one table, and what it was measured on."""
+    """The top README's part: a table for the machine measured last, and a description of the machine."""
     if not found:
         return "No results."
     machine = found[0]
@@ -94,16 +95,16 @@ def summary(found: Sequence[Machine], folder: str) -> str:
 
 
 def card(found: Sequence[Machine], folder: str) -> str:
-    """Quality of the default model on the machine that measured it last."""
+    """The model card's part: quality on the machine that measured it last."""
     measured = [machine for machine in found if machine.quality]
     if not measured:
         return "No results."
     runs = measured[0].quality
-    return "\n\n".join([tables.card(tables.merged_sets(runs)), tables.source(*runs, folder=folder)])
+    return "\n\n".join([quality_tables.card(quality_tables.merged_sets(runs)), tables.source(*runs, folder=folder)])
 
 
-def everything(machine: Machine, folder: str, plots: str) -> str:
-    """A section of the report."""
+def section(machine: Machine, folder: str, plots: str) -> str:
+    """The section of a machine in the report."""
     newest = machine.newest
 
     def plot(name: str, text: str) -> str:
@@ -111,23 +112,23 @@ def everything(machine: Machine, folder: str, plots: str) -> str:
 
     blocks = [f"## {machine.name}", tables.machine(machine.last)]
     if result := newest.get("encode"):
-        blocks.append("### One text, by length (ms, median; the mixed corpus in texts a second)")
+        blocks.append("### Encoding by text length (median ms; mixed corpus: texts/s)")
         for threads in (1, 2):
             blocks += tables.encoder(result.figures, threads).values()
         blocks += [plot("latency", "latency against length"), tables.source(result, folder=folder)]
     if result := newest.get("graph_choices"):
-        blocks += ["### Other forms of the int8 graph, one thread", tables.choices(result.figures)]
+        blocks += ["### Variants of the int8 graph, one thread", tables.choices(result.figures)]
         blocks.append(tables.source(result, folder=folder))
     if result := newest.get("search"):
-        blocks += ["### A question end to end (ms; stages are medians)", tables.search(result.figures)]
-        blocks += ["By length of the question:", tables.lengths(result.figures)]
-        blocks += ["### The first answer of a new process (ms since its start, medians)", tables.cold(result.figures)]
+        blocks += ["### Query latency (ms; stages are medians)", tables.search(result.figures)]
+        blocks += ["By query length:", tables.lengths(result.figures)]
+        blocks += ["### Cold start (median ms since the start of the process)", tables.cold(result.figures)]
         blocks.append(tables.source(result, folder=folder))
     if machine.quality:
-        sets = tables.merged_sets(machine.quality)
+        sets = quality_tables.merged_sets(machine.quality)
         blocks.append("### Quality")
-        blocks += [tables.quality(sets, metric) for metric in tables.METRICS]
-        if times := tables.quality_times(sets):
+        blocks += [quality_tables.quality(sets, metric) for metric in quality_tables.METRICS]
+        if times := quality_tables.quality_times(sets):
             blocks += [times, plot("quality", "quality against query time")]
         blocks.append(tables.source(*machine.quality, folder=folder))
     if result := newest.get("peers"):
@@ -140,17 +141,17 @@ def everything(machine: Machine, folder: str, plots: str) -> str:
     if result := newest.get("index"):
         blocks += ["### Indexes", tables.flat(result.figures["rows"], "kind"), tables.source(result, folder=folder)]
     if result := newest.get("maxsim"):
-        blocks += ["### MaxSim of a query with all documents", tables.maxsim(result.figures)]
+        blocks += ["### MaxSim of one query with all documents", tables.maxsim(result.figures)]
         blocks.append(tables.source(result, folder=folder))
     return "\n\n".join(blocks)
 
 
 def pages(root: Path, found: Sequence[Machine]) -> dict[Path, str]:
-    """File -> what it should hold."""
+    """File -> its content according to the results."""
     parts: dict[Path, Callable[[], str]] = {
         README: lambda: summary(found, "benchmarks/results"),
         CARD: lambda: card(found, "../../benchmarks/results"),
-        REPORT: lambda: "\n\n".join(everything(each, "results", "plots") for each in found) or "No results.",
+        REPORT: lambda: "\n\n".join(section(each, "results", "plots") for each in found) or "No results.",
     }
     content = {}
     for path, make in parts.items():
@@ -164,7 +165,7 @@ def pages(root: Path, found: Sequence[Machine]) -> dict[Path, str]:
 
 @dataclass(frozen=True)
 class Plot:
-    """One picture."""
+    """A plot to draw."""
 
     target: Path
     sources: tuple[str, ...]
@@ -173,7 +174,7 @@ class Plot:
 
 
 def wanted_plots(found: Sequence[Machine]) -> Iterator[Plot]:
-    """What can be drawn from the results."""
+    """The plots for which there are results."""
     for machine in found:
         newest = machine.newest
         base = PLOTS / machine.name
@@ -187,7 +188,7 @@ def wanted_plots(found: Sequence[Machine]) -> Iterator[Plot]:
             )
         timed = {
             name: each
-            for name, each in tables.merged_sets(machine.quality).items()
+            for name, each in quality_tables.merged_sets(machine.quality).items()
             if "encode_query_ms" in each and " -> " not in name
         }
         if timed:
@@ -213,17 +214,17 @@ def _draw(plot: str, *arguments: Any) -> None:
 
 
 def _plots() -> Any:
-    """The module, with matplotlib, only when something is drawn: checking needs none."""
+    """The module `plots`, imported only for drawing, because `--check` should not need matplotlib."""
     import plots
 
     return plots
 
 
 def differences(root: Path, folder: Path) -> list[str]:
-    """What is not as the results say."""
+    """Files that do not match the results."""
     found = machines(folder)
     wrong = [
-        f"{path}: not what the results say; run python benchmarks/report.py"
+        f"{path}: does not match the results; run python benchmarks/report.py"
         for path, text in pages(root, found).items()
         if (root / path).read_text(encoding="utf-8") != text
     ]
@@ -237,7 +238,7 @@ def differences(root: Path, folder: Path) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Renew or check; returns the exit status."""
+    """Update or check; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--root", type=Path, default=ROOT, help="repository")
@@ -245,7 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = options.root / "benchmarks" / "results"
     if options.check:
         wrong = differences(options.root, folder)
-        print("\n".join(wrong) or "tables and plots are those of the results")
+        print("\n".join(wrong) or "tables and plots match the results")
         return 1 if wrong else 0
     found = machines(folder)
     for path, text in pages(options.root, found).items():

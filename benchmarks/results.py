@@ -1,4 +1,4 @@
-"""One file for each run: the figures, and everything that a reader needs to judge and to repeat them."""
+"""Result files: the figures of a run, and everything needed to judge and repeat them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FORMAT = "latelite-benchmark"
 FORMAT_VERSION = 1
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = Path(__file__).resolve().parent / "results"
-# What a figure depends on; notes and results may change between a run and its commit.
+# Files that figures depend on; others may change between a run and its commit.
 _SOURCES = ("runtime", "export", "models", "benchmarks/*.py", "pyproject.toml")
 
 
@@ -29,23 +29,23 @@ class Result:
     benchmark: str
     """Name of the script."""
     part: str | None
-    """What of it was run, when it was not all."""
+    """Part of the benchmark that was run, if not all."""
     machine: str
     """Board or CPU, as `machine_name` spells it."""
     date: str
-    """ISO 8601, UTC, when the run ended."""
+    """End of the run, ISO 8601, UTC."""
     revision: str | None
     """Git commit."""
     dirty: bool | None
-    """True when the sources differed from that commit."""
+    """Whether the sources differed from that commit."""
     command: str
-    """What was run in the root of the repository."""
+    """Command, as run in the root of the repository."""
     device: Mapping[str, Any]
     """`latelite.device.record`, and `latelite.device.state` as ``before`` and ``after``."""
     warnings: tuple[str, ...]
-    """What speaks against the figures: `latelite.device.warnings`."""
+    """Disturbances of the run: `latelite.device.warnings`."""
     figures: Mapping[str, Any]
-    """What the benchmark measured; each script's docstring says what there is."""
+    """The measurements, described in the script's docstring."""
 
     @property
     def file_name(self) -> str:
@@ -63,7 +63,7 @@ def result_of(
     before: Mapping[str, Any],
     after: Mapping[str, Any],
 ) -> Result:
-    """Put figures and the two states of the device that they were taken between together."""
+    """Combine figures with the device's state before and after the run."""
     record = device.record()
     revision, dirty = _revision()
     return Result(
@@ -81,7 +81,7 @@ def result_of(
 
 
 def save(result: Result, folder: Path = FOLDER) -> Path:
-    """Write a result; one of the same file name is replaced."""
+    """Write a result, replacing one with the same file name."""
     folder.mkdir(exist_ok=True)
     path = folder / result.file_name
     content = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(result)}
@@ -94,25 +94,25 @@ def read(path: Path) -> Result:
     """Read a result.
 
     Raises:
-        ValueError: the file is no result, or one of another version.
+        ValueError: the file is not a result, or has another version.
     """
     content = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
         raise ValueError(f"{path} is not a result of these benchmarks; run them again.")
     if (version := content.pop("format_version", None)) != FORMAT_VERSION:
-        raise ValueError(f"{path} has format version {version!r}, these scripts read {FORMAT_VERSION}.")
+        raise ValueError(f"{path} has format version {version!r}, not {FORMAT_VERSION}; run it again.")
     if set(content) != {field.name for field in fields(Result)}:
         raise ValueError(f"{path} lacks fields of a result; run the benchmark again.")
     return Result(**{**content, "warnings": tuple(content["warnings"])})
 
 
 def read_all(folder: Path = FOLDER) -> list[Result]:
-    """All results, the oldest first."""
+    """All results, oldest first."""
     return sorted(map(read, folder.glob("*.json")), key=lambda result: (result.date, result.benchmark))
 
 
 def outdated(result: Result, folder: Path = FOLDER) -> Iterator[Path]:
-    """Files of earlier runs of the same (part of a) benchmark on the same machine."""
+    """Files of earlier runs of the same benchmark and part on the same machine."""
     same = (result.benchmark, result.part, result.machine)
     for path in sorted(folder.glob("*.json")):
         other = read(path)
@@ -121,7 +121,7 @@ def outdated(result: Result, folder: Path = FOLDER) -> Iterator[Path]:
 
 
 def machine_name(record: Mapping[str, Any]) -> str:
-    """The board, or else the CPU, as part of a file name."""
+    """The board or, if unknown, the CPU, as part of a file name."""
     name = record["board"] or record["cpu"] or record["architecture"] or "unknown"
     name = re.sub(r"\((R|TM|C)\)|@.*|\b(CPU|Processor)\b", " ", name, flags=re.IGNORECASE)
     return "-".join(re.findall(r"[a-z0-9]+", name.lower())) or "unknown"

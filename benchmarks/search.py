@@ -1,18 +1,18 @@
-"""How long does a question take? One query after another, end to end, then the first answer of a new process.
+"""What are the query latency and the cold start? Queries one after another end to end, then first answers of processes.
 
     python benchmarks/search.py                                       # Python's docstrings, default model
     python benchmarks/search.py --corpora docstrings ../data/en-xquad --indexes Exact IVF --min-seconds 60
 
-Warm: as MLPerf's SingleStream scenario, the next query is issued when the last one is answered, until at least
-``--min-queries`` and ``--min-seconds`` are done; queries come in a fixed shuffled order, again from the start when they
-run out. What is timed is ``Collection.search``: text in, ten hits with their texts out. Its stages are timed inside it:
-``tokenize`` (text -> ids), ``encode`` (ids -> token vectors), ``retrieve`` (which documents to score; nothing for an
-exact scan), ``rerank`` (MaxSim of those, ranking); the rest is reading the hits' texts.
+Warm: as in MLPerf's SingleStream scenario, each query starts when the previous one is answered, until both
+``--min-queries`` and ``--min-seconds`` are reached. Queries come in a fixed shuffled order, repeated as needed. The
+measured call is ``Collection.search``, from a text to ten hits with texts. Its stages are timed inside it: ``tokenize``
+(text -> ids), ``encode`` (ids -> token vectors), ``retrieve`` (finding candidates; nothing for an exact scan),
+``rerank`` (MaxSim and ranking); the rest is reading the hits' texts.
 
-Cold: a new Python process that imports latelite, opens the collection and asks one question, ``--starts`` times: with
-all files in the system's page cache, and with the model and the index dropped from it.
+Cold: a new Python process imports latelite, opens the collection and runs one query, ``--starts`` times: with all files
+in the system's page cache, and with the model and the index evicted from it.
 
-On one thread, but for hnswlib, which takes all processors as it does by default. Times are in milliseconds.
+One thread, except for hnswlib, which uses all processors by default. Times are in milliseconds.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ import latelite.search  # noqa: E402
 from latelite import Collection, indexes, models  # noqa: E402
 
 BUCKETS = (8, 16, 32)
-"""Upper ends of the classes of query length, in tokens."""
+"""Upper bounds of the classes of query length, in tokens."""
 _WARM_UP = 32
 K = 10
 
 
 class Stopwatch:
-    """Times calls of methods from the inside of a longer call."""
+    """Times methods that are called inside a longer call."""
 
     def __init__(self) -> None:
         self.spent: dict[str, float] = defaultdict(float)
-        """Seconds by stage since the last `take`."""
+        """Stage -> seconds since the last `take`."""
 
     def watch(self, owner: Any, method: str, stage: str) -> None:
         """Time ``owner.method`` as ``stage``."""
@@ -67,14 +67,14 @@ class Stopwatch:
         setattr(owner, method, timed)
 
     def take(self) -> dict[str, float]:
-        """Seconds by stage since the last call."""
+        """Stage -> seconds since the last call of this method."""
         spent = dict(self.spent)
         self.spent.clear()
         return spent
 
 
 def collection(folder: Path, model: models.ColBERT, kind: str, corpus: corpora.Corpus, vectors: Sequence[Any]) -> None:
-    """Write a collection whose documents have been encoded already."""
+    """Write a collection from encoded documents."""
     with Collection(folder, model, index=kind) as written:
         written.add_vectors(list(corpus.documents), list(corpus.documents.values()), list(vectors))
 
@@ -106,14 +106,14 @@ def stream(
             totals.append(time.perf_counter() - start)
             asked.append(query)
             spent = watch.take()
-            spent["rerank"] -= spent.get("retrieve", 0.0)  # ranking asks for the candidates
+            spent["rerank"] -= spent.get("retrieve", 0.0)  # ranking includes finding candidates
             for stage, seconds in spent.items():
                 stages[stage].append(seconds)
         seconds = time.perf_counter() - begin
     counted = {query: len(tokenize(query).ids) for query in set(asked)}
     lengths = [counted[query] for query in asked]
     searching.rank = rank
-    del model._tokenization.query, model._session.run  # the watches; the methods of the class come back
+    del model._tokenization.query, model._session.run  # remove the wrappers, which restores the methods
     return {
         "seconds": seconds,
         "total": percentiles(totals),
@@ -133,7 +133,7 @@ def _buckets(longest: int) -> dict[str, range]:
 
 
 def percentiles(seconds: Sequence[float]) -> dict[str, float] | None:
-    """Milliseconds and the number of calls; None without any."""
+    """Percentiles in milliseconds, and the number of calls; None if there are none."""
     if not len(seconds):
         return None
     values = np.percentile(seconds, [50, 90, 95, 99]) * 1000
@@ -144,7 +144,7 @@ def percentiles(seconds: Sequence[float]) -> dict[str, float] | None:
 
 
 def cold(folder: Path, precision: str, query: str, starts: int) -> dict[str, Any]:
-    """First answers of new processes, page cache warm and without model and index."""
+    """First answers of new processes, with a warm page cache, and with model and index evicted."""
     figures: dict[str, Any] = {}
     for name, evict in (("cached", False), ("from disk", True)):
         if evict and not hasattr(os, "posix_fadvise"):
@@ -165,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--bundle", type=Path, default=Path("models/default-onnx"))
     parser.add_argument("--precision", choices=("int8", "fp32"), default="int8")
     parser.add_argument("--corpora", nargs="+", default=["docstrings"], metavar="FOLDER", help="or docstrings")
-    parser.add_argument("--documents", type=int, help="at most so many of each corpus")
+    parser.add_argument("--documents", type=int, help="maximum documents per corpus")
     parser.add_argument("--indexes", nargs="+", default=list(indexes.KINDS), choices=list(indexes.KINDS))
     parser.add_argument("--min-queries", type=int, default=1024)
     parser.add_argument("--min-seconds", type=float, default=10.0)
@@ -183,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "corpora": {},
     }
     for name in options.corpora:
-        corpus = corpora.named(name).part(options.documents)
+        corpus = corpora.by_name(name).part(options.documents)
         vectors = models.ColBERT(options.bundle, precision=options.precision).encode_document(
             list(corpus.documents.values())
         )

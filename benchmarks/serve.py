@@ -285,7 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args(arguments)
 
-    corpus = corpora.named(options.corpus).part(options.documents)
+    corpus = corpora.by_name(options.corpus).part(options.documents)
     queries = corpus.queries
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.collection or Path(scratch) / "benchmark.lt"

@@ -1,13 +1,13 @@
-"""Runs the benchmarks, one result file each, and renews the tables and plots.
+"""Runs the benchmarks, with a result file each, and updates the tables and plots.
 
     python benchmarks/suite.py                          # what make bench runs: minutes, no data needed
     python benchmarks/suite.py --full --data FOLDER     # what make bench-full runs; FOLDER holds sets in BEIR layout
     python benchmarks/suite.py --only search footprint
     python benchmarks/suite.py --full --data FOLDER --sets en-scifact --only quality -- --rows int8 bm25
 
-What follows ``--`` is added to the arguments of the scripts that run. Each runs as a process of its own, between two
-records of the device's state. A benchmark that fails does not stop the others; its message is printed and the exit
-status is 1. Runs of one script on different sets stand beside each other in the tables when ``--part`` names them.
+Arguments after ``--`` are passed to the scripts. Each script runs in a separate process, and the device's state is
+recorded before and after it. If a benchmark fails, its message is printed, the others still run, and the exit status is
+1. To have runs of one script on different sets in the tables, name them with ``--part``.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from latelite import device
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path("models/build/vectors")
-"""Token vectors, kept between runs."""
+"""Cache of token vectors."""
 HUB_LANGUAGE = "en"
-"""Language whose documents are also asked in the other languages."""
+"""Language whose documents are also searched with questions in the other languages."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One script with its arguments."""
+    """A script with its arguments."""
 
     name: str
-    """Of the script in this folder, and of the result."""
+    """Name of the script and of the result."""
     arguments: tuple[str, ...]
 
     def command(self, data: Path | None) -> str:
-        """What to type in the root of the repository; DATA and PYTHON stand for paths of the machine it ran on."""
+        """The command line, with DATA and PYTHON in place of this machine's paths."""
         words = ["python", f"benchmarks/{self.name}.py"]
         for word in self.arguments:
             if data is not None:
@@ -55,12 +55,12 @@ class Step:
 
 
 def sets_in(data: Path) -> list[Path]:
-    """Folders in BEIR layout, by name."""
+    """Folders in BEIR layout, sorted by name."""
     return sorted(path.parent for path in data.glob("*/corpus.jsonl"))
 
 
 def crossings(sets: Sequence[Path]) -> list[str]:
-    """``queries:corpus`` for every ``LANGUAGE-NAME`` beside an ``en-NAME`` that holds the documents it judges."""
+    """``queries:corpus`` for every ``LANGUAGE-NAME`` whose judged documents are in ``en-NAME``."""
     known = {path.name: path for path in sets}
     pairs = []
     for path in sets:
@@ -80,7 +80,7 @@ def _fits(queries: Path, corpus: Path) -> bool:
 
 
 def steps(options: argparse.Namespace) -> list[Step]:
-    """What to run, the short ones first."""
+    """The steps to run, short ones first."""
     bundle = ("--bundle", str(options.bundle))
     checkpoint = ("--checkpoint", str(options.checkpoint)) if options.checkpoint.exists() else ()
     peers = tuple(word for each in options.peer for word in ("--peer", each))
@@ -142,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="folder of folders in BEIR layout, with --full")
     parser.add_argument("--sets", nargs="+", metavar="NAME", help="only these folders of --data")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="run only these")
-    parser.add_argument("--part", metavar="NAME", help="name of what is run, where it is not all; with --only")
+    parser.add_argument("--part", metavar="NAME", help="name of this part of a benchmark; with --only")
     parser.add_argument("--bundle", type=Path, default=Path("models/default-onnx"))
     parser.add_argument("--checkpoint", type=Path, default=Path("models/latelite-colbert-16m"))
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON", help="see peers.py")
@@ -153,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(own)
     known = {path.name for path in sets_in(options.data)} if options.data is not None else set()
     if options.data is not None and not known:
-        parser.error(f"{options.data} holds no folder with a corpus.jsonl; see benchmarks/README.md for the layout.")
+        parser.error(f"{options.data} has no folder with a corpus.jsonl; see benchmarks/README.md for the layout.")
     if unknown := set(options.sets or ()) - known:
         parser.error(f"no set of that name in --data: {', '.join(sorted(unknown))}")
     chosen = [Step(step.name, (*step.arguments, *extra)) for step in steps(options)]

@@ -1,12 +1,12 @@
-"""Figures -> Markdown. Every table says which result files it is made of, and what speaks against them."""
+"""Figures -> Markdown tables, with their result files and warnings."""
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from markdown_table import UNKNOWN, megabytes, number, share, table
 from results import Result
 
 _PERCENT = re.compile(r"(\d+)%")
@@ -25,53 +25,12 @@ ENGINES = {
     "bundle int8": "this bundle, int8",
     "bundle int8, threads share a text": "this bundle, int8, threads share a text",
 }
-"""The encoder benchmark's engines, as tables and plots call them."""
+"""Engine of the encoder benchmark -> label in tables and plots."""
 OURS, REFERENCES = "fused int8", ("torch", "plain int8")
-METRICS = {"ndcg@10": "nDCG@10", "recall@100": "recall@100", "mrr@10": "MRR@10"}
-QUALITY_ROWS = {
-    "fp32": "fp32",
-    "int8": "int8",
-    "int8 Exact": "Exact",
-    "int8 HNSW": "HNSW",
-    "int8 IVF": "IVF",
-    "int8 pool 2": "pool 2",
-    "int8 pool 3": "pool 3",
-    "int8 hybrid": "hybrid",
-    "mean pool": "mean pool",
-    "bm25": "BM25",
-    "bm25 stems": "BM25, stems",
-    "e5 mean": "e5, one vector",
-    "e5 MaxSim": "e5, MaxSim",
-}
-UNKNOWN = "-"
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; the first column is text, the others are numbers."""
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def number(value: float | None, unit: str = "") -> str:
-    """Three significant digits at most, whole numbers from 100 on; a dash for what is unknown."""
-    if value is None:
-        return UNKNOWN
-    text = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
-    return f"{text}{unit}"
-
-
-def megabytes(size: float | None) -> str:
-    """Bytes as MB (10^6)."""
-    return number(None if size is None else size / 1e6)
-
-
-def share(value: float | None) -> str:
-    """.971 instead of 0.971."""
-    return UNKNOWN if value is None else f"{value:.3f}".removeprefix("0") if value < 1 else "1"
 
 
 def source(*results: Result, folder: str, commands: bool = True) -> str:
-    """Where figures are from, and the warnings that belong to them."""
+    """The result files of figures, and their warnings."""
     links = {f"[{r.file_name}]({folder}/{r.file_name})": r.command for r in results}
     files = ", ".join(f"{link} (`{command}`)" if commands else link for link, command in links.items())
     warnings = "".join(f"\n\n*{warning}*" for warning in merged_warnings(results))
@@ -83,7 +42,7 @@ def source(*results: Result, folder: str, commands: bool = True) -> str:
 
 
 def merged_warnings(found: Iterable[Result]) -> list[str]:
-    """Warnings of all runs in order; those that differ in their percentage alone are one, with the range."""
+    """The warnings of all runs in order; those that differ only in their percentage become one, with the range."""
     shares: dict[str, list[int]] = {}
     for warning in (warning for result in found for warning in result.warnings):
         shares.setdefault(_PERCENT.sub("%", warning), []).extend(map(int, _PERCENT.findall(warning)))
@@ -96,7 +55,7 @@ def _range(values: Sequence[int]) -> str:
 
 
 def machine(result: Result) -> str:
-    """The device record in one paragraph."""
+    """The device record as a paragraph."""
     d = result.device
     before, after = d["before"], d["after"]
     flags = [*(d["int8_flags"] or ()), *(d["other_flags"] or ())]
@@ -127,7 +86,7 @@ def machine(result: Result) -> str:
 
 
 def encoder(figures: Mapping[str, Any], threads: int = 1) -> dict[str, str]:
-    """Encoder, the default model first -> table of ms for one text by length, and texts a second, with ratios."""
+    """Encoder -> table of ms per text by length, and texts per second, with ratios; the default model comes first."""
     found = {}
     for kind, measured in sorted(figures["results"].items(), key=lambda item: item[0] != "bundle"):
         engines = measured.get(f"{threads} threads")
@@ -155,7 +114,7 @@ def _encoder_cell(cell: Mapping[str, float] | None) -> str:
 
 
 def choices(figures: Mapping[str, Any]) -> str:
-    """Forms of the graph: ms of the first by length, and how many times longer the others take."""
+    """Variants of the graph by length: ms of the exported one, ratio to it for the others."""
     (exported, *_), measured = list(figures["variants"]), figures["variants"]
     columns = [column for column in measured[exported] if column.isdecimal()]
     rows = []
@@ -171,7 +130,7 @@ def choices(figures: Mapping[str, Any]) -> str:
 
 
 def search(figures: Mapping[str, Any]) -> str:
-    """End-to-end percentiles per corpus and index, with the stages' medians."""
+    """End-to-end percentiles per corpus and index, with medians of the stages."""
     rows = []
     for name, corpus in figures["corpora"].items():
         for kind, measured in corpus["indexes"].items():
@@ -202,7 +161,7 @@ def lengths(figures: Mapping[str, Any]) -> str:
 
 
 def cold(figures: Mapping[str, Any]) -> str:
-    """From starting a process to its first answer."""
+    """Times from the start of a process to its first answer."""
     marks = ("interpreter_ms", "imported_ms", "opened_ms", "first_answer_ms", "first_answer_ms_max", "second_answer_ms")
     rows = [
         [f"{name}, {kind}, {state}", *(number(starts[mark]) for mark in marks), str(starts["starts"])]
@@ -211,85 +170,15 @@ def cold(figures: Mapping[str, Any]) -> str:
         for state, starts in measured["cold"].items()
         if starts
     ]
-    header = ["", "Python runs", "imported", "opened", "first answer", "slowest", "second answer alone", "starts"]
+    header = ["", "Python started", "imported", "opened", "first answer", "slowest", "second query", "starts"]
     return table(header, rows)
-
-
-# --- quality
-
-
-def merged_sets(results: Sequence[Result]) -> dict[str, Any]:
-    """Sets of all quality runs, the newest run of each."""
-    sets: dict[str, Any] = {}
-    for result in results:
-        sets.update(result.figures["sets"])
-    return sets
-
-
-def quality(sets: Mapping[str, Any], metric: str) -> str:
-    """One metric, a line for each set, and a mean for each language that several sets are in."""
-    columns = [row for row in QUALITY_ROWS if any(row in each["rows"] for each in sets.values())]
-
-    def line(label: str, values: Mapping[str, float | None]) -> list[str]:
-        return [label, *(share(values.get(column)) for column in columns)]
-
-    rows, languages = [], defaultdict(list)
-    for name, each in sets.items():
-        values = {row: figures[metric] for row, figures in each["rows"].items()}
-        rows.append(line(f"{name} ({each['documents']:,} documents, {each['queries']:,} queries)", values))
-        if each["language"] and " -> " not in name:
-            languages[each["language"]].append(values)
-    for language, group in sorted(languages.items()):
-        if len(group) > 1:
-            means = {c: _mean([values.get(c) for values in group]) for c in columns}
-            rows.append(line(f"*{language}, mean of {len(group)} sets*", means))
-    return table([METRICS[metric], *(QUALITY_ROWS[column] for column in columns)], rows)
-
-
-def card(sets: Mapping[str, Any]) -> str:
-    """nDCG@10 of a model, the weakest set first, with the difference that int8 makes in points."""
-
-    def value(name: str, row: str) -> float | None:
-        figures = sets[name]["rows"].get(row)
-        return figures["ndcg@10"] if figures else None
-
-    rows = []
-    for name in sorted(sets, key=lambda name: value(name, "int8 Exact") or 0.0):
-        fp32, int8 = value(name, "fp32"), value(name, "int8 Exact")
-        difference = UNKNOWN if fp32 is None or int8 is None else f"{100 * (int8 - fp32):+.1f}"
-        others = [share(value(name, row)) for row in ("int8 IVF", "mean pool", "bm25")]
-        rows.append([name, share(int8), share(fp32), difference, *others])
-    return table(
-        ["nDCG@10", "int8, Exact", "fp32", "int8 minus fp32, points", "int8, IVF", "mean pool, int8", "BM25"], rows
-    )
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if len(known) == len(values) else None
-
-
-def quality_times(sets: Mapping[str, Any]) -> str:
-    """Milliseconds of finding, and of encoding the query before it."""
-    timed = {name: each for name, each in sets.items() if "encode_query_ms" in each}
-    columns = [row for row in QUALITY_ROWS if any(row in each["rows"] for each in timed.values())]
-    rows = [
-        [
-            name,
-            *(number(each["rows"].get(column, {}).get("query_ms")) for column in columns),
-            *(number(each["encode_query_ms"][precision]) for precision in ("fp32", "int8")),
-        ]
-        for name, each in timed.items()
-    ]
-    header = ["ms a query, p50", *(QUALITY_ROWS[c] for c in columns), "encode, fp32", "encode, int8"]
-    return table(header, rows) if rows else ""
 
 
 # --- peers
 
 
 def peers(figures: Mapping[str, Any]) -> str:
-    """Encoders, searchers, and those that were not run."""
+    """Encoders, searchers, and peers that were not run."""
 
     def versions(row: Mapping[str, Any]) -> str:
         return ", ".join(f"{name} {version}" for name, version in row["versions"].items())
@@ -331,7 +220,7 @@ def peers(figures: Mapping[str, Any]) -> str:
 
 
 def footprint(figures: Mapping[str, Any]) -> str:
-    """Disk of runtime and model, memory and disk of collections."""
+    """Disk space of runtime and model, memory and disk space of collections."""
     blocks = []
     if figures["installed"]:
         sizes = sorted(figures["installed"].items(), key=lambda item: -item[1])
@@ -360,7 +249,7 @@ def footprint(figures: Mapping[str, Any]) -> str:
                     megabytes(asked.get("peak")),
                 ]
             )
-    header = ["", "bytes a document", "a token", "opened, MB", "after queries, MB", "anonymous", "mapped", "peak"]
+    header = ["", "bytes/document", "bytes/token", "opened, MB", "after queries, MB", "anonymous", "mapped", "peak"]
     return "\n\n".join([*blocks, table(header, rows)])
 
 
@@ -368,7 +257,7 @@ def footprint(figures: Mapping[str, Any]) -> str:
 
 
 def flat(rows: Sequence[Mapping[str, Any]], label: str) -> str:
-    """A list of flat records as they are."""
+    """A table of flat records."""
     columns = [name for name in rows[0] if name != label]
 
     def cell(name: str, value: Any) -> str:
@@ -381,7 +270,7 @@ def flat(rows: Sequence[Mapping[str, Any]], label: str) -> str:
 
 
 def maxsim(figures: Mapping[str, Any]) -> str:
-    """Milliseconds of scoring everything."""
+    """Milliseconds for scoring all documents."""
     times = figures["milliseconds"]
     base = times["latelite float32"]
     return table(["", "ms", "ratio"], [[name, number(ms), number(ms / base)] for name, ms in times.items()])

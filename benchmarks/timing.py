@@ -1,4 +1,4 @@
-"""Times of calls that are compared with each other, and of a process's start."""
+"""Interleaved timing of calls, and start-up time and memory of a process."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 BLOCK = 0.05
-"""Seconds that a call is repeated for before the next one's turn."""
+"""Seconds for which a call is repeated before the next call's turn."""
 
 PAUSE = 0.02
-"""Seconds between turns, in which worker threads of the call before stop spinning. Without it, two threads took 50
-instead of 29 ms for 512 tokens after another engine with two."""
+"""Seconds between turns, so that the previous call's worker threads stop spinning. Without it, an engine with two
+threads took 50 instead of 29 ms for 512 tokens after another one."""
 
-# What runs in a process of its own: nothing is loaded but NumPy and ONNX Runtime.
+# Run in a separate process with only NumPy and ONNX Runtime.
 _PROBE = """
 import json, sys, time
 import numpy as np, onnxruntime
@@ -58,15 +58,15 @@ print(json.dumps({"load_ms": (loaded - start) * 1e3, "first_call_ms": (first - l
 
 @dataclass
 class Times:
-    """Seconds of one call."""
+    """Durations of one call in seconds."""
 
     repeated: list[float] = field(default_factory=list)
-    """Of calls that the same call came before."""
+    """Repeated calls."""
     fresh: list[float] = field(default_factory=list)
-    """Of calls that something else came before, with other weights: an application that encodes now and then."""
+    """First calls after another engine with other weights, as in an application that encodes now and then."""
 
     def summary(self) -> dict[str, float]:
-        """ms: ``p50``, ``p90`` and ``min`` of repeated calls and their number, ``fresh`` p50."""
+        """In ms: ``p50``, ``p90`` and ``min`` of repeated calls, p50 of ``fresh`` ones; and the number of calls."""
         p50, p90 = np.percentile(self.repeated, [50, 90]) * 1e3
         return {
             "p50": float(p50),
@@ -78,14 +78,14 @@ class Times:
 
 
 def alternate(calls: Mapping[str, Callable[[], Any]], seconds: float) -> dict[str, Times]:
-    """Times of calls in turn, so that whatever disturbs one disturbs all.
+    """Time calls in turns, so that disturbances affect all of them.
 
-    A turn lasts `BLOCK` and at least one call. Single calls in turn would measure how fast weights come back from
-    memory: 2.3 ms where a block gives 1.5 for 32 tokens. Calls longer than a block are not repeated for that.
+    A turn is a block of `BLOCK` seconds, or one call if that takes longer. Turns of single calls would measure how fast
+    weights are loaded from memory: 2.3 instead of 1.5 ms for 32 tokens.
 
     Args:
-        calls: name -> what to do.
-        seconds: for each call.
+        calls: name -> function.
+        seconds: time per function.
     """
     times = {name: Times() for name in calls}
     end = time.perf_counter() + seconds * len(calls)
@@ -107,11 +107,11 @@ def alternate(calls: Mapping[str, Callable[[], Any]], seconds: float) -> dict[st
 
 
 def probe(path: str, *, arena: bool, tokens: int) -> dict[str, float | None]:
-    """Start and memory of a process that loads a graph, encodes a query, then a long text.
+    """Start-up time and memory of a process that loads a graph and encodes a query, then a long text.
 
     Returns:
         ``load_ms``, ``first_call_ms`` (32 tokens), and in MB (10^6) ``resident_mb`` after it, ``peak_mb`` and
-        ``resident_after_long_text_mb``; None where there is no /proc.
+        ``resident_after_long_text_mb``; None without /proc.
     """
     command = [sys.executable, "-c", _PROBE, path, "arena" if arena else "none", str(tokens)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)

@@ -1,11 +1,10 @@
-"""A graph over all token vectors in float32, as PyLate's Voyager index keeps it: the baseline of ``index.py``.
+"""An HNSW graph over all token vectors in float32, like PyLate's Voyager index: the baseline of ``index.py``.
 
-Voyager where it is installed, else hnswlib, of which it is a fork; both with the defaults of PyLate 1.6.0: space
-cosine, M 64, ef_construction 200, ef_search 200 (``pylate/indexes/voyager.py``), 100 tokens for each query token
-(``default_k_token`` in ``pylate/retrieve/colbert.py``), and all documents of these tokens reranked with their vectors
-from the graph. PyLate reranks with torch; here `latelite.maxsim` does, so what differs between the rows of the
-benchmark is where candidates come from and what is kept in memory. PyLate also reads its maps between documents and
-tokens from pickle files at every query, which is not imitated.
+Uses Voyager if installed, else hnswlib, of which it is a fork, with the defaults of PyLate 1.6.0: space cosine, M 64,
+ef_construction 200, ef_search 200 (``pylate/indexes/voyager.py``), 100 tokens per query token (``default_k_token`` in
+``pylate/retrieve/colbert.py``); all documents of these tokens are reranked with their vectors from the graph. PyLate
+reranks with torch, this module with `latelite.maxsim`, so that rows of the benchmark differ only in candidates and
+memory. PyLate also reads its maps between documents and tokens from pickle files at every query; this module does not.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ EF_CONSTRUCTION = 200
 EF_SEARCH = 200
 K_TOKEN = 100
 _AT_ONCE = 64
-"""Documents that are added together."""
+"""Number of documents added together."""
 
 
 class TokenGraph:
-    """Written once by `add_documents`, then opened from its folder."""
+    """An index that is written once by `add_documents`, then opened from its folder."""
 
     def __init__(self, folder: str | Path) -> None:
         self._folder = Path(folder)
@@ -36,7 +35,7 @@ class TokenGraph:
         offsets = self._folder / "offsets.npy"
         if offsets.exists():
             self._offsets = np.load(offsets)
-            self._graph = _loaded(self._folder / "graph.bin", int(np.load(self._folder / "dim.npy")))
+            self._graph = _load(self._folder / "graph.bin", int(np.load(self._folder / "dim.npy")))
 
     def add_documents(self, ids: Sequence[int], documents: Sequence[np.ndarray]) -> None:
         """Build the graph; ``ids`` must be 0, 1, ..."""
@@ -45,7 +44,7 @@ class TokenGraph:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._offsets = np.cumsum([0, *map(len, documents)])
         dim = documents[0].shape[1]
-        self._graph = _built(documents, dim, int(self._offsets[-1]))
+        self._graph = _build(documents, dim, int(self._offsets[-1]))
         self._graph.save(str(self._folder / "graph.bin"))
         np.save(self._folder / "dim.npy", dim)
         np.save(self._folder / "offsets.npy", self._offsets)
@@ -101,7 +100,7 @@ class _Hnswlib:
 
 
 def library() -> str:
-    """Which of the two is used."""
+    """The library that is used: voyager or hnswlib."""
     try:
         import voyager  # noqa: F401
     except ImportError:
@@ -109,7 +108,7 @@ def library() -> str:
     return "voyager"
 
 
-def _built(documents: Sequence[np.ndarray], dim: int, tokens: int) -> _Voyager | _Hnswlib:
+def _build(documents: Sequence[np.ndarray], dim: int, tokens: int) -> _Voyager | _Hnswlib:
     if library() == "voyager":
         import voyager
 
@@ -129,12 +128,12 @@ def _built(documents: Sequence[np.ndarray], dim: int, tokens: int) -> _Voyager |
 
 
 def _blocks(documents: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-    """All tokens in order, a writable copy of some documents' at a time: Voyager refuses what is mapped read-only."""
+    """All tokens in order, in writable copies of some documents each: Voyager refuses read-only memory maps."""
     for start in range(0, len(documents), _AT_ONCE):
         yield np.concatenate(documents[start : start + _AT_ONCE])
 
 
-def _loaded(path: Path, dim: int) -> _Voyager | _Hnswlib:
+def _load(path: Path, dim: int) -> _Voyager | _Hnswlib:
     if library() == "voyager":
         import voyager
 

@@ -1,8 +1,8 @@
-"""Token vectors of retrieval sets, encoded once and kept on the disk.
+"""A cache of retrieval sets' token vectors on disk.
 
-One folder per set and bundle holds ``documents.npy`` and ``queries.npy``, (tokens, dim) float32, one text after
-another, and ``documents_lengths.npy`` and ``queries_lengths.npy``, (texts,) int64. The length files are written last,
-so a set that was interrupted is encoded again.
+A folder per set and bundle has ``documents.npy`` and ``queries.npy``, concatenated (tokens, dim) float32, and
+``documents_lengths.npy`` and ``queries_lengths.npy``, (texts,) int64. Lengths are written last, so that an interrupted
+set is encoded again.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ _AT_ONCE = 256
 
 @dataclass(frozen=True)
 class EncodedSet:
-    """A retrieval set and its token vectors, mapped."""
+    """A retrieval set and its memory-mapped token vectors."""
 
     data: beir.RetrievalSet
     documents: list[np.ndarray]
-    """Per document (tokens, dim) float32, in the order of ``data.documents``."""
+    """(tokens, dim) float32 per document, in the order of ``data.documents``."""
     queries: list[np.ndarray]
-    """Per query (tokens, dim) float32, in the order of ``data.queries``."""
+    """(tokens, dim) float32 per query, in the order of ``data.queries``."""
 
 
 def encoded(folder: Path, model: models.ColBERT, cache: Path) -> EncodedSet:
-    """The set in ``folder``, encoded by ``model`` or taken from ``cache``."""
+    """The set in ``folder``, from ``cache`` or encoded by ``model``."""
     data = beir.load(folder)
     place = cache / f"{data.name}-{model.manifest.fingerprint[:12]}-{model.precision}"
     place.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def _texts(place: Path, name: str, texts: list[str], model: models.ColBERT, *, i
             file.seek(0)  # NumPy leaves room in the header for the length to grow
             np.lib.format.write_array_header_1_0(file, header | {"shape": (sum(counts), model.dim)})
             if file.tell() != space:
-                raise RuntimeError(f"{vectors}: the header does not fit its place.")
+                raise RuntimeError(f"{vectors}: the header is too long.")
         np.save(lengths, np.array(counts, np.int64))
     flat = np.load(vectors, mmap_mode="r")
     return [np.asarray(flat[a:b]) for a, b in pairwise(np.cumsum([0, *np.load(lengths)]).tolist())]

@@ -7,7 +7,9 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import markdown_table
 import pytest
+import quality_tables
 import report
 import results
 import tables
@@ -87,7 +89,7 @@ def test_quality_of_another_model_is_not_mixed_in(tmp_path: Path) -> None:
     saved("b", "new", "2026-01-02T00:00:00+00:00")
     saved("c", "new", "2026-01-03T00:00:00+00:00")
     (machine,) = report.machines(tmp_path)
-    assert list(tables.merged_sets(machine.quality)) == ["b", "c"]
+    assert list(quality_tables.merged_sets(machine.quality)) == ["b", "c"]
 
 
 def test_every_warning_of_a_run_stands_under_its_table() -> None:
@@ -116,11 +118,11 @@ def test_warnings_that_differ_in_their_percentage_alone_are_one() -> None:
     [(None, "-"), (0.123456, "0.12"), (1.26, "1.26"), (12.34, "12.3"), (1234.5, "1,234"), (99.96, "100.0")],
 )
 def test_numbers_have_three_digits(value: float | None, text: str) -> None:
-    assert tables.number(value) == text
+    assert markdown_table.number(value) == text
 
 
 def test_shares() -> None:
-    assert [tables.share(value) for value in (None, 0.97149, 1.0, 0.0)] == ["-", ".971", "1", ".000"]
+    assert [markdown_table.share(value) for value in (None, 0.97149, 1.0, 0.0)] == ["-", ".971", "1", ".000"]
 
 
 def test_a_language_with_several_sets_gets_a_mean() -> None:
@@ -132,6 +134,6 @@ def test_a_language_with_several_sets_gets_a_mean() -> None:
             "rows": {"int8": {"ndcg@10": value}, "bm25": {"ndcg@10": 0.5}},
         }
 
-    text = tables.quality({"de-a": one("de", 0.5), "de-b": one("de", 0.7), "en-a": one("en", 0.9)}, "ndcg@10")
+    text = quality_tables.quality({"de-a": one("de", 0.5), "de-b": one("de", 0.7), "en-a": one("en", 0.9)}, "ndcg@10")
     assert "| *de, mean of 2 sets* | .600 | .500 |" in text
     assert "en, mean" not in text

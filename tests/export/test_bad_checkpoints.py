@@ -106,7 +106,7 @@ def test_an_unknown_module(copy: Copy, tmp_path: Path) -> None:
 def test_a_base_model(copy: Copy, tmp_path: Path) -> None:
     folder = copy("bert-pylate")
     (folder / "modules.json").unlink()
-    refused(folder, UnsupportedCheckpointError, "tried sentence-transformers.*pylate.*stanford", tmp_path)
+    refused(folder, UnsupportedCheckpointError, "expected one of: sentence-transformers.*pylate.*stanford", tmp_path)
 
 
 def test_stanford_without_projection(copy: Copy, tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_remote_code_is_not_run(copy: Copy, tmp_path: Path) -> None:
 def test_an_unknown_architecture(copy: Copy, tmp_path: Path) -> None:
     folder = copy("bert-pylate")
     edit(folder / "config.json", model_type="mine")
-    refused(folder, UnsupportedCheckpointError, "architecture 'mine', which is unknown", tmp_path)
+    refused(folder, UnsupportedCheckpointError, "architecture 'mine', which the exporter does not know", tmp_path)
 
 
 def test_an_activation_that_is_not_torchs(copy: Copy, tmp_path: Path) -> None:

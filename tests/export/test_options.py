@@ -99,7 +99,7 @@ def test_another_similarity_is_refused(name: str, similarity: str, copy: Folder,
         edit(folder / "artifact.metadata", similarity=similarity)
     else:
         edit(folder / "config_sentence_transformers.json", similarity_fn_name=similarity)
-    with pytest.raises(UnsupportedCheckpointError, match=f"compared by '{similarity}'"):
+    with pytest.raises(UnsupportedCheckpointError, match=f"names the similarity '{similarity}'"):
         export(folder, tmp_path / "out", scheme="fp32")
 
 
@@ -185,7 +185,7 @@ def test_an_unexpected_failure_is_one_sentence_and_debug_shows_where(
     arguments = [str(checkpoint("bert-pylate")), "-o", str(tmp_path / "out"), "--scheme", "fp32"]
     assert main(arguments) == 1
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith("latelite-export: unexpected RuntimeError: unordered_map::at (run it again with --debug")
+    assert said.startswith("latelite-export: unexpected RuntimeError: unordered_map::at (use --debug")
     assert main([*arguments, "--debug"]) == 1
     assert "Traceback (most recent call last)" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

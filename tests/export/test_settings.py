@@ -80,7 +80,7 @@ def test_sentence_transformers_prompts_become_prefix_tokens(checkpoint: Callable
 
 @pytest.mark.parametrize("change_to", [{"query_length": 0}, {"document_length": "long"}, {"query_length": True}])
 def test_unusable_values_are_refused(copy: Callable[[str], Path], change_to: dict[str, object]) -> None:
-    with pytest.raises(SettingError, match="not usable"):
+    with pytest.raises(SettingError, match="not a valid value"):
         read(change(copy("bert-pylate"), **change_to))
 
 

@@ -75,7 +75,7 @@ def test_a_bad_int8_graph_is_noticed(broken: Callable[[str, float], Path]) -> No
 
 
 def test_other_weights_are_noticed(bundle: Folder, checkpoint: Folder) -> None:
-    with pytest.raises(GateError, match="made from other weights"):
+    with pytest.raises(GateError, match="was not made from the weights"):
         pipeline.reverify(bundle("bert-pylate"), checkpoint("bert-attend"))
 
 

@@ -63,7 +63,11 @@ def test_a_healthy_machine_gets_no_advice() -> None:
             "cannot be loaded: the process is killed by SIGSEGV",
         ),
         ({"providers": ["CUDAExecutionProvider", "CPUExecutionProvider"]}, "advice", "CUDAExecutionProvider"),
-        ({"cpu_quota": 1.5, "cores": 4, "usable_cores": 2}, "advice", "1.5 of 4 CPUs; by default, latelite uses 2 threads"),
+        (
+            {"cpu_quota": 1.5, "cores": 4, "usable_cores": 2},
+            "advice",
+            "1.5 of 4 CPUs; by default, latelite uses 2 threads",
+        ),
     ],
 )
 def test_each_trouble_is_named(change: dict[str, Any], level: str, word: str) -> None:
