@@ -36,7 +36,7 @@ TORCH = $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 COMPILER = command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-integrations test-wheels test-arm test-finetune export finetune finetune-usage wheels maxsim-graphs bench bench-full peers browser lint clean
+.PHONY: help install demo test test-all test-integrations test-wheels test-arm test-finetune export finetune finetune-usage wheels release maxsim-graphs bench bench-full peers browser lint clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -84,6 +84,12 @@ test-finetune: finetune-usage $(FINETUNE)/.done  ## the tests of `make finetune`
 wheels: $(VENV)/.runtime  ## latelite and the default model as wheels, into dist
 	$(BIN)/python -m pip wheel -q --no-deps -w dist .
 	$(BIN)/latelite-export $(DEFAULT_BUNDLE) --wheel -o dist
+
+release: $(VENV)/.pip  ## wheels and sdist into dist, and the tests of these files; minutes
+	rm -rf dist
+	$(MAKE) wheels
+	$(PIP) build && $(BIN)/python -m build --sdist --outdir dist
+	$(BIN)/python tests/wheels/run.py --dist dist
 
 maxsim-graphs: $(VENV)/.dev  ## make the small ONNX graphs anew that score documents
 	$(BIN)/python -m latelite_export.maxsim_graphs runtime/latelite/maxsim

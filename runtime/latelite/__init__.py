@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from latelite.explain import Match
     from latelite.results import Document, Hit
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Collection", "Document", "Hit", "Match", "__version__"]
 
 _MODULES = {"Collection": "collection", "Document": "results", "Hit": "results", "Match": "explain"}

@@ -38,6 +38,22 @@ def test_every_path_exists(path: str) -> None:
     assert any((base / path).exists() for base in _BASES), path
 
 
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`((?:\w+\.)?[A-Za-z_]\w*\.[A-Za-z_]\w*)`", GUIDE))))
+def test_every_function_exists(name: str) -> None:
+    """`module.function` and `Class.method` as the text names them."""
+    owner, attribute = name.split(".")[-2:]
+    if attribute in ("py", "md", "json", "sqlite", "yml"):
+        return
+    modules = [module for base in _BASES for module in base.rglob(f"{owner}.py")] or [
+        module
+        for package in (PACKAGE, ROOT / "export")
+        for module in package.rglob("*.py")
+        if re.search(rf"^class {owner}\b", module.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    pattern = rf"(def|class) {attribute}\b|^{attribute}\b.*="
+    assert any(re.search(pattern, module.read_text(encoding="utf-8"), re.MULTILINE) for module in modules), name
+
+
 def test_a_room_imports_only_rooms_above_it() -> None:
     rooms = _rooms()
     level = {name: row for row, names in enumerate(rooms) for name in names}

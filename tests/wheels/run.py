@@ -1,8 +1,11 @@
-"""Build latelite's wheel and its model's once, and run the runtime's tests against them, not against the source.
+"""Build latelite's wheel and its model's once, and run the runtime's tests with the installed wheels, not the source.
 
 On every Python from 3.11 to 3.14 that is found (on PATH, in pyenv, or named with --python), with the oldest and the
 newest dependencies that have wheels for it; then the smallest installation that works, without any dependency of a
-dependency. ``--smoke`` takes this Python, the newest dependencies and a few tests.
+dependency. ``--smoke`` uses this Python, the newest dependencies and a few tests.
+
+``--dist FOLDER`` tests the files of a release instead of building, on this Python with the newest dependencies: the
+sdist must give the wheel beside it, and the demo must run.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +30,7 @@ OLDEST: dict[str, tuple[str, ...]] = {
     "3.13": ("numpy==2.1.0", "onnxruntime==1.20.0", "tokenizers==0.20.2"),
     "3.14": ("numpy==2.3.2", "onnxruntime==1.24.2", "tokenizers==0.21.0"),
 }
-"""The oldest that pyproject.toml allows and that have wheels for the Python."""
+"""Python -> oldest versions that pyproject.toml allows and that have wheels for it."""
 NEWEST: tuple[str, ...] = ("numpy", "onnxruntime", "tokenizers")
 FIRST_USE = """
 import latelite, sys
@@ -41,16 +45,17 @@ assert not heavy, heavy
 
 
 def main() -> int:
-    """Build, then test each combination; the exit status is the number that failed."""
+    """Build, then test each combination; returns the number of failures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=REPOSITORY / ".venv-wheels", help="environments and wheels")
     parser.add_argument("--python", action="append", default=[], help="an interpreter; may be repeated")
     parser.add_argument("--smoke", action="store_true", help="this Python, the newest dependencies, a few tests")
+    parser.add_argument("--dist", type=Path, metavar="FOLDER", help="test the wheels and the sdist in this folder")
     options = parser.parse_args()
     folder = options.folder.resolve()
-    wheels = _build(folder / "dist")
+    wheels = _release(options.dist.resolve(), folder / "sdist") if options.dist else _build(folder / "dist")
     tests: tuple[str, ...] = SMOKE if options.smoke else TESTS
-    if options.smoke:
+    if options.smoke or options.dist:
         pythons, sets = {_version(sys.executable): sys.executable}, ["newest"]
     else:
         pythons, sets = _pythons(options.python), ["oldest", "newest"]
@@ -62,7 +67,9 @@ def main() -> int:
                 failed.append(f"{version} {name}")
         if not _smallest(folder / f"{version}-smallest", python, wheels):
             failed.append(f"{version} smallest")
-    missing = [] if options.smoke else [version for version in OLDEST if version not in pythons]
+    if options.dist and not _demo(folder / f"{next(iter(pythons))}-newest"):
+        failed.append("latelite demo")
+    missing = [] if options.smoke or options.dist else [version for version in OLDEST if version not in pythons]
     print(f"passed on {', '.join(pythons)}" if not failed else f"FAILED: {', '.join(failed)}", end="")
     print(f"; not found: Python {', '.join(missing)}" if missing else "")
     return len(failed)
@@ -78,6 +85,31 @@ def _build(folder: Path) -> list[Path]:
     found = sorted(folder.glob("*.whl"))
     print("\n".join(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB" for path in found), flush=True)
     return found
+
+
+def _release(dist: Path, folder: Path) -> list[Path]:
+    """The wheels in ``dist``; exits unless the sdist beside them gives latelite's wheel with the same content."""
+    wheels, (sdist,) = sorted(dist.glob("*.whl")), dist.glob("latelite-*.tar.gz")
+    (wheel,) = (path for path in wheels if path.name.startswith("latelite-"))
+    shutil.rmtree(folder, ignore_errors=True)
+    _run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(sdist)])
+    differ = _checksums(wheel).items() ^ _checksums(folder / wheel.name).items()
+    if differ:
+        sys.exit(f"{sdist.name} gives another wheel than {wheel.name}: {sorted({name for name, _ in differ})}")
+    print(f"{sdist.name}, {sdist.stat().st_size / 1e6:.1f} MB: gives {wheel.name}", flush=True)
+    return wheels
+
+
+def _checksums(wheel: Path) -> dict[str, int]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {member.filename: member.CRC for member in archive.infolist()}
+
+
+def _demo(folder: Path) -> bool:
+    """Whether the demo answers its questions in an installation of the wheels, outside of the repository."""
+    run = _use(folder / "venv", [str(folder / "venv/bin/latelite"), "demo", "--collection", "stdlib.lt"], folder)
+    print(f"latelite demo: {run.stdout.count('[') if run.returncode == 0 else run.stderr} questions", flush=True)
+    return run.returncode == 0 and "shutil.rmtree" in run.stdout
 
 
 def _pythons(named: Sequence[str]) -> dict[str, str]:
@@ -103,7 +135,7 @@ def _version(python: str) -> str:
 def _passes(
     folder: Path, python: str, requirements: Sequence[str], wheels: Sequence[Path], tests: Sequence[str]
 ) -> bool:
-    """The tests, on an environment of its own that the source tree is no part of."""
+    """Run the tests in a new environment without the source tree."""
     start = time.monotonic()
     venv = _environment(folder, python)
     _run([*_pip(venv), "--only-binary", ":all:", *requirements, *map(str, wheels), "pytest", "hypothesis"])
@@ -116,7 +148,7 @@ def _passes(
 
 
 def _smallest(folder: Path, python: str, wheels: Sequence[Path]) -> bool:
-    """latelite, its model in int8 and three packages, without what these say that they depend on."""
+    """Run latelite with its int8 model and three packages, without their dependencies."""
     venv = _environment(folder, python)
     model = [path for path in wheels if "fp32" not in path.name]
     _run([*_pip(venv), "--only-binary", ":all:", "--no-deps", *NEWEST, *map(str, model)])
