@@ -58,7 +58,7 @@ class Bundle:
         return [self.checked(name) for name in self.manifest.files]
 
     def copy(self, folder: Path) -> None:
-        """Copy the verified files and the licence into a folder, the manifest last; replaces files with the same names."""
+        """Copy the verified files and the licence into a folder, the manifest last; replaces existing files."""
         folder.mkdir(parents=True, exist_ok=True)
         licences = [] if self.licence is None else [self.licence]
         for source in [*self.verify(), *licences, self.folder / MANIFEST_NAME]:
