@@ -104,7 +104,7 @@ def adds_up(first: dict[str, Any], second: dict[str, Any], found: int) -> list[s
 
 
 def _indexed_in_part(report: dict[str, Any], failed: set[str]) -> Iterator[str]:
-    """Files that count as run_index although a place in them could not be read."""
+    """Files that count as indexed although a part of them could not be read."""
     for each in report["failed"]:
         path, comma, _ = each["path"].partition(", ")
         if comma and path in failed:

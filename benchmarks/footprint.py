@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         },
         "precision": options.precision,
         "threads": 1,
-        "installed_sizes": None if options.no_install else installed_sizes(),
+        "installed": None if options.no_install else installed_sizes(),
         "import_ms": import_ms(),
         "corpus": corpus.name,
         "indexes": {kind: [] for kind in options.indexes},
@@ -138,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{resident:6.0f} MB resident after {QUERIES} queries",
                 flush=True,
             )
-    for name, size in (report["installed_sizes"] or {}).items():
+    for name, size in (report["installed"] or {}).items():
         print(f"{name:24} {size / 1e6:8.1f} MB")
     for name, milliseconds in report["import_ms"].items():
         print(f"import {name:24} {milliseconds:6.0f} ms")

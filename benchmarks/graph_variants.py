@@ -73,14 +73,14 @@ def pack_qkv(graph: Graph) -> list[Node]:
             three = [each for each in graph.consumers(node.input[0]) if _shares(each)]
             stem = node.output[0]
             weights, scales, biases = (
-                graph.add(f"{stem}/pack_qkv{place}", np.concatenate([graph.tensors[n.input[place]] for n in three], -1))
+                graph.add(f"{stem}/packed{place}", np.concatenate([graph.tensors[n.input[place]] for n in three], -1))
                 for place in (1, 3, 6)
             )
             quantised, scale, zero = node.input[0], node.input[2], node.input[4]
             inputs = [quantised, weights, scale, scales, zero, node.input[5], biases]
-            nodes.append(_own("MatMulIntegerToFloat", inputs, [f"{stem}/pack_qkv"]))
+            nodes.append(_own("MatMulIntegerToFloat", inputs, [f"{stem}/packed"]))
             parts = [each.output[0] for each in three]
-            nodes.append(_plain("Split", [f"{stem}/pack_qkv"], parts, axis=-1, num_outputs=len(parts)))
+            nodes.append(_plain("Split", [f"{stem}/packed"], parts, axis=-1, num_outputs=len(parts)))
     return _sort(nodes)
 
 
@@ -314,7 +314,7 @@ def _sort(nodes: list[Node]) -> list[Node]:
 
 
 VARIANTS: dict[str, Rewrite] = {
-    "q, k and v pack_qkv": pack_qkv,
+    "q, k and v packed": pack_qkv,
     "q, k and v quantised apart": quantise_separately,
     "quantising before every product": quantise_before_products,
     "unsigned weights": unsigned_weights,
