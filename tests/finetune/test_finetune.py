@@ -132,7 +132,7 @@ def test_what_data_may_be(notes: Path, tmp_path: Path, model: ColBERT) -> None:
     with pytest.raises(data.DataError, match="does not exist"):
         data.read(tmp_path / "missing", model, negatives=0, seed=0, say=said.append)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(data.DataError, match="No document holds text"):
+    with pytest.raises(data.DataError, match="no text to train on"):
         data.read(tmp_path / "empty", model, negatives=0, seed=0, say=said.append)
 
 

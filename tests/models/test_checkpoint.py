@@ -69,6 +69,6 @@ def test_publishing_leaves_the_card_and_refuses_what_is_not_a_checkpoint(tmp_pat
     foreign = tmp_path / "thesis"
     foreign.mkdir()
     (foreign / "chapter.txt").write_text("years of work")
-    with pytest.raises(RecipeError, match="something other"):
+    with pytest.raises(RecipeError, match="is not a checkpoint of this recipe"):
         publish(folder, foreign)
     assert [path.name for path in foreign.iterdir()] == ["chapter.txt"]

@@ -91,7 +91,7 @@ def test_a_leak_stops_training_and_is_named(judged: LeakFilter) -> None:
 
 
 def test_without_evaluation_sets_nothing_can_be_ruled_out(tmp_path: Path) -> None:
-    with pytest.raises(LeakError, match="holds no retrieval set"):
+    with pytest.raises(LeakError, match="has no evaluation set"):
         read_sets(tmp_path)
 
 

@@ -93,7 +93,7 @@ def test_choose_takes_the_most_used_and_what_must_stay() -> None:
     use[5] = 0.1
     kept = choose(names, ["<s>"], use, 5)
     assert [names[i] for i in kept] == ["<s>", "▁", "猫", "▁ein", "ß"]
-    with pytest.raises(FormatError, match="cannot hold 3"):
+    with pytest.raises(FormatError, match="too small for 3"):
         choose(names, ["<s>"], use, 2)
 
 

@@ -31,7 +31,7 @@ def test_its_sizes_are_those_of_a_small_computer() -> None:
 
 
 def test_a_checkout_uses_it_when_no_model_is_named() -> None:
-    if default_model.installed() or default_model._own() is None:
+    if default_model.installed() or default_model._repository_bundle() is None:
         pytest.skip("latelite does not run from a checkout without an installed model")
     assert ColBERT().bundle.folder == FOLDER.resolve()
 
