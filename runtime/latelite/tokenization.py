@@ -20,6 +20,9 @@ from latelite.manifest import Manifest
 _CHARACTERS_A_TOKEN = 32
 _MARGIN = 64
 _SHORTEST = 4
+_MOST_CHARACTERS = 1 << 18
+"""Characters that are looked at, where they make hardly any tokens: a word of megabytes, as base64 is, may be one
+unknown token, and its tokenizer takes 100 bytes for each of its characters."""
 _LAST_SPACE = re.compile(r"\s\S*\Z")
 
 
@@ -104,7 +107,10 @@ class Tokenization:
         return self._settings.query_length
 
     def _exceeds(self, text: str, room: int) -> bool:
-        return len(text) > room and len(self._beginning(self._prepared(text), room)) > room
+        if len(text) <= room:
+            return False
+        prepared = self._prepared(text)
+        return len(prepared) > _MOST_CHARACTERS or len(self._beginning(prepared, room)) > room
 
     def query_spans(self, text: str, prompt: str = "") -> Ints:
         """Spans in ``text`` of the tokens of ``query(prompt + text)``: (tokens, 2) code points, start and end;
@@ -165,9 +171,10 @@ class Tokenization:
         while stop < len(text):
             space = _LAST_SPACE.search(text, stop // 2, stop)
             encoding = self.tokenizer.encode(text[: space.start() if space else stop], add_special_tokens=False)
-            if len(encoding) >= room + _MARGIN:  # the rest of the text can only change the last few
+            # The rest of the text can only change the last few.
+            if len(encoding) >= room + _MARGIN or stop >= _MOST_CHARACTERS:
                 return encoding
-            stop *= 4
+            stop = min(4 * stop, _MOST_CHARACTERS)
         return self.tokenizer.encode(text, add_special_tokens=False)
 
 

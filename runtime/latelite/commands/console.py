@@ -51,8 +51,9 @@ def load_model(options: argparse.Namespace) -> ColBERT:
     return ColBERT(options.model, precision=options.precision, threads=options.threads)
 
 
-def standard_input_lines() -> list[str]:
-    return [line.rstrip("\n") for line in sys.stdin if line.strip()]
+def standard_input_lines() -> list[tuple[int, str]]:
+    """The lines that are not blank, each with its number, from 1 on."""
+    return [(number, line.rstrip("\r\n")) for number, line in enumerate(sys.stdin, start=1) if line.strip()]
 
 
 def one_line(text: str, length: int) -> str:

@@ -42,7 +42,7 @@ def register(commands: Commands) -> None:
 def _encode(options: argparse.Namespace) -> int:
     import numpy as np
 
-    texts = options.texts or standard_input_lines()
+    texts = options.texts or [line for _, line in standard_input_lines()]
     vectors = load_model(options).encode(
         texts, is_query=options.query, pool_factor=options.pool_factor, show_progress_bar=options.progress
     )

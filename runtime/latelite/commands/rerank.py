@@ -30,11 +30,14 @@ def register(commands: Commands) -> None:
 def _rerank(options: argparse.Namespace) -> int:
     from latelite.rank import rerank
 
-    texts = options.texts or standard_input_lines()
+    numbered = list(enumerate(options.texts, start=1)) or standard_input_lines()
+    texts = [text for _, text in numbered]
     model = load_model(options)
     documents = model.encode_document(texts, show_progress_bar=options.progress)
     (ranked,) = rerank([range(len(texts))], [model.encode_query(options.query)], [documents])
-    results = [{"line": int(r["id"]) + 1, "score": round(r["score"], 6), "text": texts[int(r["id"])]} for r in ranked]
+    results = [
+        {"line": numbered[int(r["id"])][0], "score": round(r["score"], 6), "text": texts[int(r["id"])]} for r in ranked
+    ]
     lines = [f"{r['score']:7.3f}  {one_line(texts[int(r['id'])], 160)}" for r in ranked]
     print_report(options, {"query": options.query, "results": results}, "\n".join(lines))
     return OK
