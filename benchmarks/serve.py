@@ -6,6 +6,9 @@ A server process (``latelite serve``) is asked over loopback by this process, on
 
 ``steady``   questions at a fixed rate, sent when they are due whether or not the last one is answered (an open loop, so
              that a stall counts against every question that was due meanwhile); explained hits, as the page asks.
+``library``  the same questions asked of `Collection.search` in a process of its own, at the same rate and without a
+             pause: a processor that slept between two questions begins each with cold caches. In turns with the server,
+             so that the figures can be compared.
 ``clients``  so many clients, each asking again as soon as it is answered, while another process adds a document every
              ``--write-every`` seconds. Beside it, what `Collection.search_batch` gives in a process of its own.
 ``mcp``      ``latelite mcp``: process start to the answer to ``initialize``, and to the first hit.
@@ -26,18 +29,19 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import corpora
 import numpy as np
 import process
+from connection import Connection, search_request
 from search import percentiles
 
 from latelite import Collection, models
 from latelite.serve import pages
 
 K = 10
-MEASUREMENTS = ("mcp", "steady", "clients")
+MEASUREMENTS = ("mcp", "steady", "library", "clients")
+_TURNS = 4
 _EARLY = 0.002
 """Seconds before a question is due from which the client polls: its timer alone is a millisecond late."""
 _WRITER = """
@@ -63,6 +67,24 @@ with Collection(sys.argv[1], read_only=True) as collection:
     while (seconds := time.perf_counter() - start) < float(sys.argv[3]):
         done += len(collection.search_batch(queries[:256], k=int(sys.argv[2])))
     print(done / (time.perf_counter() - start))
+"""
+_LIBRARY = """
+import json, sys, time
+from latelite import Collection
+queries, rate, seconds, k = json.loads(sys.stdin.readline())
+with Collection(sys.argv[1], read_only=True) as collection:
+    for query in queries[:32]:
+        collection.search(query, k=k)
+    for line in sys.stdin:
+        place, paced = json.loads(line)
+        times, start = [], time.perf_counter()
+        while (now := time.perf_counter()) < start + seconds:
+            if paced:
+                time.sleep(max(0.0, start + len(times) / rate - now))
+            begin = time.perf_counter()
+            collection.search(queries[(place + len(times)) % len(queries)], k=k)
+            times.append(time.perf_counter() - begin)
+        print(json.dumps(times), flush=True)
 """
 
 
@@ -100,45 +122,22 @@ class Server:
         self._process.communicate(timeout=30)
 
 
-class Connection:
-    """A kept HTTP connection that costs its own process little."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    @classmethod
-    async def open(cls, port: int) -> Connection:
-        """Connect to this machine."""
-        return cls(*await asyncio.open_connection("127.0.0.1", port))
-
-    async def ask(self, request: bytes) -> tuple[int, bytes]:
-        """Status and body."""
-        self._writer.write(request)
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
-        return int(head[9:12]), await self._reader.readexactly(length)
-
-    def close(self) -> None:
-        """Close it."""
-        self._writer.close()
-
-
-def request(query: str, explain: bool) -> bytes:
-    """A search as it goes over the wire."""
-    fields = urlencode({"q": query, "k": K, "explain": str(explain).lower()})
-    return f"GET /api/search?{fields} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode()
-
-
 async def steady(port: int, queries: Sequence[str], *, rate: float, seconds: float, explain: bool) -> dict[str, Any]:
     """Latency of questions that come at a fixed rate."""
+    times, statuses = await _at_rate(port, queries, rate=rate, seconds=seconds, explain=explain)
+    return {"rate": rate, "explain": explain, "statuses": dict(statuses), "times": percentiles(times)}
+
+
+async def _at_rate(
+    port: int, queries: Sequence[str], *, rate: float, seconds: float, explain: bool
+) -> tuple[list[float], Counter[int]]:
     free: list[Connection] = [await Connection.open(port) for _ in range(4)]
     times: list[float] = []
     statuses: Counter[int] = Counter()
 
     async def one(query: str, due: float) -> None:
         connection = free.pop() if free else await Connection.open(port)
-        status, _ = await connection.ask(request(query, explain))
+        status, _ = await connection.ask(search_request(query, K, explain=explain))
         times.append(time.perf_counter() - due)
         statuses[status] += 1
         free.append(connection)
@@ -158,7 +157,33 @@ async def steady(port: int, queries: Sequence[str], *, rate: float, seconds: flo
     await asyncio.gather(*tasks)
     for connection in free:
         connection.close()
-    return {"rate": rate, "explain": explain, "statuses": dict(statuses), "times": percentiles(times)}
+    return times, statuses
+
+
+def beside_the_library(
+    server: Server, folder: Path, queries: Sequence[str], *, rate: float, seconds: float
+) -> dict[str, Any]:
+    """Latency of the server, of the library at the same rate, and of the library without a pause, in turns."""
+    each = seconds / _TURNS
+    asked = int(rate * each)
+    found: dict[str, list[float]] = {"server": [], "paced": [], "back_to_back": []}
+    with subprocess.Popen(
+        [sys.executable, "-c", _LIBRARY, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as library:
+        assert library.stdin is not None
+        assert library.stdout is not None
+        library.stdin.write(json.dumps([list(queries), rate, each, K]) + "\n")
+        for turn in range(_TURNS):
+            place = turn * asked % len(queries)
+            turned = [*queries[place:], *queries[:place]]
+            times, _ = asyncio.run(_at_rate(server.port, turned, rate=rate, seconds=each, explain=False))
+            found["server"] += times
+            for name in ("paced", "back_to_back"):
+                library.stdin.write(json.dumps([place, name == "paced"]) + "\n")
+                library.stdin.flush()
+                found[name] += json.loads(library.stdout.readline())
+        library.stdin.close()
+    return {"rate": rate, "turns": _TURNS, **{name: percentiles(times) for name, times in found.items()}}
 
 
 async def crowd(port: int, queries: Sequence[str], *, clients: int, seconds: float, explain: bool) -> dict[str, Any]:
@@ -171,7 +196,7 @@ async def crowd(port: int, queries: Sequence[str], *, clients: int, seconds: flo
         connection = await Connection.open(port)
         place = number
         while (start := time.perf_counter()) < end:
-            status, _ = await connection.ask(request(queries[place % len(queries)], explain))
+            status, _ = await connection.ask(search_request(queries[place % len(queries)], K, explain=explain))
             times.append(time.perf_counter() - start)
             statuses[status] += 1
             place += clients
@@ -242,6 +267,8 @@ def serving(folder: Path, queries: Sequence[str], options: argparse.Namespace) -
                 for explain in (False, True)
             ]
             found["memory"] = server.memory()
+        if "library" in options.measure:
+            found["library"] = beside_the_library(server, folder, queries, rate=options.rate, seconds=options.seconds)
         if "clients" in options.measure:
             found["clients"] = [
                 beside_a_writer(
@@ -307,7 +334,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         }
         if "mcp" in options.measure:
             report["mcp"] = assistant(folder, queries[0], options.starts)
-        if "steady" in options.measure or "clients" in options.measure:
+        if {"steady", "library", "clients"} & set(options.measure):
             report |= serving(folder, queries, options)
         if "clients" in options.measure:
             report["search_batch_per_second"] = batched(folder, queries)

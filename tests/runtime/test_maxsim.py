@@ -178,6 +178,19 @@ def test_a_document_scored_alone_gets_the_same_bits_wherever_it_lies(queries: in
     assert {float(maxsim_documents(query, [twin])[0])} == alone
 
 
+@pytest.mark.parametrize("longest", [3, 40, 400])
+def test_codes_of_scattered_documents_get_the_bits_of_a_scan(longest: int) -> None:
+    rng = np.random.default_rng(longest)
+    offsets = np.concatenate([[0], np.cumsum(rng.integers(1, longest + 1, 2600))])
+    codes = rng.integers(-128, 128, (int(offsets[-1]), 8)).astype(np.int8)
+    quantisation = rng.normal(size=(2, 8)).astype(np.float32)
+    query = rng.normal(size=(5, 8)).astype(np.float32)
+    scan = maxsim(query, codes, offsets, quantisation=quantisation)
+    for numbers in (np.arange(0, 2600, 2), np.array([7]), rng.permutation(2600)[:90], np.arange(100, 180)):
+        scores = maxsim(query, codes, offsets, documents=numbers, quantisation=quantisation)
+        np.testing.assert_array_equal(scores, scan[numbers])
+
+
 def test_a_batch_gives_each_query_the_bits_it_gets_alone() -> None:
     tokens, offsets = flat(documents(300, longest=60))
     queries = documents(9, seed=2, longest=40)

@@ -115,6 +115,30 @@ def test_other_folders_are_left_alone(collection: Path, assets: Path, tmp_path: 
     assert _files(tmp_path / "mine") == {"thesis.txt": b"all of it"}
 
 
+def test_an_export_that_was_interrupted_is_begun_anew(
+    collection: Path, assets: Path, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site"
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("latelite.web.site.write_shell", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            _write(collection, site, assets)
+    assert _files(site)
+    (site / "data" / "0123456789abcdef0123.bin").write_bytes(b"the beginning of a part")
+    _write(collection, site, assets)
+    assert ask(site, ("count",)) == [2]
+    assert not (site / "data" / "0123456789abcdef0123.bin").exists()
+    # What else lies in a folder of that name is somebody's own.
+    (tmp_path / "mine" / "data").mkdir(parents=True)
+    (tmp_path / "mine" / "data" / "sales.bin").write_bytes(b"x")
+    with pytest.raises(WebExportError, match="mine is not empty"):
+        _write(collection, tmp_path / "mine", assets)
+
+
 def test_an_empty_collection_is_refused(bundle: Callable[[str], Path], assets: Path, tmp_path: Path) -> None:
     with (
         Collection(tmp_path / "empty.lt", bundle("bert-pylate")) as notes,

@@ -105,16 +105,12 @@ def plan(lengths: Ints) -> tuple[list[Block], Ints]:
     cuts = numbers + np.searchsorted(again, numbers)
 
     # As many groups begin in a document as multiples of GROUP lie in it.
-    owners = np.repeat(numbers, np.diff(-(-ends // GROUP), prepend=0))
+    begun = -(-ends // GROUP)
+    begun[1:] -= begun[:-1].copy()
+    owners = np.repeat(numbers, begun)
     groups = BLOCK_TOKENS // GROUP
     owners -= np.repeat(firsts, groups)[: len(owners)]
-    # Where a document ends within a group, the group is shared, and its later tokens are the next one's.
-    inside = ends[ends % GROUP > 0]
-    shared, places = np.unique(inside // GROUP, return_inverse=True)
-    ended = np.bincount(places * GROUP + inside % GROUP, minlength=len(shared) * GROUP).reshape(-1, GROUP)
-    token_owners = owners[shared, None] + ended.cumsum(axis=1)
-    if total % GROUP:
-        token_owners[-1, total % GROUP :] = -1
+    shared, token_owners = _shared(owners, ends)
     owners[shared] = -1
     blocks = shared // groups
     shared -= blocks * groups
@@ -132,3 +128,22 @@ def plan(lengths: Ints) -> tuple[list[Block], Ints]:
         for number, (size, count) in enumerate(zip(sizes.tolist(), counts.tolist(), strict=True))
     ]
     return steps, cuts
+
+
+def _shared(owners: Ints, ends: Ints) -> tuple[Ints, Ints]:
+    """Groups that documents share, and the document of each of their tokens: (s,) and (s, GROUP).
+
+    Args:
+        owners: (groups,) the document that each group begins in.
+        ends: (documents,) tokens of all documents up to each.
+    """
+    # Where a document ends within a group, the group is shared, and its later tokens are the next one's.
+    inside = ends[ends % GROUP > 0]
+    if not len(inside):
+        return np.empty(0, np.int64), np.empty((0, GROUP), np.int64)
+    shared, places = np.unique(inside // GROUP, return_inverse=True)
+    ended = np.bincount(places * GROUP + inside % GROUP, minlength=len(shared) * GROUP).reshape(-1, GROUP)
+    token_owners = owners[shared, None] + ended.cumsum(axis=1)
+    if ends[-1] % GROUP:
+        token_owners[-1, ends[-1] % GROUP :] = -1
+    return shared, token_owners

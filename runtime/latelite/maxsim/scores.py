@@ -36,6 +36,8 @@ from latelite.maxsim.graphs import GROUP, Kind, parts, session
 
 _DOCUMENTS_AT_ONCE = 1024
 """Documents whose maxima are held at once, a bound on memory."""
+_SLICE = 150
+"""Tokens that are gathered one by one in the time that a slice of them takes besides its copying."""
 _STEPS = 63
 """A 7-bit part of a query component lies between -_STEPS - 1 and _STEPS."""
 _HIGH = 128
@@ -104,6 +106,13 @@ def maxsim_batch(
         pieces = _slices(tokens, offsets, documents)
     dim = tokens.shape[1]
     folded = [_fold(query, dim, quantisation, rough) for query in queries]
+    if documents is not None and quantisation is not None and _are_scattered(documents, lengths):
+        scores = np.empty((len(queries), len(documents)), np.float32)
+        for first in range(0, len(documents), _DOCUMENTS_AT_ONCE):
+            part = slice(first, first + _DOCUMENTS_AT_ONCE)
+            rows = ranges(offsets[documents[part]], lengths[part])
+            scores[:, part] = _gathered(folded, tokens, rows, lengths[part], codes=True)
+        return scores
     return _scores(folded, Joined(pieces, dim, codes=quantisation is not None), lengths)
 
 
@@ -125,12 +134,7 @@ def maxsim_rows(
     Other arguments, result and errors as `maxsim`.
     """
     folded = _fold(query, tokens.shape[1], quantisation, rough)
-    # Each document fills whole groups, so none is shared: its last row is repeated.
-    groups = -(-lengths // GROUP)
-    ends = np.cumsum(lengths)
-    filled = np.minimum(ranges(ends - lengths, groups * GROUP), np.repeat(ends - 1, groups * GROUP))
-    gathered = Gathered(tokens, rows[filled], codes=quantisation is not None)
-    scores: Floats = _scores([folded], gathered, groups * GROUP)[0]
+    scores: Floats = _gathered([folded], tokens, rows, lengths, codes=quantisation is not None)[0]
     return scores
 
 
@@ -171,6 +175,22 @@ def maxsim_documents(query: NDArray[Any], documents: Sequence[NDArray[Any]]) -> 
     lengths = np.fromiter((len(document) for document in documents), np.int64, len(documents))
     scores: Floats = _scores([_fold(query, dim, None, rough=False)], Joined(documents, dim, codes=False), lengths)[0]
     return scores
+
+
+def _gathered(queries: Sequence[_Query], tokens: NDArray[Any], rows: Ints, lengths: Ints, *, codes: bool) -> Floats:
+    """(queries, documents): score documents by single ``rows`` of a store, as `maxsim_rows`."""
+    _check_lengths(lengths)
+    # Each document fills whole groups, so none is shared: its last row is repeated.
+    wanted = -(-lengths // GROUP) * GROUP
+    ends = np.cumsum(lengths)
+    filled = np.minimum(ranges(ends - lengths, wanted), np.repeat(ends - 1, wanted))
+    return _scores(queries, Gathered(tokens, rows[filled], codes=codes), wanted)
+
+
+def _are_scattered(documents: Ints, lengths: Ints) -> bool:
+    """Whether so few tokens lie together that they are faster gathered one by one than copied as slices."""
+    slices = 1 + int(np.count_nonzero(documents[1:] - documents[:-1] != 1))
+    return slices * _SLICE > int(lengths.sum())
 
 
 def _slices(tokens: NDArray[Any], offsets: Ints, documents: Ints) -> Iterator[NDArray[Any]]:
@@ -260,8 +280,7 @@ def _steps(
 
 def _scores(queries: Sequence[_Query], rows: Joined | Gathered, lengths: Ints) -> Floats:
     """(queries, documents): score the documents whose tokens are ``rows``, cut by ``lengths`` (documents,)."""
-    if (lengths < 1).any():
-        raise InvalidVectorsError(f"Document {int(np.argmin(lengths))} has no tokens; MaxSim is undefined for it.")
+    _check_lengths(lengths)
     scores = np.zeros((len(queries), len(lengths)), np.float32)
     asking = [number for number, query in enumerate(queries) if query.tokens]
     if not asking:
@@ -280,3 +299,8 @@ def _scores(queries: Sequence[_Query], rows: Joined | Gathered, lengths: Ints) -
             best = np.maximum.reduceat(np.concatenate(found), cuts, axis=0)
             scores[number, first : first + len(part)] = queries[number].total(best)
     return scores
+
+
+def _check_lengths(lengths: Ints) -> None:
+    if (lengths < 1).any():
+        raise InvalidVectorsError(f"Document {int(np.argmin(lengths))} has no tokens; MaxSim is undefined for it.")

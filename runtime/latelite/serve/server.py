@@ -66,6 +66,7 @@ def run(
         log_level="error",  # a line for every broken request would let anybody fill the log
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here asks where a request comes from
         timeout_keep_alive=30,
         timeout_graceful_shutdown=5,
         backlog=limits.connections,

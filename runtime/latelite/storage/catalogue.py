@@ -117,8 +117,8 @@ class Catalogue:
             if not self.exists():
                 return None
             self._reader = self._opened("ro")
+            self._reader.execute("PRAGMA busy_timeout = 0")
             self._files["reader"] = self._identity()
-        self._reader.execute("PRAGMA busy_timeout = 0")
         deadline = time.monotonic() + timeout
         while True:
             try:

@@ -14,7 +14,7 @@ from latelite.bundle import Bundle
 from latelite.errors import WebExportError
 from latelite.files import atomic_write
 from latelite.web.assets import ONNXRUNTIME, TOKENIZERS
-from latelite.web.stored import DATA
+from latelite.web.stored import DATA, STORED_NAME
 
 INDEX = "collection.json"
 FORMAT = "latelite-web"
@@ -36,7 +36,7 @@ def library_folder() -> Path:
 
 def check_target(folder: Path) -> None:
     """Raise WebExportError when ``folder`` holds something else than an earlier export."""
-    if not folder.exists() or not any(folder.iterdir()):
+    if not folder.exists() or _is_unfinished(folder):
         return
     try:
         known = json.loads((folder / INDEX).read_text(encoding="utf-8")).get("format") == FORMAT
@@ -44,6 +44,13 @@ def check_target(folder: Path) -> None:
         known = False
     if not known:
         raise WebExportError(f"{folder} is not empty and holds no export of latelite; choose another folder.")
+
+
+def _is_unfinished(folder: Path) -> bool:
+    """Whether there is nothing, or only what an export has stored that was interrupted."""
+    if any(path.name != DATA for path in folder.iterdir()):
+        return False
+    return all(STORED_NAME.fullmatch(path.name) for path in (folder / DATA).glob("*"))
 
 
 def shell(assets: Path, title: str) -> dict[str, bytes]:

@@ -8,6 +8,7 @@ give what ends in ``.gz`` a header that makes browsers inflate it behind the pag
 from __future__ import annotations
 
 import hashlib
+import re
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +19,7 @@ DATA = "data"
 _GZIP = 31  # zlib's window bits for a gzip header, which holds no time
 _MOST_MEMORY = 9
 _NAME_DIGITS = 20
+STORED_NAME = re.compile(rf"[0-9a-f]{{{_NAME_DIGITS}}}\.bin")
 
 
 class Stored:
