@@ -144,7 +144,8 @@ def main() -> None:
     texts = list(corpus.documents.values())
     model = ColBERT(BUNDLE, precision=options.precision)
     tokens = sum(min(count, model.document_room) for count in model.counts(texts))
-    ray.init(num_cpus=max(options.workers), include_dashboard=False, logging_level="ERROR")
+    # one more than workers, which reading would take
+    ray.init(num_cpus=max(options.workers) + 1, include_dashboard=False, logging_level="ERROR")
     ray.data.DataContext.get_current().enable_progress_bars = False
     for part in options.part or _PARTS:
         before = device.state()

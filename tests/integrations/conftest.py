@@ -42,6 +42,6 @@ def cluster() -> Iterator[str]:
     """A local Ray cluster of several worker processes; its address."""
     import ray
 
-    context = ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR", object_store_memory=200_000_000)
+    context = ray.init(num_cpus=3, include_dashboard=False, logging_level="ERROR", object_store_memory=200_000_000)
     yield context.address_info["address"]
     ray.shutdown()

@@ -73,7 +73,7 @@ def test_a_relative_bundle_is_found_from_another_folder(project: Path) -> None:
 
 
 def test_the_documentations_examples_run(project: Path) -> None:
-    """With eight workers on two processors: those that do not fit wait."""
+    """With eight workers in a cluster of three CPUs: data is read and written nevertheless."""
     rows = [{"id": n, "text": f"Note {n} about bread and trains.", "year": 2000 + n} for n in range(20)]
     dataset = ray.data.from_items(rows)
     dataset.write_parquet(str(project / "texts"))

@@ -49,9 +49,9 @@ def encode(
     batch_size: int = 64,
     pool_factor: int = 1,
 ) -> ray.data.Dataset:
-    """Add the column ``vectors`` to a data set, lazily, with up to ``workers`` actors of one CPU each.
+    """Add the column ``vectors`` to a data set, lazily, with ``workers`` actors of one CPU each.
 
-    Data that is read from files meanwhile needs a CPU as well: for that the cluster has two at least.
+    Reading and writing data takes a CPU as well: a cluster has one more than workers, or fewer of these run.
 
     Args:
         bundle: folder of the bundle, at the same path on every node, or name of a model that is installed on each.
@@ -75,9 +75,10 @@ def encode(
 
 
 def pool(workers: int) -> ray.data.ActorPoolStrategy:
-    """As many actors as the cluster has room for beside the tasks that read the data, ``workers`` at most.
+    """``workers`` actors, but one CPU of the cluster fewer at first where there are not as many.
 
-    A pool of a fixed size takes every CPU for itself where there are no more than ``workers``: the data is then never
-    read, and the actors wait for it for ever.
+    A pool of a fixed size takes every CPU of a small cluster for itself. The tasks that read the data, and those that
+    write what becomes of it, then never begin, and the actors wait for them for ever.
     """
-    return ray.data.ActorPoolStrategy(min_size=1, max_size=workers)
+    room = int(ray.cluster_resources().get("CPU", 1)) - 1
+    return ray.data.ActorPoolStrategy(min_size=max(1, min(workers, room)), max_size=workers)

@@ -73,7 +73,7 @@ def write_shards(
         bundle: folder at the same path on every node, or name of a model that is installed on each.
         shards: how many collections; fixed by the first run. An owner keeps up with about three encoders of short
             texts, so have a shard for every three workers at least.
-        workers: encoders of one CPU each, at most, see `encode`; owners reserve none.
+        workers: encoders of one CPU each, see `encode`; owners reserve none.
         id, text: columns of the ids (strings or integers) and the texts.
         metadata: columns that become metadata; values must be JSON's.
         precision: give it where nodes differ, see `encode`.
