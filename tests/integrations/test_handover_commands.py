@@ -125,6 +125,26 @@ def test_override_replaces_no_folder_of_another_kind(run: Run, notes: Path, tmp_
     assert (letters / "a.txt").read_text() == "Dear Ann"
 
 
+@pytest.mark.parametrize(
+    ("target", "package"),
+    [("parquet", "pyarrow"), ("vespa-json", "json"), ("lance", "lancedb"), ("qdrant", "qdrant_edge")],
+)
+def test_nothing_is_written_into_a_collection_nor_into_nowhere(
+    run: Run, notes: Path, tmp_path: Path, target: str, package: str
+) -> None:
+    pytest.importorskip(package, reason=f"{package} is not installed: make test-integrations")
+    before = sorted(notes.rglob("*"))
+    for out in (notes, notes / "out", notes / "segments" / "out"):
+        status, _, error = run("export", notes, "--to", target, out, "--override")
+        assert (status, error.count("\n")) == (1, 1)
+        assert "notes.lt is a collection" in error
+    assert sorted(notes.rglob("*")) == before
+    if target in ("parquet", "vespa-json"):
+        status, _, error = run("export", notes, "--to", target, tmp_path / "none" / "out")
+        assert (status, error.count("\n")) == (1, 1)
+        assert f"the folder {tmp_path / 'none'} does not exist" in error
+
+
 def test_lancedb_and_qdrant_edge_get_all_documents(run: Run, notes: Path, tmp_path: Path) -> None:
     lancedb = pytest.importorskip("lancedb", reason="lancedb is not installed: make test-integrations")
     edge = pytest.importorskip("qdrant_edge", reason="qdrant-edge-py is not installed: make test-integrations")

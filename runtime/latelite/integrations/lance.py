@@ -18,7 +18,7 @@ from typing import Any
 from latelite.collection import Collection
 from latelite.errors import LateliteError, OutputExistsError
 from latelite.integrations import missing
-from latelite.integrations.rows import Dtype
+from latelite.integrations.rows import Dtype, check_outside
 
 try:
     import lancedb
@@ -40,11 +40,12 @@ def write(collection: Collection, folder: str | Path, *, dtype: Dtype = "float32
         override: replace such a table that is there; other tables of the folder stay.
 
     Raises:
-        OutputExistsError: the folder has such a table already, or is a file.
+        OutputExistsError: the folder has such a table already, is a file, or a collection is around it.
         LateliteError: dtype is int8, which LanceDB does not search; or see `latelite.integrations.rows.batches`.
     """
     if dtype == "int8":
         raise LateliteError("LanceDB does not search int8 multivectors; choose float16 or float32.")
+    check_outside(Path(folder))
     if Path(folder).is_file():
         raise OutputExistsError(f"{folder} is a file; name a folder.")
     new_folder = not Path(folder).exists()
@@ -66,7 +67,7 @@ def write(collection: Collection, folder: str | Path, *, dtype: Dtype = "float32
 
     reader = pa.RecordBatchReader.from_batches(made, rows())
     try:
-        table = database.create_table(TABLE, data=reader, schema=made, mode="overwrite")
+        table = database.create_table(TABLE, data=reader, schema=made, mode="create" if new_table else "overwrite")
     except BaseException:
         if new_folder or new_table:
             shutil.rmtree(Path(folder) / ("" if new_folder else f"{TABLE}.lance"), ignore_errors=True)

@@ -143,7 +143,8 @@ def write(collection: Collection, path: str | Path, *, dtype: Dtype = "float32",
         override: replace a file that is there.
 
     Raises:
-        OutputExistsError: there is something at ``path`` already.
+        OutputExistsError: there is something at ``path`` already, or a collection around it.
+        FileNotFoundError: its folder does not exist.
     """
     made = schema(Origin.of(collection, dtype))
     check_file(Path(path), override)
@@ -206,7 +207,8 @@ def _opened(path: str | Path) -> Iterator[Any]:
         with pq.ParquetFile(path) as file:
             yield file
     except (pa.ArrowException, OSError) as error:
-        raise LateliteError(f"{path} is no Parquet file, or damaged: {error}.") from error
+        problem = str(error).rstrip(".")
+        raise LateliteError(f"{path} is no Parquet file, or damaged: {problem}.") from error
 
 
 def _columns(batch: Batch, made: Any, dtype: Dtype) -> list[Any]:

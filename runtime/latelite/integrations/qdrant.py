@@ -18,7 +18,7 @@ from typing import Any
 from latelite.collection import Collection
 from latelite.errors import LateliteError, OutputExistsError
 from latelite.integrations import missing
-from latelite.integrations.rows import Dtype, batches
+from latelite.integrations.rows import Dtype, batches, check_outside
 
 VECTOR = "colbert"
 _EDGE_CONFIGURATION = "edge_config.json"
@@ -47,7 +47,8 @@ def write(collection: Collection, folder: str | Path, *, dtype: Dtype = "float32
         override: replace a folder of Qdrant Edge that is there.
 
     Raises:
-        OutputExistsError: the folder is there already and not empty; with ``override``, it is something else.
+        OutputExistsError: the folder is there already and not empty; with ``override``, it is something else; or a
+            collection is around it.
         LateliteError: dtype is int8, which Qdrant does not take.
     """
     if dtype == "int8":
@@ -91,6 +92,7 @@ def write(collection: Collection, folder: str | Path, *, dtype: Dtype = "float32
 
 
 def _check_folder(target: Path, override: bool) -> None:
+    check_outside(target)
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
     if not override:

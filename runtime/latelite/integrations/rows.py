@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latelite.collection import Collection
+from latelite.collection_folder import HEADER_NAME
 from latelite.errors import LateliteError, OutputExistsError
 
 Dtype = Literal["float32", "float16", "int8"]
@@ -75,8 +76,24 @@ def _check_expressible(id: int | str, text: str, metadata: Mapping[str, Any]) ->
             ) from error
 
 
+def check_outside(path: Path) -> None:
+    """Raise OutputExistsError when ``path`` is a collection or lies in one."""
+    absolute = path.absolute()
+    for folder in (absolute, *absolute.parents):
+        if (folder / HEADER_NAME).exists():
+            raise OutputExistsError(f"{folder} is a collection, and stays one; choose a place outside of it.")
+
+
 def check_file(path: Path, override: bool) -> None:
-    """Raise OutputExistsError when there is something at ``path`` that must not be replaced by a file."""
+    """Raise an error when a file must not, or cannot, be written at ``path``.
+
+    Raises:
+        OutputExistsError: there is something that must not be replaced by a file; or a collection is around it.
+        FileNotFoundError: its folder does not exist.
+    """
+    check_outside(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"the folder {path.parent} does not exist; create it, or choose another place.")
     if path.is_dir():
         raise OutputExistsError(f"{path} is a folder; name a file.")
     if path.exists() and not override:

@@ -47,7 +47,8 @@ def write(
         override: replace a file that is there.
 
     Raises:
-        OutputExistsError: there is something at ``path`` already.
+        OutputExistsError: there is something at ``path`` already, or a collection around it.
+        FileNotFoundError: its folder does not exist.
     """
     check_file(Path(path), override)
     documents = 0
