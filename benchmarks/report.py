@@ -214,8 +214,13 @@ def _draw(plot: str, *arguments: Any) -> None:
 
 
 def _plots() -> Any:
-    """The module `plots`, imported only for drawing, because `--check` should not need matplotlib."""
-    import plots
+    """The module `plots`, imported only for drawing, so that tables need no matplotlib."""
+    try:
+        import plots
+    except ModuleNotFoundError as error:
+        raise SystemExit(
+            f"{error}: drawing plots needs pip install 'latelite[bench]'; the tables are written."
+        ) from error
 
     return plots
 
@@ -228,13 +233,19 @@ def differences(root: Path, folder: Path) -> list[str]:
         for path, text in pages(root, found).items()
         if (root / path).read_text(encoding="utf-8") != text
     ]
-    for plot in wanted_plots(found):
-        svg = root / plot.target.with_suffix(".svg")
-        if not svg.exists() or not svg.with_suffix(".png").exists():
-            wrong.append(f"{plot.target}: missing")
-        elif " ".join(plot.sources) not in svg.read_text(encoding="utf-8"):
-            wrong.append(f"{plot.target}: drawn from other results")
-    return wrong
+    return wrong + [
+        f"{plot.target}: missing, or drawn from other results"
+        for plot in wanted_plots(found)
+        if _is_outdated(plot, root)
+    ]
+
+
+def _is_outdated(plot: Plot, root: Path) -> bool:
+    """Whether a plot is missing, or drawn from other result files."""
+    svg = root / plot.target.with_suffix(".svg")
+    if not svg.exists() or not svg.with_suffix(".png").exists():
+        return True
+    return " ".join(plot.sources) not in svg.read_text(encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -252,7 +263,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path, text in pages(options.root, found).items():
         (options.root / path).write_text(text, encoding="utf-8")
     for plot in wanted_plots(found):
-        plot.draw(options.root / plot.target)
+        if _is_outdated(plot, options.root):
+            plot.draw(options.root / plot.target)
     if found and "encode" in found[0].newest:
         print("\nours against PyTorch\n")
         print("\n\n".join(tables.encoder(found[0].newest["encode"].figures).values()))
