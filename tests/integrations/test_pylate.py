@@ -21,6 +21,7 @@ from latelite import Collection, indexes, rank, retrieve
 from latelite.models import ColBERT
 
 from .conftest import BUNDLE
+from .examples import run_line
 from .exchange import CHECKPOINT, DOCUMENTS, IDS, QUERIES, TEXTS, check_collection, check_same, order
 
 Vectors = Any
@@ -52,6 +53,12 @@ def test_as_it_loads_by_default_it_differs_by_half_precision_alone(ours: ColBERT
 )
 def test_a_collection_takes_pylates_vectors(theirs: Any, ours: ColBERT, tmp_path: Path, convert: Any) -> None:
     check_collection(tmp_path, ours, theirs.encode(DOCUMENTS, is_query=False, **convert))
+
+
+def test_the_readmes_line_runs(theirs: Any, ours: ColBERT, tmp_path: Path) -> None:
+    with Collection(tmp_path / "notes.lt", ours) as notes:
+        run_line("pylate_model.encode", notes=notes, ids=IDS, texts=DOCUMENTS, pylate_model=theirs)
+        assert notes.search("impuestos", 1)[0].id == "d2"
 
 
 def pairs(queries: Callable[[list[str]], Vectors], documents: Callable[[list[str]], Vectors]) -> tuple[Any, Any, Any]:
