@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,20 @@ def test_eight_processes_create_and_add_and_nothing_is_lost(tmp_path: Path, mode
             assert writer.returncode == 0, errors
     with Collection(folder) as collection:
         assert set(collection.ids) == {f"{name}-{number}" for name in range(8) for number in range(5)}
+        collection.verify()
+
+
+def test_four_threads_with_a_collection_each_add_and_nothing_is_lost(tmp_path: Path, model: ColBERT) -> None:
+    def add(name: int) -> None:
+        with Collection(tmp_path / "shared.lt", model) as collection:
+            for number in range(10):
+                collection.add([f"{name}-{number}"], [f"text {number} of writer {name}"])
+                assert collection.get(f"{name}-{number}").text.endswith(f"writer {name}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(4)))
+    with Collection(tmp_path / "shared.lt") as collection:
+        assert set(collection.ids) == {f"{name}-{number}" for name in range(4) for number in range(10)}
         collection.verify()
 
 

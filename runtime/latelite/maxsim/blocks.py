@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from latelite.arrays import Ints
 from latelite.maxsim.graphs import GROUP
 
 BLOCK_TOKENS = 1920
 """Tokens per product, a multiple of `GROUP`; the products of 32 query tokens with them fill less than a quarter of a
 MiB. 2,048 take 2 to 3 % longer."""
-
-Ints = NDArray[np.int64]
 
 
 def ranges(starts: Ints, lengths: Ints) -> Ints:

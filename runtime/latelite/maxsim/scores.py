@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latelite.arrays import Floats, Ints
 from latelite.errors import InvalidVectorsError
 from latelite.maxsim.blocks import Gathered, Joined, plan, ranges
 from latelite.maxsim.graphs import GROUP, Kind, parts, session
@@ -43,9 +44,6 @@ _STEPS = 63
 _HIGH = 128
 """Weight of the high part in 14 bits."""
 _LARGEST = 2**31 - 1
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
 
 
 def maxsim(

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from latelite.arrays import Floats
 from latelite.storage.priority import rest
 
-Floats = NDArray[np.float32]
 Codes = NDArray[np.int8]
 
 FIT_TOKENS = 16_384
