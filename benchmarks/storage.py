@@ -7,9 +7,10 @@ writing   ``add_ms``: adding one document of 180 tokens to 10,000 of 60, median 
           another adds documents one by one for ``--seconds``.
 reading   1.4 million tokens in IVF: ``open_ms`` and ``first_search_ms`` in a new process (with a warm page cache),
           then p50 and p95 of the searches.
-memory    Peak resident size, MiB, of a process that loads the default model, encodes some paragraphs with it, and
-          indexes 100,000 paragraphs of 60 tokens, or 512 texts of 8,192, as a collection. Their vectors are made: what
-          the encoder needs for a text does not depend on how many there are, and is no part of these figures.
+memory    Peak resident size, MiB, of a process that loads the default model of its checkout, encodes some paragraphs
+          with it, and indexes 100,000 paragraphs of 60 tokens, or 512 texts of 8,192, as a collection. Their vectors
+          are made: what the encoder needs for a text does not depend on how many there are, and is no part of these
+          figures.
 recent    ``add_ms`` by how many tokens wait in the catalogue before they become a segment.
 
 Token vectors are made: 4,000 directions with noise around them, as the tokens of a corpus lie around its words.
@@ -153,6 +154,7 @@ def measure_memory(folder: str, seconds: float) -> dict[str, Any]:
 
 
 def peak(folder: str, count: str, tokens: str) -> int:
+    import latelite
     from latelite import Collection
     from latelite.models import ColBERT
 
@@ -168,7 +170,7 @@ def peak(folder: str, count: str, tokens: str) -> int:
             return [made[i % len(made)] for i in range(len(sentences))] if made else super().encode_document(sentences)
 
     made: list[Any] = []
-    model = Encoder(_ROOT / "models" / "default-onnx", threads=1)
+    model = Encoder(Path(latelite.__file__).parents[2] / "models" / "default-onnx", threads=1)
     model.encode_document(paragraphs)
     made = documents(64 if length < 1000 else 4, length, 1)
     made = [vectors.copy() for vectors in made]
