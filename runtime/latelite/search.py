@@ -164,8 +164,8 @@ class Searcher:
         vectors = [np.empty((0, self._model.dim), np.float32)] * len(queries)
         if mode != "lexical" or explained:
             vectors = self._model.encode_query(list(queries), show_progress_bar=False)
-            for query in queries:
-                if self._model.cuts_query(query):
+            for query, each in zip(queries, vectors, strict=True):
+                if len(each) >= self._model.query_length and self._model.cuts_query(query):
                     logger.warning(
                         "The query is longer than the %d tokens that the model reads; its end counts by its words "
                         "only: %.60s...",

@@ -21,7 +21,13 @@ async function serve(name = "site", port = 0) {
   cpSync(join(SITES, name), folder, { recursive: true });
   const server = spawn(PYTHON, ["-u", "-m", "http.server", String(port), "--bind", "127.0.0.1", "--directory", folder]);
   const requests = [];
-  server.stderr.on("data", (data) => requests.push(...[...String(data).matchAll(/"GET \/(\S*) HTTP/g)].map(([, file]) => file)));
+  const transferred = []; // those that were not answered "unchanged"
+  server.stderr.on("data", (data) => {
+    for (const [, file, status] of String(data).matchAll(/"GET \/(\S*) HTTP\/1\.\d" (\d+)/g)) {
+      requests.push(file);
+      if (status === "200") transferred.push(file);
+    }
+  });
   let said = "";
   const found = await new Promise((resolve, reject) => {
     server.stdout.on("data", (data) => /port (\d+) /.test((said += data)) && resolve(/port (\d+) /.exec(said)[1]));
@@ -29,7 +35,7 @@ async function serve(name = "site", port = 0) {
   });
   const ended = new Promise((resolve) => server.on("close", resolve));
   const stop = () => server.kill() && ended;
-  return { folder, address: `http://127.0.0.1:${found}/`, port: Number(found), requests, stop };
+  return { folder, address: `http://127.0.0.1:${found}/`, port: Number(found), requests, transferred, stop };
 }
 
 /** A test with a browser profile of its own: what a browser keeps in a private window is another matter. */
@@ -90,13 +96,14 @@ const settled = (page) =>
 const shoot = (page, name) => page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), animations: "disabled" });
 
 inBrowser("after one visit it searches with the server gone, also after a reload", {}, async (context, serve) => {
-  const { address, requests, stop } = await serve();
+  const { address, requests, transferred, stop } = await serve();
   const page = await openPage(context, address);
   const online = await ask(page, QUESTION);
   assert.match(online[0], /^Delete a whole directory/);
   await shoot(page, "web-search");
   await settled(page);
   await stop();
+  assert.deepEqual(transferred.filter((file, place) => transferred.indexOf(file) !== place), []); // nothing twice
   const before = requests.length;
   await page.reload();
   assert.deepEqual(await ask(page, QUESTION), online);

@@ -89,6 +89,15 @@ def wasm(assets: Path) -> bytes:
     return (assets / ONNXRUNTIME.name / "dist" / "ort-wasm-simd-threaded.wasm").read_bytes()
 
 
+def visited_bytes(files: Mapping[str, bytes]) -> int:
+    """Bytes of those files of the shell that a visit fetches: the service worker keeps them all."""
+    return sum(len(content) for name, content in files.items() if _is_visited(name))
+
+
+def _is_visited(name: str) -> bool:
+    return not name.endswith(("LICENSE", "package.json"))
+
+
 def write_shell(folder: Path, files: Mapping[str, bytes]) -> None:
     """Put the files in their places, each at once."""
     for name, content in files.items():
@@ -152,7 +161,7 @@ def _service_worker(template: str, files: Mapping[str, bytes]) -> str:
     digest = hashlib.sha256()
     for name in sorted(files):
         digest.update(name.encode() + b"\0" + hashlib.sha256(files[name]).digest())
-    needed = sorted(name for name in files if not name.endswith(("LICENSE", "package.json")))
+    needed = sorted(filter(_is_visited, files))
     return template.replace('"@VERSION@"', json.dumps(digest.hexdigest()[:16])).replace(
         '["@FILES@"]', json.dumps(needed, indent=2)
     )

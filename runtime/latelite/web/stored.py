@@ -35,7 +35,7 @@ class Stored:
 
     @property
     def stored_bytes(self) -> int:
-        """Stored bytes so far: what a first visit transfers."""
+        """Stored bytes so far."""
         return sum({part["file"]: part["stored"] for file in self.files.values() for part in file["parts"]}.values())
 
     def add(

@@ -86,13 +86,16 @@ def write_site(
         **contents,
         "files": stored.files,
     }
-    site.write_shell(target, site.shell(found, title))
+    shell = site.shell(found, title)
+    site.write_shell(target, shell)
     site.copy_licenses(target, collection.model.bundle)
+    description = json.dumps(index, ensure_ascii=True, separators=(",", ":")).encode()
     # Last: whoever reads the index finds all that it names.
     with atomic_write(target / site.INDEX) as file:
-        file.write(json.dumps(index, ensure_ascii=True, separators=(",", ":")).encode())
+        file.write(description)
     site.remove_leftovers(target, stored.written)
-    return Report(target, contents["documents"], contents["tokens"], precision, stored.stored_bytes)
+    transferred = stored.stored_bytes + site.visited_bytes(shell) + len(description)
+    return Report(target, contents["documents"], contents["tokens"], precision, transferred)
 
 
 def _model(collection: Collection, precision: Precision) -> dict[str, Any]:
