@@ -1,4 +1,4 @@
-"""A retrieval set small enough to be encoded in a moment."""
+"""A small retrieval set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fixtures that several folders share, and what is left out where a package is missing.
+"""Shared fixtures, and which folders are skipped if a package is missing.
 
 The runtime's tests need pytest and hypothesis beside the runtime: they use the tiny bundles in tests/data. What needs
 the export toolchain, a compiler or an extra is left out, with the reason, unless LATELITE_TEST_ALL is set, as
@@ -97,7 +97,7 @@ def pytest_runtest_call() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _skipping_what_needs_an_extra() -> Iterator[None]:
-    """A test that stops because an extra is missing is skipped with the extra's own sentence."""
+    """Skip a test that raises MissingExtraError, with the error's message."""
     try:
         yield
     except MissingExtraError as error:
@@ -144,7 +144,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
 
 @pytest.fixture
 def shared_folder() -> Iterator[Path]:
-    """A folder that other users may enter, unlike `tmp_path`."""
+    """A folder that other users can enter, unlike `tmp_path`."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
         yield Path(folder).resolve()
@@ -152,7 +152,7 @@ def shared_folder() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def ordinary_user(folder: Path) -> Iterator[None]:
-    """Without root's right to read and write everything, as whoever ``folder`` then belongs to.
+    """Drop root's privileges, and become the owner of ``folder``.
 
     What the code under test imports has to be imported before: that user may not be able to read it.
     """
@@ -196,7 +196,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 @contextlib.contextmanager
 def small_file_system(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of its own in memory, at ``folder``; skips where mounting is not allowed."""
+    """An in-memory file system at ``folder``; skips if mounting is not allowed."""
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

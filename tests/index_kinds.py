@@ -1,4 +1,4 @@
-"""Every kind of index as the contract tests make it."""
+"""The kinds of index that the contract tests run on."""
 
 from __future__ import annotations
 

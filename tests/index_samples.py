@@ -16,7 +16,7 @@ Floats = NDArray[np.float32]
 
 
 def documents(count: int, *, seed: int = 0, dim: int = DIM, longest: int = 30) -> list[Floats]:
-    """Ragged documents, (1 to longest tokens, dim) each, L2-normalised and anisotropic like those of an encoder."""
+    """Documents of 1 to ``longest`` tokens, (tokens, dim) each, L2-normalised and anisotropic like an encoder's."""
     rng = np.random.default_rng(seed)
     mean = np.random.default_rng(99).standard_normal(dim)
     made = []
@@ -28,7 +28,7 @@ def documents(count: int, *, seed: int = 0, dim: int = DIM, longest: int = 30) -
 
 
 def topical(count: int, *, seed: int = 0, dim: int = DIM, topics: int = 40, longest: int = 30) -> list[Floats]:
-    """Documents whose tokens gather around a few of many topics, as approximate search needs it."""
+    """Documents whose tokens cluster around a few of many topics, as real ones do."""
     centres = np.random.default_rng(7).standard_normal((topics, dim))
     rng = np.random.default_rng(seed)
     made = []

@@ -1,4 +1,4 @@
-"""What the tests of the server share: some documents, and the server as a process."""
+"""Shared by the tests of the server: documents, and the server as a process."""
 
 from __future__ import annotations
 

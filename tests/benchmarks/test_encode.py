@@ -25,7 +25,7 @@ from latelite.session import session_options
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Encoders and a corpus that take no time."""
+    """Small, fast encoders and corpus."""
     for name, value in {"LAYERS": 2, "FFN": 96, "VOCABULARY": 600, "POSITIONS": 512}.items():
         monkeypatch.setattr(encoders, name, value)
     whole = encoders.mixed_texts

@@ -1,4 +1,4 @@
-"""The benchmark of indexes: real texts, encoded once, every kind asked in a process of its own."""
+"""The benchmark of indexes: real texts, encoded once; each kind runs in a separate process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The MaxSim benchmark: its ways to the ten best agree."""
+"""The MaxSim benchmark: all implementations find the same top ten."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Peers run in interpreters of their own; what is not there is said so and never made up."""
+"""Peers run in their own interpreters; a missing peer is reported, never estimated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What optimum would ship runs as a bundle, so that the same benchmarks measure it."""
+"""The int8 graph that optimum makes runs as a bundle, so that the same benchmarks measure it."""
 
 from __future__ import annotations
 

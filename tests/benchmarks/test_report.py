@@ -1,4 +1,4 @@
-"""Tables and plots are those of the result files, and nothing in them is typed by hand."""
+"""Tables and plots are generated from the result files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A result file holds what is needed to judge its figures, and nothing else is taken for one."""
+"""A result file has everything needed to judge its figures; other files are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""End-to-end timing: enough queries, stages inside the total, a process of its own for the first answer."""
+"""End-to-end timing: enough queries, stages within the total, cold start in a separate process."""
 
 from __future__ import annotations
 

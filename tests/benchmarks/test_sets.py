@@ -1,4 +1,4 @@
-"""Public files become BEIR folders; what is not in their layout is refused in one sentence."""
+"""Public files become BEIR folders; files with another layout are refused in one sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The suite runs scripts, saves what they measured, and goes on when one fails."""
+"""The suite runs scripts, saves their results, and continues if one fails."""
 
 from __future__ import annotations
 

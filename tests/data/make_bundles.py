@@ -1,4 +1,4 @@
-"""Write the bundles of tests/data/bundles anew: ``python tests/data/make_bundles.py`` (needs the export toolchain).
+"""Rewrite the bundles of tests/data/bundles: ``python tests/data/make_bundles.py`` (needs the export toolchain).
 
 They are exports of three cases of the golden matrix (tests/reference), kept so that the runtime's tests need neither
 PyTorch nor the exporter. tests/export/test_kept_bundles.py fails when they are not what the exporter writes.

@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md names what is there, and its order of rooms is that of the imports."""
+"""CONTRIBUTING.md names existing paths and functions, and its order of rooms is that of the imports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pip is told: few base dependencies, and an extra that has all others."""
+"""Package metadata: few base dependencies, and an extra with all others."""
 
 from __future__ import annotations
 

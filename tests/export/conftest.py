@@ -1,4 +1,4 @@
-"""Fixtures of the exporter's tests: fp32 bundles, which skip quantisation and its gate, and checkpoints to break."""
+"""Fixtures of the exporter's tests: fp32 bundles, which need no int8 gate, and checkpoints to break."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def fp32_bundle(tmp_path_factory: pytest.TempPathFactory, checkpoint: Callable[[
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory, checkpoint: Callable[[str], Path]) -> Callable[[str], Path]:
-    """As the fixture that all tests share, but exported by what is tested here, never a copy of a stored bundle."""
+    """Like the shared fixture, but always exported now, never a copy of a stored bundle."""
     root = tmp_path_factory.mktemp("exported")
 
     def folder(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Checkpoint folders that no export may accept: one per seed, made from a good one by one certain damage.
+"""Checkpoint folders that the exporter must refuse: one per seed, each made by damaging a good one.
 
 Each maker takes a copy of a checkpoint, a random stream and the path that hostile code would touch if it ever ran.
 """
@@ -25,7 +25,7 @@ _ODD: tuple[Any, ...] = (None, -1, 0, 1.5, "many", [], {}, [[1]], {"a": {"b": 1}
 
 
 def make(number: int, source: Callable[[str], Path], folder: Path, marker: Path) -> str:
-    """Write the malformed folder of that number; returns what was done to it."""
+    """Write the malformed folder with this number; returns a description of the damage."""
     stream = random.Random(number)
     base = stream.choice(BASES)
     shutil.copytree(source(base), folder)
@@ -149,7 +149,7 @@ def an_odd_shape_in_the_configuration(folder: Path, stream: random.Random, _: Pa
 
 
 def impossible_sizes(folder: Path, stream: random.Random, _: Path) -> None:
-    """More than any machine could hold, or wait for."""
+    """Sizes that no machine could allocate."""
     content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     names = ("num_hidden_layers", "n_layers", "hidden_size", "dim", "intermediate_size", "hidden_dim", "vocab_size")
     name = stream.choice([name for name in names if name in content])

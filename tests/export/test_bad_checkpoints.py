@@ -1,4 +1,4 @@
-"""Checkpoints that would give other vectors than their authors' are refused in one sentence, and nothing is left."""
+"""Checkpoints that cannot be reproduced are refused in one sentence, and nothing is left behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bundle is written whole or not at all, and the same checkpoint gives the same bytes."""
+"""Bundles are written atomically, and the same checkpoint gives the same bytes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_another_checkpoint_is_another_vector_space_and_another_scheme_is_not(
 def test_a_checkpoint_without_a_pooler_is_the_same_vector_space_every_time(
     copy: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    """Nobody uses the pooler, so transformers makes one up, at random."""
+    """The unused pooler is missing, so transformers initialises it randomly."""
     folder = copy("bert-pylate")
     weights = load_file(folder / "model.safetensors")
     kept = {name: value for name, value in weights.items() if not name.startswith("pooler.")}

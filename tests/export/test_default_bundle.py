@@ -69,7 +69,7 @@ def _encode(folder: Path, precision: Precision, text: str) -> Any:
 
 
 def _comparable(manifest: Manifest) -> dict[str, Any]:
-    """Without what depends on versions, and on the CPU that quantised and measured."""
+    """Without the parts that depend on versions and on the exporting CPU."""
     content = asdict(manifest)
     for key in ("toolchain", "verification"):
         del content[key]

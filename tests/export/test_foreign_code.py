@@ -1,4 +1,4 @@
-"""Checkpoints with code of their own, or a foreign class name: the right encoder, a decision of the user's, or nothing.
+"""Checkpoints with their own code or an unknown class: the right encoder, a decision by the user, or an error.
 
 A model card may say ``CompressedModernBertModel`` where the weights are a BERT of ten layers. Such a folder can look in
 many ways; each has one right outcome.
@@ -32,7 +32,7 @@ def edit(path: Path, **content: Any) -> None:
 
 
 def bring_code(folder: Path, marker: Path) -> None:
-    """Code that would be noticed, and would work: a BERT by another name."""
+    """Add working code that leaves a trace when it runs: a BERT under another name."""
     (folder / "mine.py").write_text(
         f"import pathlib\npathlib.Path({str(marker)!r}).touch()\n"
         "from transformers import BertConfig, BertModel\n\n\n"
@@ -83,7 +83,7 @@ def test_modernberts_weights_with_berts_configuration_are_refused(copy: Copy, tm
 
 
 def test_other_tensors_under_berts_name_are_refused(copy: Copy, tmp_path: Path) -> None:
-    """A compressed encoder whose layers hold one tensor more than a BERT's."""
+    """A compressed encoder, whose layers have one more tensor than BERT's."""
     folder = copy("bert-pylate")
     stored = load_file(folder / "model.safetensors")
     save_file(stored | {"encoder.layer.0.gate.weight": np.ones((4, 4), np.float32)}, folder / "model.safetensors")
@@ -204,6 +204,6 @@ def test_what_transformers_would_act_on_is_taken_out_at_any_depth(copy: Copy) ->
 
 
 def test_only_encoders_that_are_known_are_tried() -> None:
-    """transformers knows some five hundred types, vision and speech among them."""
+    """transformers has about five hundred types, including vision and speech."""
     assert {"bert", "modernbert", "deberta-v2", "qwen3", "lfm2"} <= ARCHITECTURES.keys()
     assert not {"lightglue", "clip", "t5", "gpt2", "whisper"} & ARCHITECTURES.keys()

@@ -1,4 +1,4 @@
-"""The int8 plan is chosen by one half of the texts and judged by the other, in the arithmetic of the device."""
+"""The int8 plan is chosen on one half of the texts and judged on the other, with the device's arithmetic."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_no_text_that_chose_the_plan_judges_it(
 
 
 def test_graphs_are_measured_with_the_devices_options(bundle: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else sums of products overflow on an x86 without VNNI, and the repair mends what no device ever computes."""
+    """Otherwise sums overflow on x86 without VNNI, and the repair would react to errors that no device makes."""
     given: list[onnxruntime.SessionOptions] = []
     make = onnxruntime.InferenceSession
 

@@ -1,4 +1,4 @@
-"""Which form of the graph a bundle holds, and that its manifest says so."""
+"""The form of a bundle's graph, fused or traced, and its record in the manifest."""
 
 from __future__ import annotations
 

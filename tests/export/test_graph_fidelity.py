@@ -75,7 +75,7 @@ def run(of: onnxruntime.InferenceSession, ids: Ids, attention: Ids) -> NDArray[n
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Texts as short as these only wait for PyTorch's threads."""
+    """One thread, because for short texts PyTorch's threads only cost time."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

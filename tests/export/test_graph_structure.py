@@ -1,4 +1,4 @@
-"""What the fused graphs are made of."""
+"""The operators of the fused graphs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def kinds(model: onnx.ModelProto) -> Counter[str]:
 
 
 def attention(model: onnx.ModelProto, inputs: int) -> list[onnx.NodeProto]:
-    """Operators with so many inputs: 3, or 6 with a bias."""
+    """Attention operators with this many inputs: 3, or 6 with a bias."""
     return [n for n in model.graph.node if n.op_type == "MultiHeadAttention" and len(n.input) == inputs]
 
 
@@ -104,7 +104,7 @@ def test_int8_products_are_one_operator_each(bert: onnx.ModelProto) -> None:
 
 
 def test_every_int8_product_has_a_zero_point_of_its_own(bert: onnx.ModelProto) -> None:
-    """Otherwise ONNX Runtime cannot turn weights unsigned, as it must on an x86 without VNNI."""
+    """Otherwise ONNX Runtime cannot convert weights to unsigned, as it must on x86 without VNNI."""
     place = {"DynamicQuantizeMatMul": 3, "MatMulIntegerToFloat": 5}
     model = quantize(bert, "int8")
     names = [node.input[place[node.op_type]] for node in model.graph.node if node.op_type in place]

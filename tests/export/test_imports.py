@@ -1,4 +1,4 @@
-"""The exporter shares the bundle's layout with the runtime and nothing else, apart from the gate."""
+"""The exporter imports only the manifest of the runtime, except in the gate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bundles in tests/data, which the runtime's tests use, are what the exporter writes today."""
+"""The bundles in tests/data, which the runtime's tests use, equal those that the exporter writes now."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_it_is_what_the_exporter_writes(checkpoint: Callable[[str], Path], tmp_p
 
 
 def _comparable(manifest: Manifest) -> dict[str, Any]:
-    """Without what depends on versions, and on the CPU that quantised."""
+    """Without the parts that depend on versions and on the exporting CPU."""
     content = asdict(manifest)
     for key in ("toolchain", "verification"):
         del content[key]

@@ -1,4 +1,4 @@
-"""Strangers' checkpoints: whatever is wrong with one, a sentence, exit code 1, and nothing run, written or fetched.
+"""Malformed checkpoints: one sentence, exit code 1, and nothing is run, written or downloaded.
 
 There are 500, some seventeen of each kind of damage; LATELITE_MALFORMED=2000 tries more.
 """
@@ -21,7 +21,7 @@ COUNT = int(os.environ.get("LATELITE_MALFORMED", "500"))
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What something tried to open a socket for, or to look up."""
+    """Attempts to open a socket or to resolve a name."""
     asked: list[Any] = []
 
     def refuse(*arguments: Any, **_: Any) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Weights stored in 16 bits: where the checkpoint has no more, and without changing a bit of what is computed."""
+"""Weights stored in 16 bits: only where that is exact, so that results do not change by a bit."""
 
 from __future__ import annotations
 

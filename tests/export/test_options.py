@@ -1,4 +1,4 @@
-"""What an option of the exporter does to the vectors, and what it refuses to do without one."""
+"""The effect of the exporter's options on vectors, and what needs an option."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def edit(path: Path, drop: tuple[str, ...] = (), **content: Any) -> None:
 
 
 def largest_difference(bundle: Path, name: str, dim: int | None = None) -> float:
-    """Between the bundle's vectors and a golden's, or the golden's first dimensions brought to unit length."""
+    """Largest difference between a bundle's vectors and golden ones (or their renormalised first dimensions)."""
     expected = golden.load(name)
     model = ColBERT(bundle, precision="fp32", threads=1)
     worst = 0.0

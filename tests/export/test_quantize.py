@@ -1,4 +1,4 @@
-"""int8: what is stored, how far it is from fp32, and how the exporter repairs it."""
+"""int8 graphs: stored tensors, distance from fp32, and repair."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every setting comes from the argument, else the checkpoint, else the default, and says so."""
+"""Every setting comes from the argument, else the checkpoint, else the default, and its source is recorded."""
 
 from __future__ import annotations
 

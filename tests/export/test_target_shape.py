@@ -1,4 +1,4 @@
-"""A checkpoint of the size that this project is for: ten layers of 288, 30,522 WordPiece tokens, 2,048 positions."""
+"""A checkpoint of the target's size: ten layers of 288, 30,522 WordPiece tokens, 2,048 positions."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def words_of_the_standard_library() -> list[str]:
 
 
 def with_a_made_vocabulary(folder: Path) -> None:
-    """The tiny vocabulary, filled up to 30,522 with words."""
+    """The tiny vocabulary, extended to 30,522 with words."""
     path = folder / "tokenizer.json"
     content = json.loads(path.read_text())
     vocabulary = content["model"]["vocab"]
@@ -68,7 +68,7 @@ def with_a_made_vocabulary(folder: Path) -> None:
 
 
 def with_a_real_vocabulary(folder: Path) -> None:
-    """BERT's own, as a published checkpoint of this kind has it; where that is not here, the made one."""
+    """BERT's vocabulary, as in published checkpoints of this kind; the synthetic one if it is not available."""
     if not REAL.is_dir():
         with_a_made_vocabulary(folder)
         return
@@ -99,7 +99,7 @@ def test_it_is_exported_as_the_command_line_does(
 
 
 def is_cut_at_the_last_position(model: ColBERT) -> bool:
-    """What stands behind the 2,048th token changes nothing; what stands before it does."""
+    """Text after the 2,048th token does not change the vectors; text before it does."""
     text = re.sub(r"\W+", " ", " ".join(CORPUS.values()))
     text = " ".join([text] * 4)
     [whole] = model.encode([text], is_query=False)

@@ -1,4 +1,4 @@
-"""A bundle cuts texts as the checkpoint's files say, whatever the installed transformers makes of them."""
+"""A bundle tokenizes as the checkpoint's files say, regardless of the installed transformers."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_vocabulary_that_cannot_be_read_here_says_what_to_install(
 def test_a_damaged_vocabulary_names_the_cure(
     name: str, copy: Copy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """transformers 5 makes an empty tokenizer where the file does not have the name that its class looks for."""
+    """transformers 5 makes an empty tokenizer if the file has not the name that its class expects."""
     folder = copy("xlm-roberta")
     (folder / "tokenizer.json").unlink()
     (folder / name).write_bytes(b"no such thing")
@@ -102,7 +102,7 @@ def test_a_damaged_vocabulary_names_the_cure(
 
 
 def test_vocab_txt_alone_is_enough(copy: Copy) -> None:
-    """As in the checkpoints of a transformers that had no fast tokenizers."""
+    """As in old checkpoints, from before fast tokenizers."""
     folder = copy("stanford")
     vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
     (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in sorted(vocabulary, key=vocabulary.__getitem__)))

@@ -1,4 +1,4 @@
-"""The gate refuses what it should refuse, and says where."""
+"""The gate refuses bad bundles, and names the worst text."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Folder = Callable[[str], Path]
 
 @pytest.fixture
 def broken(bundle: Folder, tmp_path: Path) -> Callable[[str, float], Path]:
-    """A bundle one of whose graphs was damaged by a relative error, with a manifest that does not tell."""
+    """A bundle with a relative error in the weights of one graph, and a matching manifest."""
 
     def damage(file: str, amount: float) -> Path:
         folder = Path(shutil.copytree(bundle("bert-pylate"), tmp_path / "broken"))

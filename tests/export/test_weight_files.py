@@ -1,4 +1,4 @@
-"""However its weights are cut into files, a checkpoint gives the same encoder; what is more than weights is refused."""
+"""Weights in one file or in shards give the same encoder; files with more than weights are refused."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_tensors_that_nothing_makes_use_of_are_refused(more: str, copy: Copy, tm
 
 
 def test_a_language_models_head_is_left_out(checkpoint: Callable[[str], Path], copy: Copy) -> None:
-    """As checkpoints have it that were saved as ``BertForMaskedLM``, with old names of the norms."""
+    """As saved by ``BertForMaskedLM``, with the old names of norms."""
     folder = copy("bert-pylate")
     stored = load_file(folder / "model.safetensors")
     old = {
@@ -120,7 +120,7 @@ def test_a_language_models_head_is_left_out(checkpoint: Callable[[str], Path], c
 def test_more_than_one_file_holds_is_said_before_the_work_begins(
     copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """600 million parameters, of which the file has the header only: nobody reads further."""
+    """600 million parameters in a file with only a header: nothing else may be read."""
     folder = copy("bert-pylate")
     count = 600_000_000
     header = json.dumps({"big.weight": {"dtype": "F16", "shape": [count], "data_offsets": [0, 2 * count]}}).encode()

@@ -1,4 +1,4 @@
-"""From documents without a question to an adapted bundle, in the environment of `make finetune`."""
+"""From documents without questions to a fine-tuned bundle, in the environment of `make finetune`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passages out of handbooks, and which of them are translations of each other."""
+"""Passages from handbooks, and their translations."""
 
 import pytest
 from recipe import books

@@ -1,4 +1,4 @@
-"""The folder that training ends in."""
+"""The checkpoint folder that training writes."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Word lists and messages out of wheels."""
+"""Word lists and messages from wheels."""
 
 import gzip
 import zipfile

@@ -1,4 +1,4 @@
-"""The checkpoint in the repository: what it may weigh, what made it, and that it answers the demo's questions."""
+"""The checkpoint in the repository: its size, its record, and its answers to the demo's questions."""
 
 import json
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_the_licence_of_the_weights_stands_beside_them() -> None:
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """The first three documents of each question."""
+    """The top three documents of a question."""
     folder = tmp_path_factory.mktemp("default")
     export(CHECKPOINT, folder / "bundle", offline=True)
     documents = demo.documents()

@@ -27,7 +27,7 @@ class FileTree:
 
 
 def files(packages: Path, name: str, pattern: str) -> Iterator[tuple[re.Match[str], bytes]]:
-    """A package's files, most of them of no interest."""
+    """A package's files, most of which are irrelevant."""
     del packages, name
     for each in ("module", "_private", "tests/module", "package/test_module", "package/tests/x", "a/_core/x", "setup"):
         match = re.fullmatch(pattern, f"/usr/lib/python3/dist-packages/{each}.py")

@@ -1,4 +1,4 @@
-"""Where the recipe's inputs come from, without a network: pip and the hub are replaced."""
+"""The recipe's inputs, without a network: pip and the hub are replaced."""
 
 import hashlib
 import json

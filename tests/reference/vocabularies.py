@@ -1,4 +1,4 @@
-"""Small tokenizers as plain `tokenizer.json` contents, counted from the corpus by the code beside this.
+"""Small tokenizers as plain `tokenizer.json` contents, built from counts of the corpus.
 
 No trainer of any library takes part, so the same bytes come out everywhere. Each builder returns a `Tokenizer`: the
 JSON and the special tokens that the other tokenizer files of a checkpoint repeat.

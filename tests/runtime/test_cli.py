@@ -104,7 +104,7 @@ def test_what_nobody_foresaw_is_one_line_too(run: Run, monkeypatch: pytest.Monke
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes are closed differently there")
 def test_a_reader_that_has_read_enough_is_no_failure(tmp_path: Path, folder: Path, run: Run, model_folder: str) -> None:
-    """As ``latelite list notes.lt | head -1``."""
+    """As in ``latelite list notes.lt | head -1``."""
     indexed(run, tmp_path / "n.lt", folder, model_folder)
     command = [sys.executable, "-m", "latelite.cli", "list", str(tmp_path / "n.lt")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -179,7 +179,7 @@ def test_info_of_a_collection(run: Run, tmp_path: Path, folder: Path, model_fold
 def test_info_reads_neither_the_model_nor_the_vectors(
     run: Run, tmp_path: Path, folder: Path, model_folder: str
 ) -> None:
-    """Sizes are printed at once, however large the graph is, and for an index by itself, too."""
+    """Sizes are printed at once, regardless of the graph's size, and also for a standalone index."""
     indexed(run, tmp_path / "n.lt", folder, model_folder)
     _, before, _ = run("info", tmp_path / "n.lt", "--json")
     for path in [*(tmp_path / "n.lt" / "model").glob("*.onnx"), *(tmp_path / "n.lt").rglob("*.safetensors")]:

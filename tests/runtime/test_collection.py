@@ -1,4 +1,4 @@
-"""A collection is one folder that an app can trust."""
+"""`Collection`: one folder with model, vectors, texts and metadata."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def test_a_header_that_is_cut_is_refused(notes: Collection) -> None:
 
 
 def test_documents_are_written_in_groups_bounded_by_tokens(notes: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
-    """512 texts of 8,192 tokens would take 2.1 GB of vectors, were they written at once."""
+    """512 texts of 8,192 tokens would need 2.1 GB of vectors if they were written at once."""
     groups: list[int] = []
     encode = type(notes.model).encode_document
 

@@ -1,4 +1,4 @@
-"""The bundle in the repository: whole, right on this machine, found without being named, and installable."""
+"""The bundle in the repository: complete, correct on this machine, the default, and installable."""
 
 from __future__ import annotations
 

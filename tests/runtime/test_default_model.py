@@ -1,4 +1,4 @@
-"""Which bundle is meant when none is named."""
+"""The default bundle."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Install = Callable[..., Path]
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A site-packages folder, empty, which alone counts; the repository's bundle does not."""
+    """An empty site-packages folder as the only place for models, without the repository's bundle."""
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))

@@ -1,4 +1,4 @@
-"""The demo: what it searches, and that its collection follows what there is to search."""
+"""The demo: its documents, and updates of its collection."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The device record of boards that are not here, from their files."""
+"""Device records of other boards, from copies of their files."""
 
 from __future__ import annotations
 

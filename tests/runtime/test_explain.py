@@ -1,4 +1,4 @@
-"""Explanations: where the words of a query stand in a document, in code points of the text as written."""
+"""Explanations: spans of the matched words in a document, in code points of the original text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def words(text: str) -> np.ndarray:
 
 
 def vector(word: str) -> np.ndarray:
-    """Equal words have equal vectors, others hardly anything in common."""
+    """Equal words have equal vectors, different words nearly orthogonal ones."""
     drawn = np.random.default_rng(zlib.crc32(word.casefold().encode("utf-8", "surrogatepass"))).standard_normal(64)
     return (drawn / np.linalg.norm(drawn)).astype(np.float32)
 

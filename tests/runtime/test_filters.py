@@ -1,4 +1,4 @@
-"""Filters: what each operator means, what is refused, and that SQL and Python mean the same."""
+"""Filters: the meaning of each operator, refusals, and agreement of SQL and Python."""
 
 from __future__ import annotations
 
@@ -251,7 +251,7 @@ def test_an_index_rules_most_documents_out() -> None:
 
 
 def test_many_documents_are_filtered_faster_than_they_could_be_read() -> None:
-    """By processor time, which other processes do not add to; how long it takes is for the benchmark to say."""
+    """By processor time, which is independent of other processes; the benchmark measures the duration."""
     documents = [
         {"year": 1900 + n % 120, "lang": ("de", "en")[n % 2], "tags": ["x", str(n % 50)]} for n in range(50_000)
     ]

@@ -1,4 +1,4 @@
-"""What the runtime pulls in: nothing that a small computer does not need."""
+"""The runtime's imports: nothing that a small computer does not need."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_the_device_never_imports_the_workstation(file: Path) -> None:
 
 @pytest.mark.parametrize("file", sorted(EXPORT.rglob("*.py")), ids=lambda p: str(p.relative_to(EXPORT)))
 def test_the_workstation_knows_only_the_contract_of_the_device(file: Path) -> None:
-    """Except where it checks what the device will run."""
+    """Except in the gate."""
     contract = {"latelite", "latelite.bundle", "latelite.manifest", "latelite.errors", "latelite.files"}
     used = {name for name in imported(file) if name.split(".")[0] == "latelite"}
     foreign = {name for name in used if not any(name == c or name.startswith(c + ".") for c in contract - {"latelite"})}

@@ -1,4 +1,4 @@
-"""BM25 over postings: against a plain oracle and bm25s, whatever way the documents are spread over postings."""
+"""BM25 over postings: equal to a plain oracle and to bm25s, however documents are spread over segments."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def postings(texts: Documents) -> Postings:
 
 
 def oracle(texts: Documents, query: list[int]) -> list[float]:
-    """BM25 over its upper bound, as the formula reads."""
+    """BM25 divided by its upper bound, computed by the formula."""
     mean = sum(map(len, texts)) / len(texts) or 1.0
     idf = {}
     for term in query:
@@ -102,7 +102,7 @@ def test_frequencies_saturate() -> None:
 
 
 def test_small_postings_are_small() -> None:
-    """There is no table of all terms that there could be."""
+    """There is no table over all possible terms."""
     stored = postings([[3, 2**32 - 1]])
     assert sum(getattr(stored, field.name).nbytes for field in fields(stored)) == 34
 
@@ -158,7 +158,7 @@ def test_the_best_are_those_of_a_full_sort(values: list[list[int]], n: int, data
 
 
 def test_100_000_paragraphs_take_milliseconds() -> None:
-    """Generous: the figure that counts is the benchmark's."""
+    """A generous limit; the benchmark has the actual figure."""
     random = np.random.default_rng(1)
     lengths = random.integers(40, 120, size=100_000)
     terms = np.minimum(random.zipf(1.3, size=int(lengths.sum())), 20_000).astype(np.uint32)

@@ -1,4 +1,4 @@
-"""MaxSim against its definition: ragged documents, block borders, int8 codes, candidates, ties."""
+"""MaxSim equals its definition: documents of any length, block boundaries, int8 codes, candidates, ties."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_rough_is_for_codes_and_leaves_float32_alone() -> None:
 @pytest.mark.parametrize("query_tokens", [1, 4, 32])
 @pytest.mark.parametrize("alike", [1, 60])
 def test_rough_scores_are_off_by_less_than_the_margin(query_tokens: int, alike: int) -> None:
-    """Also where half the documents hold many nearly equal tokens, of which a rough score takes the luckiest."""
+    """Also if half the documents have many nearly equal tokens, of which a rough score picks the largest."""
     rng = np.random.default_rng(query_tokens)
     rows = rng.standard_normal((400, 1, 64)) + 0.01 * rng.standard_normal((400, alike, 64))
     others = rng.standard_normal((400, alike, 64))
@@ -120,7 +120,7 @@ def test_rough_scores_are_off_by_less_than_the_margin(query_tokens: int, alike: 
 
 
 def test_the_bound_on_a_rough_score_holds_for_documents_made_to_break_it() -> None:
-    """Tokens that lean with, and against, what rounding takes from the query."""
+    """Tokens parallel and antiparallel to the query's rounding error."""
     rng = np.random.default_rng(0)
     dim = 64
     query = rng.normal(size=(8, dim)).astype(np.float32)

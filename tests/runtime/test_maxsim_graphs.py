@@ -1,4 +1,4 @@
-"""The graphs behind MaxSim: files that the onnx package makes, and products that are exact."""
+"""MaxSim's graphs: files made with the onnx package, and exact products."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KINDS: list[Kind] = ["float32", "int7", "int14"]
 
 
 def test_the_files_are_those_that_the_build_makes() -> None:
-    """Differs? ``make maxsim-graphs``."""
+    """If they differ, run ``make maxsim-graphs``."""
     onnx = pytest.importorskip("onnx")
     from latelite_export.maxsim_graphs import all_graphs
 

@@ -26,7 +26,7 @@ MODERN = {
 
 @pytest.fixture(scope="session")
 def notes(tmp_path_factory: pytest.TempPathFactory, model: ColBERT) -> Path:
-    """A collection that no test writes to."""
+    """A collection that tests only read."""
     folder = tmp_path_factory.mktemp("assistant") / "notes.lt"
     with Collection(folder, model) as collection:
         fill(collection)
@@ -34,7 +34,7 @@ def notes(tmp_path_factory: pytest.TempPathFactory, model: ColBERT) -> Path:
 
 
 def exchange(folder: Path, *messages: Any) -> list[Any]:
-    """What is answered to messages; text and bytes are sent as they are."""
+    """The answers to messages; strings and bytes are sent unchanged."""
     lines = []
     for each in messages:
         line = each if isinstance(each, bytes) else json.dumps(each).encode()

@@ -1,4 +1,4 @@
-"""The encoder: PyLate's semantics, on any input, the same bytes every time."""
+"""The encoder: PyLate's semantics for any input, and always the same bytes."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_threads_may_share_a_model(model: ColBERT) -> None:
 
 
 class TestBundles:
-    """A bundle that is not whole is refused, and the file is named."""
+    """An incomplete bundle is refused, and the file is named."""
 
     @pytest.fixture
     def copy(self, bundle: Callable[[str], Path], tmp_path: Path) -> Path:

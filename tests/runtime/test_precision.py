@@ -1,4 +1,4 @@
-"""The precision follows from what the CPU can do and what the bundle has."""
+"""The precision depends on the CPU's features and the bundle's graphs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Execution providers: passed through, with a graph that they can run; refused where all would run on the CPU."""
+"""Execution providers: passed through, with a graph that they can run; refused if everything would run on the CPU."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_providers_are_a_list(bundle: Callable[[str], Path], providers: Any) -> 
 def test_a_silent_retreat_to_the_cpu_is_an_error(
     bundle: Callable[[str], Path], gpu: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What ONNX Runtime does when CUDA's libraries are missing."""
+    """ONNX Runtime falls back silently if CUDA's libraries are missing."""
     monkeypatch.setattr(onnxruntime.InferenceSession, "get_providers", lambda _: [CPU])
     with pytest.raises(ProviderError, match="CUDAExecutionProvider could not be set up"):
         ColBERT(bundle("bert-pylate"), providers=[CUDA])

@@ -1,4 +1,4 @@
-"""A collection indexed anew keeps everything that it holds, and is never seen half done."""
+"""Reindexing a collection keeps all its contents, and no intermediate state is visible."""
 
 from __future__ import annotations
 

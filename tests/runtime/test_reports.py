@@ -1,4 +1,4 @@
-"""What people met with other software for the same job, as scenarios for this one."""
+"""Problems that users reported with similar software, as scenarios for this one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Search in a collection: both halves and their sum, filters, explanations, and what is refused."""
+"""Search in a collection: both halves and their sum, filters, explanations, refusals."""
 
 from __future__ import annotations
 

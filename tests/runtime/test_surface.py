@@ -1,4 +1,4 @@
-"""What an app is promised of every public class: its types, and whether threads may share it."""
+"""Promises of every public class: types, and whether threads may share it."""
 
 from __future__ import annotations
 

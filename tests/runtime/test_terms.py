@@ -1,4 +1,4 @@
-"""Terms of a text: its subwords, the first letters of its words, and where they stand."""
+"""Terms of a text: its subwords, the first letters of its words, and their spans."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_spans_lie_in_the_text(analyzers: dict[str, Analyzer], kind: str, text: 
 
 @KINDS
 def test_spans_point_at_the_words_as_written(analyzers: dict[str, Analyzer], kind: str) -> None:
-    """Also behind characters that get longer when case-folded, and behind surrogates."""
+    """Also after characters that get longer by case folding, and after surrogates."""
     analyzer = analyzers[kind]
     text = "İİ ßßß \ud83d\ude00 \udce9 Bread"
     terms = analyzer.terms(text)

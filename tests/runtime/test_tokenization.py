@@ -1,4 +1,4 @@
-"""Where tokens stand in a text, and texts at the edges: empty, huge, with surrogates."""
+"""Spans of tokens, and edge cases: empty and huge texts, surrogates."""
 
 from __future__ import annotations
 

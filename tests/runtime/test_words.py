@@ -1,4 +1,4 @@
-"""Words of a text, whatever its language, and what stands for them."""
+"""Words of a text in any language, and their terms."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 @pytest.fixture(scope="session")
 def notes(tmp_path_factory: pytest.TempPathFactory, model: ColBERT) -> Path:
-    """A collection that no test writes to."""
+    """A collection that tests only read."""
     folder = tmp_path_factory.mktemp("served") / "notes.lt"
     with Collection(folder, model) as collection:
         fill(collection)

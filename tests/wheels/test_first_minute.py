@@ -1,4 +1,4 @@
-"""A fresh clone on a machine without a compiler, where PyTorch and hnswlib cannot be installed: two commands work.
+"""In a fresh clone, two commands work without a compiler, PyTorch and hnswlib.
 
 Downloads some 50 MB, so it runs only with everything else (``make test-all``).
 """
@@ -27,7 +27,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What git has of the working tree, and nothing that was built."""
+    """The files of the working tree that git tracks, without build output."""
     folder = tmp_path_factory.mktemp("clone")
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=True).stdout
     for name in filter(None, listed.decode().split("\0")):
@@ -39,7 +39,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment with a handful of commands and no compiler, in which pip finds no PyTorch and no hnswlib."""
+    """An environment with few commands and no compiler, in which pip finds neither PyTorch nor hnswlib."""
     folder = tmp_path_factory.mktemp("bare")
     (folder / "bin").mkdir()
     for tool in TOOLS:
@@ -61,7 +61,7 @@ def _make(clone: Path, environment: dict[str, str], *arguments: str) -> subproce
 
 
 def _downloaded(log: Path) -> float:
-    """Megabytes of packages that pip fetched, or would have, had they not been in its cache or in a local index."""
+    """Megabytes of packages that pip downloaded or took from its cache or a local index."""
     text, units = log.read_text(), {"bytes": 1e-6, "kB": 1e-3, "MB": 1.0}
     fetched = re.findall(r"(?:Downloading|Using cached) \S+ \(([\d.]+) (bytes|kB|MB)\)", text)
     local = re.findall(r"Processing (\S+\.whl)", text)

@@ -1,4 +1,4 @@
-"""Pairs from bare documents, hard negatives, and the file that holds them."""
+"""Training pairs from documents, hard negatives, and the file of pairs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def notes(tmp_path: Path) -> Path:
 
 
 def passages_by_words(folder: Path, *names: str) -> list[Passage]:
-    """Of a tokenizer that knows words: the tiny model reads a few of them only."""
+    """Passages counted in words, because the tiny model reads only a few tokens."""
     measure = Measure(lambda texts: [len(text.split()) for text in texts], 120)
     found = []
     for name in names:

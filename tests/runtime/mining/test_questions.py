@@ -1,4 +1,4 @@
-"""Questions made of titles and of spans of text."""
+"""Questions made from titles and spans."""
 
 import numpy as np
 import pytest

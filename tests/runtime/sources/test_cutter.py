@@ -22,7 +22,7 @@ LIMIT = 60
 
 
 def words(texts: Sequence[str]) -> list[int]:
-    """A tokenizer that knows words, and Chinese by the character."""
+    """A tokenizer of words, and of Chinese characters."""
     return [len("".join(f" {c} " if c > "\u2e80" else c for c in text).split()) for text in texts]
 
 

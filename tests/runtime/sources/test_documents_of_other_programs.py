@@ -1,4 +1,4 @@
-"""PDF, DOCX, PPTX and EPUB files that other programs wrote hold the sentences that were put in, in order."""
+"""PDF, DOCX, PPTX and EPUB files written by other programs give their sentences in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text is recognised in any of the encodings that people's files are in."""
+"""Text is recognised in common encodings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files a folder holds: each once, without what is no document."""
+"""The files of a folder: each once, without those that are not documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every format gives its sentences in order, with the headings, pages and lines that they stand under."""
+"""Every format gives its sentences in order, with headings, pages and lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""After any edits, renames, deletions, runs and kills, a completed run leaves what one from nothing makes."""
+"""After any edits, renames, deletions, runs and kills, a completed run gives the same collection as a first run."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Killed(BaseException):
 
 
 def change(folder: Path, step: tuple[Any, ...]) -> None:
-    """One step of a user's."""
+    """One step of the user."""
     kind, path = step[0], folder / step[1]
     path.parent.mkdir(parents=True, exist_ok=True)
     if kind == "write":
@@ -101,7 +101,7 @@ def test_a_collection_is_what_one_made_from_nothing_is(
 
 
 def _run_that_is_killed(collection: Collection, folder: Path, *, after: int, written: Callable[..., None]) -> None:
-    """A run that ends in the middle of what it writes; the groups before are committed."""
+    """A run that ends in the middle of a write; earlier groups are committed."""
     done = 0
 
     def apply(target: CollectionTarget, *arguments: Any) -> None:
