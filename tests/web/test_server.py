@@ -128,7 +128,7 @@ def test_clients_that_dawdle_are_sent_away(notes: Path, model: ColBERT, tmp_path
         slow_head = exchange(address, b"GET / HT", seconds=15)
         assert slow_head.startswith(b"HTTP/1.1 408")
         silent = exchange(address, seconds=15)
-        assert silent.startswith(b"HTTP/1.1 408")
+        assert silent == b""  # opened in advance: an answer would be taken for that to the first request
         slow_body = exchange(address, POST % (b"/api/search", 50), b'{"q":', seconds=15)
         assert slow_body.startswith(b"HTTP/1.1 408")
         assert "2 seconds" in str(body_of(slow_body)["error"])

@@ -68,7 +68,12 @@ class Connection(H11Protocol):
 
     def _lose_patience(self) -> None:
         self._patience = None
-        if not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if not self.conn.trailing_data[0]:
+            # Opened in advance and not used. An answer would be taken for that to its first request.
+            self.transport.close()
+        else:
             self._refuse(408, f"The request did not arrive within {self.limits.seconds:g} seconds.", {})
 
     def _stop_waiting(self) -> None:
