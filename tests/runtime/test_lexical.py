@@ -69,15 +69,18 @@ def test_a_score_does_not_depend_on_how_documents_are_stored(
     first: Documents, second: Documents, third: Documents, query: list[int], data: st.DataObject
 ) -> None:
     """Three segments with removed documents score as one without, and as their merge does."""
-    parts = []
+    parts: list[tuple[Postings, NDArray[np.bool_] | None]] = []
     live_texts: Documents = []
     for texts in (first, second, third):
         live = np.array(data.draw(st.lists(st.booleans(), min_size=len(texts), max_size=len(texts))), np.bool_)
-        parts.append((postings(texts), live))
+        parts.append((postings(texts), None if live.all() and data.draw(st.booleans()) else live))
         live_texts += [text for text, alive in zip(texts, live, strict=True) if alive]
     terms = np.array(query, np.uint32)
     spread = BM25(parts).score(terms)
-    kept = np.concatenate([score[live] for score, (_, live) in zip(spread, parts, strict=True)])
+    assert {score.dtype for score in spread} == {np.dtype(np.float32)}
+    kept = np.concatenate(
+        [score if live is None else score[live] for score, (_, live) in zip(spread, parts, strict=True)]
+    )
     merged = merge_postings(parts)
     (together,) = BM25([(merged, None)]).score(terms)
     np.testing.assert_array_equal(kept, together)
@@ -113,9 +116,25 @@ def test_more_postings_than_offsets_can_count_are_refused() -> None:
         as_offsets(np.array([0, 2**32]))
 
 
+def test_segments_without_removed_documents_count_together() -> None:
+    """ "rare" is in one document of three, and not in the last segment only."""
+    rare, everywhere = 7, 8
+    parts = [(postings([[rare, everywhere]]), None), (postings([[everywhere]]), None), (postings([[everywhere]]), None)]
+    (score,), *_ = BM25(parts).score(np.array([rare], np.uint32))
+    assert score == pytest.approx(oracle([[rare, everywhere], [everywhere], [everywhere]], [rare])[0], abs=1e-6)
+
+
 def test_damaged_postings_are_found() -> None:
-    stored = postings([[1, 2], [2]])
+    postings([[], [5]]).check()  # all postings are of one document
+    stored = postings([[1, 2, 3], [2, 3]])
     stored.check()
+    assert stored.offsets.tolist() == [0, 1, 3, 5]
+    for offsets in ([0, 0, 3, 5], [0, 3, 3, 5], [0, 1, 5, 5], [0, 4, 3, 5], [0, 1, 6, 5]):  # a term without documents
+        with pytest.raises(IndexCorruptError, match="damaged"):
+            replace(stored, offsets=np.array(offsets, stored.offsets.dtype)).check()
+    for terms in ([2, 2, 3], [1, 1, 3], [1, 3, 3], [2, 1, 3], [1, 3, 2]):
+        with pytest.raises(IndexCorruptError, match="damaged"):
+            replace(stored, terms=np.array(terms, np.uint32)).check()
     with pytest.raises(IndexCorruptError, match="damaged"):
         replace(stored, documents=stored.documents[:-1]).check()
     with pytest.raises(IndexCorruptError, match="damaged"):

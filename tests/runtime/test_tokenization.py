@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,32 @@ def test_aligned_characters_come_from_where_they_say(text: str) -> None:
             assert source[0, 0] == 0
             assert source[-1, 1] == len(text)
             assert (np.diff(source[:, 0]) >= 0).all()
+
+
+@pytest.mark.parametrize("strip", [True, False])
+@pytest.mark.parametrize("lower", [True, False])
+@pytest.mark.parametrize(
+    ("text", "words"), [("ab İi cd", [(0, 2), (3, 5), (6, 8)]), ("  İİ Ab  cd ", [(2, 4), (5, 7), (9, 11)])]
+)
+def test_spans_are_exactly_those_of_the_words(
+    bundle: Callable[[str], Path],
+    tmp_path: Path,
+    text: str,
+    words: list[tuple[int, int]],
+    lower: bool,
+    strip: bool,
+) -> None:
+    """Also from the first character on, after letters that lower case makes longer, and with white space in front."""
+    bare = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    bare.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    bare.save(str(tmp_path / "tokenizer.json"))
+    manifest = Manifest.read(bundle("bert-pylate"))
+    settings = replace(manifest.settings, do_lower_case=lower, strip=strip, do_query_expansion=False)
+    tokens = Tokenization(tmp_path / "tokenizer.json", replace(manifest, settings=settings))
+    first, *rest = words
+    assert tokens.query_spans(text).tolist() == [list(first), [-1, -1], *map(list, rest)]  # the prefix comes second
+    prompted = tokens.query_spans(text, "ask me: ").tolist()
+    assert prompted == [[-1, -1], [-1, -1], [-1, -1], *map(list, words)]
 
 
 def test_a_huge_text_is_not_tokenized_to_its_end(
