@@ -73,7 +73,7 @@ def test_a_score_does_not_depend_on_how_documents_are_stored(
     live_texts: Documents = []
     for texts in (first, second, third):
         live = np.array(data.draw(st.lists(st.booleans(), min_size=len(texts), max_size=len(texts))), np.bool_)
-        parts.append((postings(texts), None if live.all() and data.draw(st.booleans()) else live))
+        parts.append((postings(texts), None if bool(live.all()) and data.draw(st.booleans()) else live))
         live_texts += [text for text, alive in zip(texts, live, strict=True) if alive]
     terms = np.array(query, np.uint32)
     spread = BM25(parts).score(terms)
