@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 
 from latelite import Collection
 from latelite.arrays import Mask
-from latelite.errors import FilterError, UnknownIdError
+from latelite.errors import BundleCorruptError, FilterError, UnknownIdError
 from latelite.models import ColBERT
 from latelite.search import Where
 from latelite.storage.snapshot import Snapshot
@@ -237,3 +239,37 @@ def test_filters_apply_to_documents_that_others_were_removed_between(tmp_path: P
         ):
             assert [document.id for document in notes.documents(where)] == wanted
             assert {hit.id for hit in notes.search("note", k=60, where=where)} == set(wanted)
+
+
+def with_weight(source: Path, target: Path, weight: object) -> Path:
+    """A copy of a bundle whose manifest says what the words count."""
+    shutil.copytree(source, target)
+    manifest = json.loads((target / "manifest.json").read_text(encoding="utf-8"))
+    manifest.pop("lexical_weight", None)
+    if weight is not None:
+        manifest["lexical_weight"] = weight
+    (target / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return target
+
+
+@pytest.mark.parametrize(("weight", "expected"), [(None, 0.35), (0.8, 0.8), (0, 0.0)])
+def test_the_bundle_says_what_the_words_count(
+    tmp_path: Path, bundle: Callable[[str], Path], weight: object, expected: float
+) -> None:
+    made = with_weight(bundle("bert-pylate"), tmp_path / "bundle", weight)
+    with Collection(tmp_path / "notes.lt", made) as notes:
+        notes.add(list(TEXTS), list(TEXTS.values()))
+    with Collection(tmp_path / "notes.lt") as notes:  # and it stays with the collection
+        hits = notes.search("hot oven", k=5)
+    assert any(hit.lexical for hit in hits)
+    for hit in hits:
+        assert hit.semantic is not None
+        assert hit.lexical is not None
+        assert hit.score == pytest.approx(hit.semantic + expected * hit.lexical, abs=1e-6)
+
+
+@pytest.mark.parametrize("weight", ["heavy", -1, True, 1e9])
+def test_a_weight_that_is_none_is_refused(tmp_path: Path, bundle: Callable[[str], Path], weight: object) -> None:
+    made = with_weight(bundle("bert-pylate"), tmp_path / "bundle", weight)
+    with pytest.raises(BundleCorruptError, match="lexical_weight"):
+        ColBERT(made)

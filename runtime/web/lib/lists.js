@@ -13,7 +13,9 @@ const MARGIN = 6;
 const FOLDS = 16;
 const ROWS_AT_ONCE = 4096;
 const SAME = 0.9;
-const INTERACTING = 1.5;
+const INTERACTING = 2;
+const PER_ROOT = 6;
+const CENTROIDS_PER_PROBE = 400;
 const PER_RESULT = 12;
 // Tokens of small parts that are scored without centroids, which would take as long.
 const SCORED_WHOLE = 32_768;
@@ -77,7 +79,8 @@ export class Candidates {
   async find(query, k, parts, allowed) {
     const found = parts.map(() => /** @type {Int32Array | null} */ (null));
     if (!query.length || parts.every((part) => part.lists === null)) return found;
-    const wanted = Math.max(this._wanted, PER_RESULT * k);
+    const listed = parts.reduce((sum, { lists, store }) => sum + (lists === null ? 0 : store.offsets.length - 1), 0);
+    const wanted = Math.max(this._wanted, PER_RESULT * k, Math.ceil(PER_ROOT * Math.sqrt(listed)));
     const few = merged(query, parts[0].store.dim);
     const closeness = new Map();
     /** @type {(Reached & {all: Int32Array})[]} */
@@ -140,7 +143,8 @@ export class Candidates {
       products.set(output.products.data, start * columns);
       output.products.dispose();
     }
-    return table(products, counts, columns, this._probes);
+    const probes = Math.max(this._probes, Math.floor(centroids / CENTROIDS_PER_PROBE));
+    return table(products, counts, columns, probes);
   }
 
   /** MaxSim over the tokens that the centroids say may matter, with a query of 7 bits. */

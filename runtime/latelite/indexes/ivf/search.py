@@ -17,8 +17,12 @@ from latelite.maxsim import maxsim_rows
 from latelite.storage.kind import everything_allowed
 from latelite.storage.snapshot import OpenSegment, Recent, Snapshot
 
-_INTERACTING = 1.5
+_INTERACTING = 2
 """Documents of step 2 per document of step 3."""
+_PER_ROOT = 6
+"""Documents of step 3 per square root of all, at least: the more documents, the more of them come close to the best."""
+_CENTROIDS_PER_PROBE = 400
+"""Centroids that one of those that a query token looks into stands for, at most: a larger codebook has finer ones."""
 _PER_RESULT = 12
 """Documents of step 3 per result, at least."""
 _SCORED_WHOLE = 32_768
@@ -36,7 +40,8 @@ def candidates(
     if all(part.sidecar is None for part in view.parts):
         return [everything_allowed(mask) for mask in allowed]
     query = merge_tokens(query)  # the steps here only propose: all of the query ranks what they leave
-    wanted = max(n_candidates, _PER_RESULT * k)
+    listed = sum(len(part) for part in view.parts if part.sidecar is not None)
+    wanted = max(n_candidates, _PER_RESULT * k, math.ceil(_PER_ROOT * math.sqrt(listed)))
     found: list[Ints | None] = []
     reached: list[_Reached] = []
     closeness: dict[str, Closeness] = {}
@@ -55,7 +60,8 @@ def candidates(
             continue
         found.append(np.empty(0, np.int64))
         if lists.name not in closeness:
-            closeness[lists.name] = Closeness(lists.codebook, query, n_probe)
+            probed = max(n_probe, len(lists.codebook) // _CENTROIDS_PER_PROBE)
+            closeness[lists.name] = Closeness(lists.codebook, query, probed)
         reached.append(_Reached(position, *closeness[lists.name].probe(lists, len(segment), mask)))
     if sum(len(part.numbers) for part in reached) < wanted:  # a narrow filter, or a query that is far from everything
         reached = [part.among(permitted[part.position]) for part in reached]
