@@ -3,10 +3,10 @@
     python benchmarks/margins.py --data ../data/en-scifact ../data/*-lohelp --cache CACHE --work WORK --json results
 
 ``WORK`` holds indexes ``IVF-N`` and ``Exact-float32-N`` of the first N documents of the sets, one after another, as
-benchmarks/index.py leaves them, and ``CACHE`` the token vectors. The margins are chosen on one half of the questions and
-reported on the other, see halves.py. Rows: ``former`` margins (documents of step 3, of step 2 for each of these, probed
-centroids: 256, 1.5, 20, at any size) and today's, asked by turns; recall@10 against float32; median and 90th percentile
-ms of a query, median ms of processor time, one thread.
+benchmarks/index.py leaves them, and ``CACHE`` the token vectors. The margins are chosen on one half of the questions
+and reported on the other, see halves.py. Rows: ``former`` margins (documents of step 3, of step 2 for each of these,
+probed centroids: 256, 1.5, 20, at any size) and today's, asked by turns; recall@10 against float32; median and 90th
+percentile ms of a query, median ms of processor time, one thread.
 
 Scanning float32 takes half a second a question at 4.7 million tokens, so from ``--wide`` documents on the best ten are
 those of a search with ten times as many candidates, scored with float32.
