@@ -36,7 +36,7 @@ from latelite.indexes import IVF, Exact  # noqa: E402
 from latelite.indexes.ivf import search  # noqa: E402
 
 MARGINS: dict[str, dict[str, Any]] = {
-    "former": {"_INTERACTING": 1.5, "_PER_ROOT": 0, "_CENTROIDS_PER_PROBE": 1 << 30},
+    "former": {"_INTERACTING": 1.5, "_GROWTH": 0, "_CENTROIDS_PER_PROBE": 1 << 30},
     "today": {},
 }
 """Names of `latelite.indexes.ivf.search` and their values."""

@@ -14,7 +14,7 @@ const FOLDS = 16;
 const ROWS_AT_ONCE = 4096;
 const SAME = 0.9;
 const INTERACTING = 2;
-const PER_ROOT = 6;
+const GROWTH = 1.28;
 const CENTROIDS_PER_PROBE = 400;
 const PER_RESULT = 12;
 // Tokens of small parts that are scored without centroids, which would take as long.
@@ -80,7 +80,7 @@ export class Candidates {
     const found = parts.map(() => /** @type {Int32Array | null} */ (null));
     if (!query.length || parts.every((part) => part.lists === null)) return found;
     const listed = parts.reduce((sum, { lists, store }) => sum + (lists === null ? 0 : store.offsets.length - 1), 0);
-    const wanted = Math.max(this._wanted, PER_RESULT * k, Math.ceil(PER_ROOT * Math.sqrt(listed)));
+    const wanted = Math.max(this._wanted, PER_RESULT * k, Math.floor(GROWTH * listed ** (2 / 3) + 0.5));
     const few = merged(query, parts[0].store.dim);
     const closeness = new Map();
     /** @type {(Reached & {all: Int32Array})[]} */
@@ -112,7 +112,7 @@ export class Candidates {
     for (const { part, numbers, best } of bestOf(near, wanted)) {
       rough.push({ part, numbers, scores: await this._nearScores(closeness.get(part.lists.codebook), few, part, numbers, best) });
     }
-    for (const { part, numbers } of bestOf(rough, Math.max(RANKED, Math.ceil(RANKED_PER_RESULT * k)))) {
+    for (const { part, numbers } of bestOf(rough, Math.max(RANKED, Math.floor(wanted / RANKED), Math.ceil(RANKED_PER_RESULT * k)))) {
       found[parts.indexOf(part)] = numbers;
     }
     return found;

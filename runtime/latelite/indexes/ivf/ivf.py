@@ -164,8 +164,8 @@ class IVF(TokenIndex):
             n_centroids: size of codebooks fitted from now on; by default about 8 sqrt(tokens).
             n_probe: centroids that each query token looks into, at least (one of 400 where that is more); by default
                 20.
-            n_candidates: documents of step 3, at least (twelve times ``k``, or six times the square root of the
-                documents, where that is more); by default 256.
+            n_candidates: documents of step 3, at least (twelve times ``k``, or 1.28 times the documents to the power of
+                2/3, where that is more); by default 256.
             scan_threshold: segments of fewer tokens are scanned, which is faster than lists and exact; by default
                 32,768.
         """

@@ -19,8 +19,9 @@ from latelite.storage.snapshot import OpenSegment, Recent, Snapshot
 
 _INTERACTING = 2
 """Documents of step 2 per document of step 3."""
-_PER_ROOT = 6
-"""Documents of step 3 per square root of all, at least: the more documents, the more of them come close to the best."""
+_GROWTH = 1.28
+"""Documents of step 3 per all documents to the power of 2/3, at least: the more there are, the more come close to the
+best. 382 of 5,000, 997 of 22,000."""
 _CENTROIDS_PER_PROBE = 400
 """Centroids that one of those that a query token looks into stands for, at most: a larger codebook has finer ones."""
 _PER_RESULT = 12
@@ -28,7 +29,7 @@ _PER_RESULT = 12
 _SCORED_WHOLE = 32_768
 """Tokens of small segments that are scored without steps 1 to 3, which would take as long."""
 _RANKED = 28
-"""Documents of step 4, at least."""
+"""Documents of step 4, at least, and one of as many of step 3."""
 _RANKED_PER_RESULT = 2
 """Documents of step 4 per result, at least. Tokens left out in step 3 move a document, by few places."""
 
@@ -41,7 +42,7 @@ def candidates(
         return [everything_allowed(mask) for mask in allowed]
     query = merge_tokens(query)  # the steps here only propose: all of the query ranks what they leave
     listed = sum(len(part) for part in view.parts if part.sidecar is not None)
-    wanted = max(n_candidates, _PER_RESULT * k, math.ceil(_PER_ROOT * math.sqrt(listed)))
+    wanted = max(n_candidates, _PER_RESULT * k, math.floor(_GROWTH * listed ** (2 / 3) + 0.5))
     found: list[Ints | None] = []
     reached: list[_Reached] = []
     closeness: dict[str, Closeness] = {}
@@ -76,7 +77,7 @@ def candidates(
         segment = view.parts[part.position]
         scores = _near_scores(segment, closeness[segment.sidecar.name], query, part)
         rough.append(replace(part, scores=scores))
-    for part in _best(rough, max(_RANKED, math.ceil(_RANKED_PER_RESULT * k))):
+    for part in _best(rough, max(_RANKED, wanted // _RANKED, math.ceil(_RANKED_PER_RESULT * k))):
         found[part.position] = part.numbers
     return found
 
