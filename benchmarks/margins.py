@@ -101,8 +101,8 @@ def rows(
             recall = len({hit["id"] for hit in hits} & wanted) / len(wanted)
             figures[name].append((recall, 1000 * took, 1000 * worked))
     found = []
-    for name, values in figures.items():
-        recalls, wall, cpu = np.array(values).T
+    for name, taken in figures.items():
+        recalls, wall, cpu = np.array(taken).T
         found.append(
             {
                 "margins": name,
