@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latelite import memory
 from latelite.arrays import Floats, Ints
 from latelite.models import ColBERT
 from latelite.pooling import pool_with_clusters
@@ -202,6 +203,7 @@ def encoded_groups(
         encode(model, batch, group, pool_factor=pool_factor)
         advance(len(batch))
         if group.full:
+            memory.give_back()
             yield _told(group)
             group = EncodedTexts()
     if group.texts:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from latelite import memory
 from latelite.arrays import Floats, Ints
 from latelite.sources.batch import Batch, Change
 from latelite.sources.catalogue import SourceCatalogue, Stored, digest
@@ -27,7 +28,7 @@ from latelite.models import ColBERT
 
 logger = logging.getLogger(__name__)
 
-_REMEMBERED = 256  # texts whose vectors are cached; some texts, such as licences, occur in many files
+_REMEMBERED = 64  # texts whose vectors are cached; some texts, such as licences, occur in many files
 
 
 class CollectionTarget:
@@ -64,12 +65,18 @@ class CollectionTarget:
         if batch.put:
             self._writer.check_possible()
         group = self._encode(list(batch.put.values()), on_encoded)
+        if group.full:
+            memory.give_back()
         with self._writer.transaction() as transaction:
             self._change(transaction, batch)
             if group.texts:
                 transaction.put(group, dim=self._model.dim, replacing=True)
             batch.record(SourceCatalogue(transaction.connection))
-        self._writer.tidy(int(group.lengths.sum()))
+        tokens, full = group.tokens, group.full
+        del group
+        if full:
+            memory.give_back()
+        self._writer.tidy(tokens)
 
     def _change(self, transaction: Transaction, batch: Batch) -> None:
         """Apply everything except new documents."""
