@@ -33,8 +33,8 @@ def write(checkpoint: Path, bundle: Bundle, folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         plain = peers.plain_graph(checkpoint, Path(scratch) / "plain.onnx")
         encoders.quantize_plain(plain, folder / graph.file)
-        inputs = tuple(value.name for value in onnx.load(plain).graph.input)
-        output = onnx.load(plain).graph.output[0].name
+        traced = onnx.load(plain).graph
+        inputs, output = tuple(value.name for value in traced.input), traced.output[0].name
     manifest = bundle.manifest.only("int8")
     path = folder / graph.file
     files = {**manifest.files, graph.file: FileEntry(path.stat().st_size, sha256(path))}

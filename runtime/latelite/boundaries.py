@@ -6,7 +6,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from latelite.words import UNSPACED
+from latelite.words import unspaced
 
 _JOINER = "\u200d"
 
@@ -39,13 +39,6 @@ def _holds_together(one: str, other: str) -> bool:
 def _is_mark(character: str) -> bool:
     """A combining mark, a variation selector, a skin tone: part of the character before."""
     return unicodedata.category(character)[0] == "M" or "\U0001f3fb" <= character <= "\U0001f3ff"
-
-
-@lru_cache(maxsize=1)
-def unspaced() -> re.Pattern[str]:
-    """A character of a script without spaces. Compiled when first needed: that takes 4 ms, and most searches explain
-    nothing."""
-    return re.compile(f"[{UNSPACED}]")
 
 
 @lru_cache(maxsize=4096)

@@ -16,9 +16,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from latelite.boundaries import unspaced, widened, word_end, word_start
+from latelite.boundaries import widened, word_end, word_start
 from latelite.terms import FIRST_LETTERS, Terms
-from latelite.words import folded
+from latelite.words import folded, unspaced
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]

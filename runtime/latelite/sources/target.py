@@ -7,13 +7,14 @@ import logging
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latelite import memory
 from latelite.arrays import Floats, Ints
+from latelite.errors import IndexNotFoundError
+from latelite.models import ColBERT
 from latelite.sources.batch import Batch, Change
 from latelite.sources.catalogue import SourceCatalogue, Stored, digest
 from latelite.storage.identifiers import decoded_id
@@ -21,10 +22,6 @@ from latelite.storage.storage import Storage
 from latelite.storage.writer import Writer
 from latelite.storage.writing import Transaction
 from latelite.texts import EncodedTexts, Text, batches, encode
-
-if TYPE_CHECKING:
-    from latelite.errors import IndexNotFoundError
-from latelite.models import ColBERT
 
 logger = logging.getLogger(__name__)
 
